@@ -1,0 +1,159 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/zeebo/blake3"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrName      = errors.New("file name not allowed")
+	ErrSize      = errors.New("file size not allowed")
+	ErrChunkSize = errors.New("chunk size not allowed")
+	ErrCount     = errors.New("number of digests does not fit the file size")
+	ErrNoChunk   = errors.New("no such chunk")
+	ErrLength    = errors.New("chunk has the wrong length")
+	ErrDigest    = errors.New("chunk does not match its digest")
+	ErrEncoding  = errors.New("not a manifest")
+	ErrShort     = errors.New("file is shorter than stated")
+)
+
+// Limits of a manifest, sizes in bytes.
+const (
+	MinChunkSize     = 4 << 10  // smallest chunk size that may be asked for
+	MinAutoChunkSize = 32 << 10 // smallest that ChunkSizeFor chooses
+	MaxAutoChunkSize = 4 << 20  // largest that ChunkSizeFor chooses
+	MaxChunkSize     = 64 << 20 // largest chunk size that may be asked for
+	MaxChunks        = 1 << 22  // so that an encoded manifest stays below 129 MiB
+
+	// MaxNameLen leaves room for the ".part.state.tmp" that a download appends:
+	// file systems allow 255 bytes.
+	MaxNameLen = 255 - len(".part.state.tmp")
+)
+
+// Manifest describes one file. It is read-only once built or decoded, and then
+// safe for concurrent use.
+type Manifest struct {
+	Name      string   // label, see ValidateName
+	Size      int64    // bytes
+	ChunkSize int64    // bytes, a power of two; the last chunk may be shorter
+	Digests   []Digest // one a chunk; none for an empty file
+}
+
+// Validate checks the name, the sizes, and that there is one digest a chunk.
+func (m *Manifest) Validate() error {
+	if err := ValidateName(m.Name); err != nil {
+		return err
+	}
+	n, err := chunkCount(m.Size, m.ChunkSize)
+	if err != nil {
+		return err
+	}
+	if len(m.Digests) != n {
+		return fmt.Errorf("%w: %d digests for %d chunks", ErrCount, len(m.Digests), n)
+	}
+	return nil
+}
+
+// Chunks is the number of chunks; they are numbered from 0.
+func (m *Manifest) Chunks() int { return len(m.Digests) }
+
+// Offset is where the chunk begins in the file, in bytes.
+func (m *Manifest) Offset(chunk int) int64 { return int64(chunk) * m.ChunkSize }
+
+// Length is the number of bytes of the chunk. Only the last may be short.
+// It is 0 for a chunk that does not exist.
+func (m *Manifest) Length(chunk int) int {
+	if chunk < 0 || chunk >= len(m.Digests) {
+		return 0
+	}
+	return int(min(m.ChunkSize, m.Size-m.Offset(chunk)))
+}
+
+// Verify returns nil if data is exactly the content of the chunk; otherwise
+// ErrNoChunk, ErrLength or ErrDigest.
+func (m *Manifest) Verify(chunk int, data []byte) error {
+	if chunk < 0 || chunk >= len(m.Digests) {
+		return fmt.Errorf("%w: chunk %d of %d", ErrNoChunk, chunk, len(m.Digests))
+	}
+	if want := m.Length(chunk); len(data) != want {
+		return fmt.Errorf("%w: chunk %d: got %d bytes, want %d", ErrLength, chunk, len(data), want)
+	}
+	if got := Digest(blake3.Sum256(data)); got != m.Digests[chunk] {
+		return fmt.Errorf("%w: chunk %d: got %s, want %s", ErrDigest, chunk, got, m.Digests[chunk])
+	}
+	return nil
+}
+
+// ChunkSizeFor is the automatic chunk size for a file of that many bytes: the
+// largest power of two that makes at least 1024 chunks, but from
+// MinAutoChunkSize to MaxAutoChunkSize.
+func ChunkSizeFor(size int64) int64 {
+	n := size >> 10
+	if n < MinAutoChunkSize {
+		return MinAutoChunkSize
+	}
+	return min(int64(1)<<(bits.Len64(uint64(n))-1), MaxAutoChunkSize)
+}
+
+// CheckChunkSize returns ErrChunkSize unless n is a power of two from
+// MinChunkSize to MaxChunkSize.
+func CheckChunkSize(n int64) error {
+	if n < MinChunkSize || n > MaxChunkSize || n&(n-1) != 0 {
+		return fmt.Errorf("%w: %d bytes: it must be a power of two from %d to %d",
+			ErrChunkSize, n, MinChunkSize, MaxChunkSize)
+	}
+	return nil
+}
+
+// chunkCount is how many chunks a file has; it checks both sizes.
+func chunkCount(size, chunkSize int64) (int, error) {
+	if err := CheckChunkSize(chunkSize); err != nil {
+		return 0, err
+	}
+	if size < 0 {
+		return 0, fmt.Errorf("%w: %d bytes", ErrSize, size)
+	}
+	if size == 0 {
+		return 0, nil
+	}
+	n := (size-1)/chunkSize + 1
+	if n > MaxChunks {
+		return 0, fmt.Errorf("%w: %d bytes make %d chunks of %d bytes, more than %d; use larger chunks",
+			ErrSize, size, n, chunkSize, MaxChunks)
+	}
+	return int(n), nil
+}
+
+// ValidateName returns ErrName unless the name can be one element of a path
+// and of a URL: valid UTF-8 of 1 to MaxNameLen bytes without '/' or control
+// characters, not "." or "..", and not 64 hex digits, which would be taken for
+// a manifest ID. Spaces and letters of any script are fine.
+func ValidateName(name string) error {
+	reason := ""
+	switch {
+	case name == "":
+		reason = "it is empty"
+	case len(name) > MaxNameLen:
+		reason = fmt.Sprintf("it has more than %d bytes", MaxNameLen)
+	case !utf8.ValidString(name):
+		reason = "it is not UTF-8"
+	case name == "." || name == "..":
+		reason = "it names a directory"
+	case strings.ContainsRune(name, '/'):
+		reason = "it contains a '/'"
+	case strings.ContainsFunc(name, unicode.IsControl):
+		reason = "it contains a control character"
+	case len(name) == 64 && strings.Trim(name, "0123456789abcdefABCDEF") == "":
+		reason = "64 hex digits are a manifest ID"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w: %q: %s", ErrName, name, reason)
+}
