@@ -1,0 +1,139 @@
+package chunkstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"fanout/internal/manifest"
+)
+
+// Rehash reads the claimed chunks again, on all processors and with small
+// buffers. Those that match their digest are held from then on; the others are
+// claimed no more. The function progress, which may be nil, is told how many
+// more bytes were read, by several goroutines at once. The store may be used
+// meanwhile.
+//
+// After an error, the disk's or ctx's, chunks not looked at are still claimed.
+func (s *Store) Rehash(ctx context.Context, progress func(bytes int64)) (kept, dropped int, err error) {
+	s.mu.RLock()
+	claimed := s.claimed.Clone()
+	s.mu.RUnlock()
+	want := func(chunk int) bool { return claimed.Test(uint(chunk)) }
+	var good, bad atomic.Int64
+	err = s.m.DigestChunks(ctx, s.f, want, progress, func(chunk int, d manifest.Digest) {
+		if d != s.m.Digests[chunk] {
+			bad.Add(1)
+			s.mu.Lock()
+			s.claimed.Clear(uint(chunk))
+			s.mu.Unlock()
+			return
+		}
+		good.Add(1)
+		s.mark(chunk)
+	})
+	if err != nil {
+		err = fmt.Errorf("rehash %s: %w", s.path, err)
+	}
+	return int(good.Load()), int(bad.Load()), err
+}
+
+// Finish makes a complete download durable and gives it its final name, where
+// an older file is replaced. If sha256hex is not empty, the whole file must
+// have that SHA-256. Finishing again is no error.
+//
+// Errors: ErrIncomplete, ErrSHA256, ErrReplaced, the disk's, ctx's. After an
+// error nothing has changed: the part is still there, for the caller to
+// Discard or to Finish again.
+func (s *Store) Finish(ctx context.Context, sha256hex string) error {
+	if have := s.Count(); have != s.m.Chunks() {
+		return fmt.Errorf("finish %s: %w: %d of %d", s.path, ErrIncomplete, s.m.Chunks()-have, s.m.Chunks())
+	}
+	s.disk.Lock()
+	defer s.disk.Unlock()
+	if s.closed {
+		return fmt.Errorf("finish %s: %w", s.path, os.ErrClosed)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.checkSHA256(ctx, strings.ToLower(sha256hex)) })
+	if s.part {
+		// While the disk writes, the processor hashes.
+		group.Go(s.f.Sync)
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("finish %s: %w", s.path, err)
+	}
+	if !s.part {
+		return nil
+	}
+	if err := s.rename(); err != nil {
+		return fmt.Errorf("finish %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// checkSHA256 compares the SHA-256 of the whole file, unless want is empty or
+// known to be right.
+func (s *Store) checkSHA256(ctx context.Context, want string) error {
+	if want == "" || want == s.sha256 {
+		return nil
+	}
+	h := sha256.New()
+	buf := make([]byte, 256<<10)
+	for chunk := range s.m.Chunks() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		r := io.NewSectionReader(s.f, s.m.Offset(chunk), int64(s.m.Length(chunk)))
+		if _, err := io.CopyBuffer(h, r, buf); err != nil {
+			return err
+		}
+	}
+	got := hex.EncodeToString(h.Sum(nil))
+	if got != want {
+		return fmt.Errorf("%w: got %s, want %s", ErrSHA256, got, want)
+	}
+	s.sha256 = got
+	return nil
+}
+
+// rename turns the part into the final file. The caller has locked s.disk.
+func (s *Store) rename() error {
+	opened, err := s.f.Stat()
+	if err != nil {
+		return err
+	}
+	// Only what was verified may get the final name.
+	named, err := s.root.Lstat(partName(s.path))
+	if err != nil || !os.SameFile(opened, named) {
+		return errors.Join(fmt.Errorf("%w: %s", ErrReplaced, partName(s.path)), err)
+	}
+	if err := s.root.Rename(partName(s.path), s.path); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.part = false
+	s.mu.Unlock()
+	if err := s.syncDir(); err != nil {
+		return err
+	}
+	return s.remove(stateName(s.path))
+}
+
+// syncDir makes the rename durable.
+func (s *Store) syncDir() error {
+	dir, err := s.root.Open(filepath.Dir(s.path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

@@ -1,0 +1,153 @@
+package chunkstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/bits-and-blooms/bitset"
+
+	"fanout/internal/manifest"
+)
+
+// Errors that callers tell apart with errors.Is. A full disk is
+// syscall.ENOSPC, a closed store os.ErrClosed.
+var (
+	ErrNotHeld    = errors.New("chunk not held")
+	ErrReadOnly   = errors.New("store is read-only")
+	ErrIncomplete = errors.New("chunks are missing")
+	ErrInUse      = errors.New("another download is writing this file")
+	ErrReplaced   = errors.New("part file was removed or replaced")
+	ErrSize       = errors.New("file does not have the size of the manifest")
+	ErrSHA256     = errors.New("whole-file SHA-256 does not match")
+)
+
+// Store is the chunks of one manifest in one file. It is safe for concurrent
+// use. Get one from Open, OpenComplete or OpenSource.
+type Store struct {
+	m  *manifest.Manifest
+	id manifest.ID
+
+	root *os.Root // nil for OpenSource
+	path string   // final name, relative to root; for OpenSource as given
+	f    *os.File // the part or the final file, whatever its name is by now
+
+	mu      sync.RWMutex
+	held    *bitset.BitSet // verified
+	claimed *bitset.BitSet // said by the state file, not looked at yet
+	count   int            // bits set in held
+
+	disk   sync.Mutex // held while files are made, renamed, removed or closed
+	part   bool       // f is still the part, so it may be written; changed under both locks
+	closed bool
+	sha256 string // of the whole file, once Finish has checked it
+
+	writeback writeback
+}
+
+func newStore(m *manifest.Manifest, f *os.File) *Store {
+	n := uint(m.Chunks())
+	return &Store{m: m, f: f, held: bitset.New(n), claimed: bitset.New(n)}
+}
+
+// Manifest is what the store was opened with.
+func (s *Store) Manifest() *manifest.Manifest { return s.m }
+
+// Has tells whether the chunk is here, verified.
+func (s *Store) Has(chunk int) bool {
+	if chunk < 0 {
+		return false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.held.Test(uint(chunk))
+}
+
+// Count is the number of chunks held.
+func (s *Store) Count() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.count
+}
+
+// Complete tells whether every chunk is held.
+func (s *Store) Complete() bool { return s.Count() == s.m.Chunks() }
+
+// Bits is the bitmap of the chunks held, see EncodeBits. It is a copy.
+func (s *Store) Bits() []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return EncodeBits(s.held, s.m.Chunks())
+}
+
+// Put verifies the chunk and writes it to disk. It tells whether the chunk is
+// new: a chunk already held is neither looked at nor written. Of concurrent
+// Puts of one chunk exactly one is fresh.
+//
+// Errors: those of manifest.Verify, ErrReadOnly, and those of the disk.
+func (s *Store) Put(chunk int, data []byte) (fresh bool, err error) {
+	if s.Has(chunk) {
+		return false, nil
+	}
+	if !s.writable() {
+		return false, fmt.Errorf("put chunk %d: %w", chunk, ErrReadOnly)
+	}
+	if err := s.m.Verify(chunk, data); err != nil {
+		return false, err
+	}
+	// No lock: two writers of one chunk write the same bytes.
+	if _, err := s.f.WriteAt(data, s.m.Offset(chunk)); err != nil {
+		return false, fmt.Errorf("write chunk %d: %w", chunk, err)
+	}
+	s.writeback.wrote(s.f, len(data))
+	return s.mark(chunk), nil
+}
+
+// mark notes that the chunk is verified and on disk, and tells whether that is
+// news.
+func (s *Store) mark(chunk int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held.Test(uint(chunk)) {
+		return false
+	}
+	s.held.Set(uint(chunk))
+	s.claimed.Clear(uint(chunk))
+	s.count++
+	return true
+}
+
+// Chunk is where to read a held chunk: n bytes at offset off of f. The file
+// stays open until Close, also across Finish. Do not use its file offset,
+// which all readers share; see SendTo.
+func (s *Store) Chunk(chunk int) (f *os.File, off int64, n int, err error) {
+	if !s.Has(chunk) {
+		return nil, 0, 0, fmt.Errorf("%w: chunk %d", ErrNotHeld, chunk)
+	}
+	return s.f, s.m.Offset(chunk), s.m.Length(chunk), nil
+}
+
+// ReadAt implements io.ReaderAt for the bytes of held chunks. If any byte asked
+// for belongs to a chunk that is not held, it reads nothing and returns
+// ErrNotHeld.
+func (s *Store) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("read %s: negative offset %d", s.path, off)
+	}
+	if off >= s.m.Size {
+		return 0, io.EOF
+	}
+	end := min(off+int64(len(p)), s.m.Size)
+	for c := off / s.m.ChunkSize; c*s.m.ChunkSize < end; c++ {
+		if !s.Has(int(c)) {
+			return 0, fmt.Errorf("%w: chunk %d", ErrNotHeld, c)
+		}
+	}
+	n, err := s.f.ReadAt(p[:end-off], off)
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}

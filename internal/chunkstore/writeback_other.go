@@ -1,0 +1,7 @@
+//go:build !linux
+
+package chunkstore
+
+import "os"
+
+func startWriteback(*os.File) {}
