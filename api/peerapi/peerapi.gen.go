@@ -86,7 +86,7 @@ type Download struct {
 	// DurationSeconds From the start until the verified file has its final name.
 	DurationSeconds *float64 `json:"duration_seconds,omitempty"`
 
-	// Error Why it failed
+	// Error Why it failed, or what it waits for.
 	Error *string `json:"error,omitempty"`
 
 	// EtaSeconds Absent while no rate is known.
@@ -98,7 +98,7 @@ type Download struct {
 	// ManifestId BLAKE3 of the manifest's canonical encoding, in hex.
 	ManifestId ManifestID `json:"manifest_id"`
 
-	// Path Where the file is
+	// Path Where the file is, or will be.
 	Path               string  `json:"path"`
 	RateBytesPerSecond float64 `json:"rate_bytes_per_second"`
 
@@ -119,7 +119,7 @@ type DownloadRequest struct {
 	// File A file name or manifest ID.
 	File string `json:"file"`
 
-	// Output Where to put it
+	// Output Where to put it, below the data directory; the file's name by default.
 	Output *string `json:"output,omitempty"`
 
 	// Sha256 SHA-256 that the whole file must have.
@@ -138,7 +138,7 @@ type PeerID = string
 
 // Problem Problem details, RFC 9457.
 type Problem struct {
-	// Detail What is wrong with which thing
+	// Detail What is wrong with which thing, and the remedy.
 	Detail *string `json:"detail,omitempty"`
 
 	// Field The field of the request that is at fault.

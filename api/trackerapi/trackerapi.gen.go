@@ -266,7 +266,7 @@ type PeerList struct {
 
 // Problem Problem details, RFC 9457.
 type Problem struct {
-	// Detail What is wrong with which thing
+	// Detail What is wrong with which thing, and the remedy.
 	Detail *string `json:"detail,omitempty"`
 
 	// Field The field of the request that is at fault.
