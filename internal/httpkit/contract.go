@@ -1,0 +1,219 @@
+package httpkit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/go-chi/chi/v5"
+)
+
+const (
+	jsonType = "application/json"
+	formType = "application/x-www-form-urlencoded"
+)
+
+// contract validates requests. It relies on chi for the routing, whose patterns are the
+// contract's paths: a second router would have its own opinion about percent-encoding.
+type contract struct {
+	doc     *openapi3.T
+	options openapi3filter.Options
+}
+
+func loadContract(yaml []byte) (*contract, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(yaml)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.Validate(context.Background()); err != nil {
+		return nil, err
+	}
+	doc.Servers = nil
+	for _, item := range doc.Paths.Map() {
+		for _, op := range item.Operations() {
+			leaveToHandler(op.RequestBody)
+		}
+	}
+	return &contract{doc: doc, options: openapi3filter.Options{
+		SkipSettingDefaults: true, // would rewrite the request
+		KeepValidatedValue:  true, // spares the generated code a second decoding
+	}}, nil
+}
+
+// leaveToHandler drops the schema of bodies other than JSON, which no decoder is known for;
+// an empty one is as good as any there (the tracker file of an empty file).
+func leaveToHandler(body *openapi3.RequestBodyRef) {
+	if body == nil {
+		return
+	}
+	for mediaType, content := range body.Value.Content {
+		if mediaType != jsonType {
+			content.Schema = nil
+			body.Value.Required = false
+		}
+	}
+}
+
+// validate checks a request that chi has routed against its operation.
+func (d *Daemon) validate(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := d.contract.check(r); err != nil {
+			d.Render(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *contract) check(r *http.Request) error {
+	route, err := c.route(r)
+	if err != nil {
+		return err
+	}
+	params, err := pathParams(r)
+	if err != nil {
+		return err
+	}
+	if err := settleContentType(r, route.Operation.RequestBody); err != nil {
+		return err
+	}
+	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
+		Request: r, PathParams: params, Route: route, Options: &c.options,
+	})
+	if err != nil {
+		return explain(err)
+	}
+	return nil
+}
+
+func (c *contract) route(r *http.Request) (*routers.Route, error) {
+	pattern, method := routePattern(r), r.Method
+	item := c.doc.Paths.Value(pattern)
+	if method == http.MethodHead && item != nil && item.Head == nil {
+		method = http.MethodGet
+	}
+	if item == nil || item.GetOperation(method) == nil {
+		return nil, fmt.Errorf("%s %s is served but not in the contract", method, pattern)
+	}
+	return &routers.Route{
+		Spec: c.doc, Path: pattern, PathItem: item, Method: method, Operation: item.GetOperation(method),
+	}, nil
+}
+
+func pathParams(r *http.Request) (map[string]string, error) {
+	params := map[string]string{}
+	p := chi.RouteContext(r.Context()).URLParams
+	for i, key := range p.Keys {
+		value, err := url.PathUnescape(p.Values[i])
+		if err != nil {
+			return nil, Errorf(http.StatusBadRequest, "path parameter %s: %w", key, err).WithField(key)
+		}
+		params[key] = value
+	}
+	return params, nil
+}
+
+// settleContentType gives a request without a usable Content-Type the operation's only one:
+// `curl -T file` sends none, and `curl -d` claims that JSON is a form.
+func settleContentType(r *http.Request, body *openapi3.RequestBodyRef) error {
+	if body == nil {
+		return nil
+	}
+	var declared []string
+	for mediaType := range body.Value.Content {
+		declared = append(declared, mediaType)
+	}
+	slices.Sort(declared)
+	given, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if len(declared) == 1 && (r.Header.Get("Content-Type") == "" || given == formType) {
+		r.Header = r.Header.Clone()
+		r.Header.Set("Content-Type", declared[0])
+		return nil
+	}
+	if !slices.Contains(declared, given) {
+		return Errorf(http.StatusUnsupportedMediaType, "Content-Type is %q; this call takes %s",
+			r.Header.Get("Content-Type"), strings.Join(declared, " or ")).WithField("Content-Type")
+	}
+	return nil
+}
+
+// explain says what the validator found in one line that names the field.
+func explain(err error) error {
+	var request *openapi3filter.RequestError
+	if !errors.As(err, &request) {
+		return err
+	}
+	e := &Error{Status: http.StatusBadRequest, Detail: err.Error(), Err: err}
+	if limit, ok := isTooLong(err); ok {
+		return Errorf(http.StatusRequestEntityTooLarge, "the request body is longer than %d bytes", limit)
+	}
+	var schema *openapi3.SchemaError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &schema):
+		e.Field = fieldOf(request, schema)
+		e.Detail = fmt.Sprintf("%s: %s%s", e.Field, schema.Reason, expectation(schema))
+	case request.Parameter != nil:
+		e.Field = request.Parameter.Name
+		e.Detail = fmt.Sprintf("%s: %s", e.Field, innermost(request.Err))
+	case errors.Is(err, openapi3filter.ErrInvalidRequired):
+		e.Detail = "the request has no body; this call takes JSON"
+	case errors.As(err, &syntax):
+		e.Detail = fmt.Sprintf("the body is not JSON: %s at byte %d", syntax.Error(), syntax.Offset)
+	case request.RequestBody != nil:
+		e.Detail = fmt.Sprintf("the body is not JSON: %s", innermost(request.Err))
+	}
+	return e
+}
+
+// fieldOf names the field that does not fit, dotted, or "body" for the body as a whole.
+func fieldOf(request *openapi3filter.RequestError, schema *openapi3.SchemaError) string {
+	path := strings.Join(schema.JSONPointer(), ".")
+	switch {
+	case request.Parameter != nil:
+		return request.Parameter.Name
+	case path == "":
+		return "body"
+	}
+	return path
+}
+
+// expectation quotes the contract where the reason alone is a regular expression.
+func expectation(schema *openapi3.SchemaError) string {
+	if schema.SchemaField != "pattern" || schema.Schema == nil {
+		return ""
+	}
+	s := ""
+	if schema.Schema.Description != "" {
+		s = "; expected: " + strings.TrimSuffix(schema.Schema.Description, ".")
+	}
+	if schema.Schema.Example != nil {
+		s += fmt.Sprintf(", for example %v", schema.Schema.Example)
+	}
+	return s
+}
+
+func innermost(err error) string {
+	var parse *openapi3filter.ParseError
+	switch {
+	case err == nil:
+		return "it cannot be read"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends too early"
+	case errors.As(err, &parse) && parse.Value != nil:
+		return fmt.Sprintf("%q: %s", parse.Value, parse.Reason)
+	case parse != nil && parse.RootCause() != nil:
+		return parse.RootCause().Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,183 @@
+package httpkit
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+)
+
+// DefaultMaxBody bounds a request body, bytes. The longest that anybody sends is a manifest,
+// 67 bytes a chunk: there is room for a million chunks, 4 TiB in the largest automatic ones.
+const DefaultMaxBody = 64 << 20
+
+// Options describe a daemon to New.
+type Options struct {
+	// Name of the daemon, for messages: tracker, origin, peerd.
+	Name     string
+	Logger   zerolog.Logger
+	Registry *prometheus.Registry
+	// Ready says why the daemon cannot do its work just now; nil, or a nil Ready, is ready.
+	// The error's text is what /readyz answers.
+	Ready func() error
+	// Contract is fanout.OpenAPI.
+	Contract []byte
+	// Map turns a domain error into an *Error with a status, or returns nil for one that it
+	// does not know, which then is a 500. May be nil.
+	Map func(error) *Error
+	// Quiet lists "METHOD /pattern" of the calls that daemons repeat: successes are logged at
+	// debug level.
+	Quiet []string
+	// MaxBody in bytes; 0 means DefaultMaxBody.
+	MaxBody int64
+	// Now is the clock of request durations; nil means time.Now.
+	Now func() time.Time
+}
+
+// Daemon is the HTTP side of a daemon. It is an http.Handler.
+type Daemon struct {
+	options  Options
+	router   chi.Router
+	contract *contract
+	requests *prometheus.HistogramVec
+	quiet    map[string]bool
+}
+
+// New builds a router that answers /livez, /readyz, /metrics and /openapi.yaml. It registers
+// the Go, process and build information collectors and the request histogram, and fails if
+// the registry has them already or the contract is invalid.
+func New(o Options) (*Daemon, error) {
+	if o.MaxBody == 0 {
+		o.MaxBody = DefaultMaxBody
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c, err := loadContract(o.Contract)
+	if err != nil {
+		return nil, fmt.Errorf("openapi contract: %w", err)
+	}
+	d := &Daemon{
+		options: o, router: chi.NewRouter(), contract: c,
+		requests: newRequestHistogram(), quiet: map[string]bool{},
+	}
+	for _, q := range o.Quiet {
+		d.quiet[q] = true
+	}
+	if err := d.register(); err != nil {
+		return nil, err
+	}
+	d.router.Use(d.observe, d.recover, encodedPath, d.limitBody, middleware.GetHead)
+	d.router.NotFound(d.notFound)
+	d.router.MethodNotAllowed(d.methodNotAllowed)
+	d.operations()
+	return d, nil
+}
+
+// ServeHTTP answers a request.
+func (d *Daemon) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.router.ServeHTTP(w, r) }
+
+// Router takes routes that the contract does not describe.
+func (d *Daemon) Router() chi.Router { return d.router }
+
+// API takes the generated handlers (ChiServerOptions.BaseRouter): requests are validated
+// against the contract before they get there.
+func (d *Daemon) API() chi.Router {
+	// Bearer tokens will be checked here, before the body is read.
+	return d.router.With(d.validate)
+}
+
+func (d *Daemon) register() error {
+	for _, c := range []prometheus.Collector{
+		d.requests,
+		NewBuildInfoCollector(Build()),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		if err := d.options.Registry.Register(c); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+func (d *Daemon) operations() {
+	d.router.Get("/livez", func(w http.ResponseWriter, r *http.Request) { text(w, "ok\n") })
+	d.router.Get("/readyz", func(w http.ResponseWriter, r *http.Request) {
+		if d.options.Ready != nil {
+			if err := d.options.Ready(); err != nil {
+				d.Render(w, r, &Error{Status: http.StatusServiceUnavailable, Detail: err.Error(), Err: err})
+				return
+			}
+		}
+		text(w, "ok\n")
+	})
+	d.router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(d.options.Registry,
+		promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	d.router.Get("/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(d.options.Contract) // the client may have gone; nobody else cares
+	})
+}
+
+func text(w http.ResponseWriter, s string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(s))
+}
+
+func (d *Daemon) notFound(w http.ResponseWriter, r *http.Request) {
+	d.Render(w, r, Errorf(http.StatusNotFound, "the %s has no %s: GET /openapi.yaml lists its calls",
+		d.options.Name, r.URL.Path))
+}
+
+func (d *Daemon) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	var methods []string
+	for _, m := range []string{"GET", "PUT", "POST", "DELETE"} {
+		if d.router.Match(chi.NewRouteContext(), m, r.URL.EscapedPath()) {
+			methods = append(methods, m)
+		}
+	}
+	allowed := strings.Join(methods, ", ")
+	w.Header().Set("Allow", allowed)
+	d.Render(w, r, Errorf(http.StatusMethodNotAllowed, "%s is not possible on %s, only %s",
+		r.Method, r.URL.Path, allowed))
+}
+
+// encodedPath makes chi route on the escaped path always, not only where the escaping is
+// unusual, so that the generated code unescapes every path parameter exactly once. Without
+// it the file "%41" would be looked up as "A".
+func encodedPath(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u := *r.URL
+		u.RawPath = u.EscapedPath()
+		r2 := *r
+		r2.URL = &u
+		next.ServeHTTP(w, &r2)
+	})
+}
+
+func (d *Daemon) limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, r.Body, d.options.MaxBody)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// isTooLong reports whether err comes from limitBody, and the limit in bytes.
+func isTooLong(err error) (int64, bool) {
+	var e *http.MaxBytesError
+	if errors.As(err, &e) {
+		return e.Limit, true
+	}
+	return 0, false
+}

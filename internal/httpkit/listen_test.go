@@ -1,0 +1,114 @@
+package httpkit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"fanout/internal/httpkit"
+)
+
+func TestCheckListen(t *testing.T) {
+	for _, c := range []struct {
+		addr     string
+		insecure bool
+		want     string // part of the error, "" for none
+	}{
+		{"127.0.0.1:0", false, ""},
+		{"127.7.7.7:80", false, ""},
+		{"[::1]:80", false, ""},
+		{"localhost:80", false, ""},
+		{":2680", false, "--insecure"},
+		{"0.0.0.0:2680", false, "--insecure"},
+		{"[::]:2680", false, "--insecure"},
+		{"10.0.0.1:2680", false, "listen on 127.0.0.1:2680"},
+		{"0.0.0.0:2680", true, ""},
+		{"127.0.0.1", false, "give host:port"},
+		{"127.0.0.1:port", true, "--listen"},
+		{"127.0.0.1:99999", true, "invalid port"},
+	} {
+		err := httpkit.CheckListen("--listen", c.addr, c.insecure)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s insecure=%v: %v, want …%s…", c.addr, c.insecure, err, c.want)
+		}
+	}
+	if err := httpkit.CheckListen("--listen", ":1", false); !errors.Is(err, httpkit.ErrNotLoopback) {
+		t.Error("not ErrNotLoopback:", err)
+	}
+}
+
+func TestListenOnAPortInUse(t *testing.T) {
+	ln, err := httpkit.Listen("--http", "127.0.0.1:0", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, err = httpkit.Listen("--http", ln.Addr().String(), false)
+	if err == nil || !strings.Contains(err.Error(), "--http "+ln.Addr().String()) || strings.Contains(err.Error(), "bind") {
+		t.Error(err)
+	}
+}
+
+func TestAdvertise(t *testing.T) {
+	loopback := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2685}
+	anywhere := &net.TCPAddr{IP: net.IPv6unspecified, Port: 2685}
+	for _, c := range []struct {
+		listen    net.Addr
+		advertise string
+		want      string // an address, or part of the error
+	}{
+		{loopback, "", "127.0.0.1:2685"},
+		{loopback, "peer.example:9", "peer.example:9"},
+		{loopback, "10.0.0.7", "10.0.0.7:2685"},
+		{loopback, "fd00::7", "[fd00::7]:2685"},
+		{loopback, "peer", "HOST:PORT"},
+		{anywhere, "", "127.0.0.1:2685"}, // the way to the tracker on loopback
+	} {
+		got, err := httpkit.Advertise(c.listen, c.advertise, "http://127.0.0.1:2680")
+		if got != c.want && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s advertise %q: %q %v, want %q", c.listen, c.advertise, got, err, c.want)
+		}
+	}
+}
+
+// Stopping ends event streams at once, and cuts handlers that ignore their context.
+func TestServeStops(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		handler func(r *http.Request)
+		want    string
+	}{
+		{"stream", func(r *http.Request) { <-r.Context().Done() }, ""},
+		{"deaf handler", func(r *http.Request) { time.Sleep(300 * time.Millisecond) }, "still running after 50ms"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			inside := make(chan struct{})
+			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { close(inside); c.handler(r) })
+			done := make(chan error, 1)
+			go func() { done <- httpkit.Serve(ctx, ln, h, 50*time.Millisecond) }()
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			go func() {
+				if resp, err := client.Get(fmt.Sprint("http://", ln.Addr())); err == nil {
+					_, _ = io.Copy(io.Discard, resp.Body)
+					resp.Body.Close()
+				}
+			}()
+			<-inside
+			cancel()
+			if err := <-done; (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Serve: %v, want %q", err, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,51 @@
+package httpkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+)
+
+// DefaultShutdownTimeout is how long requests may take to end once a daemon stops.
+const DefaultShutdownTimeout = 5 * time.Second
+
+// Serve answers requests on ln until ctx ends, then stops accepting, cancels the context of
+// every request, so that event streams end, and waits for the handlers up to
+// shutdownTimeout. It closes ln. A shutdown that is complete in time is no error.
+func Serve(ctx context.Context, ln net.Listener, handler http.Handler, shutdownTimeout time.Duration) error {
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		// What net/http would print is about one client's broken connection; panics are
+		// logged by Daemon.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := srv.Shutdown(bounded)
+	if err != nil {
+		_ = srv.Close() // the remaining connections are cut
+	}
+	if serveErr := <-failed; !errors.Is(serveErr, http.ErrServerClosed) {
+		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), serveErr)
+	}
+	if err != nil {
+		return fmt.Errorf("shut down HTTP on %s: requests still running after %s", ln.Addr(), shutdownTimeout)
+	}
+	return nil
+}
