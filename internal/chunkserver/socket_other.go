@@ -1,0 +1,12 @@
+//go:build !linux
+
+package chunkserver
+
+import "net"
+
+func tune(*net.TCPConn) error { return nil }
+
+func writeMore(c *net.TCPConn, p []byte) error {
+	_, err := c.Write(p)
+	return err
+}

@@ -1,0 +1,164 @@
+package swarm
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	redialFirst = 100 * time.Millisecond
+	redialMost  = 5 * time.Second
+	// deadAfter is how many failures in a row make an owner dead, or a swarm peer forgotten
+	// until the tracker names it again: a second and a half of retries.
+	deadAfter = 4
+)
+
+// contact is a daemon that the download wants a session with.
+type contact struct {
+	Contact
+	origin   bool
+	keep     bool // dialled again for as long as the download runs
+	dialling bool
+	link     *link
+	fails    int
+	err      error
+	retryAt  time.Time
+}
+
+func (c *contact) failed(now time.Time, err error) {
+	c.dialling = false
+	c.err = err
+	c.retryAt = now.Add(min(redialFirst<<min(c.fails, 10), redialMost))
+	c.fails++
+}
+
+// dead says that so many dials in a row have failed that others should bring its chunks.
+func (c *contact) dead() bool { return c.link == nil && c.fails >= deadAfter }
+
+// want dials a daemon now, and again when the session is lost.
+func (d *Download) want(to Contact, origin, keep bool) *contact {
+	c, ok := d.contacts[to.Address]
+	if !ok {
+		c = &contact{Contact: to, origin: origin, keep: keep}
+		d.contacts[to.Address] = c
+		d.dial(c)
+	}
+	return c
+}
+
+func (d *Download) redial(now time.Time) {
+	for addr, c := range d.contacts {
+		switch {
+		case c.link != nil || c.dialling || now.Before(c.retryAt) || d.isBanned(c.ID):
+		case !c.keep && c.fails >= deadAfter:
+			delete(d.contacts, addr)
+		default:
+			d.dial(c)
+		}
+	}
+}
+
+func (d *Download) dial(c *contact) {
+	c.dialling = true
+	t := d.target
+	t.Handler = &handler{d, c}
+	d.wg.Go(func() {
+		if err := d.cfg.Dialer.Dial(d.ctx, c.Address, &t); err != nil {
+			d.post(func() { c.failed(time.Now(), err) })
+		}
+	})
+}
+
+// forget closes the session with a daemon that is no longer needed.
+func (d *Download) forget(c *contact) {
+	delete(d.contacts, c.Address)
+	if c.link != nil {
+		c.link.s.Close()
+	}
+}
+
+// announceLoop reports to the tracker until ctx ends, and passes its answers on.
+func (d *Download) announceLoop(ctx context.Context) {
+	retry := redialFirst
+	for {
+		reply, err := d.cfg.Tracker.Announce(ctx, d.report())
+		wait := reply.Interval
+		if err != nil {
+			wait = retry
+			retry = min(2*retry, redialMost)
+			d.Progress.noteTracker(fmt.Errorf("announce: %w", err))
+		} else {
+			retry = redialFirst
+			d.Progress.noteTracker(nil)
+			d.post(func() { d.met(reply) })
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			d.leave()
+			return
+		case <-d.announce:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+func (d *Download) met(r Reply) {
+	for _, o := range r.Origins {
+		d.want(o, true, true)
+	}
+	d.strategy.met(r)
+}
+
+func (d *Download) announceSoon() {
+	select {
+	case d.announce <- struct{}{}:
+	default:
+	}
+}
+
+// leave tells the tracker that this peer is no longer to be dialled.
+func (d *Download) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	r := d.report()
+	r.Left = true
+	d.cfg.Tracker.Announce(ctx, r) // the lease runs out anyway
+}
+
+func (d *Download) report() Report {
+	p, s := &d.Progress, d.target.Store
+	return Report{
+		Complete: s.Complete(), Held: s.Bits(), Owned: p.ownedBits(d.chunks()),
+		FromOrigin: p.fromOrigin.Load(), FromPeers: p.fromPeers.Load(),
+	}
+}
+
+// owners fetches the tracker file, after an announce that makes the tracker settle it.
+func (d *Download) owners(ctx context.Context) ([]string, error) {
+	for retry := redialFirst; ; retry = min(2*retry, redialMost) {
+		_, err := d.cfg.Tracker.Announce(ctx, d.report())
+		if err == nil {
+			var owners []string
+			if owners, err = d.cfg.Tracker.Owners(ctx); err == nil {
+				return owners, nil
+			}
+		}
+		d.Progress.noteTracker(fmt.Errorf("get the chunk table: %w", err))
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(retry):
+		}
+	}
+}
+
+// announceSoonIfAlone asks the tracker for others when the last session is lost.
+func (d *Download) announceSoonIfAlone() {
+	if len(d.links) == 0 && !d.finished {
+		d.announceSoon()
+	}
+}
