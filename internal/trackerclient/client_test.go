@@ -1,0 +1,183 @@
+package trackerclient_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"fanout/api/trackerapi"
+	"fanout/internal/manifest"
+	"fanout/internal/manifestjson"
+	"fanout/internal/trackerclient"
+	"fanout/internal/trackerfile"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The calls against a real tracker are tested in tracker/server; here is what a tracker, or
+// something else at its address, can answer instead.
+func TestErrors(t *testing.T) {
+	for _, c := range []struct {
+		what      string
+		status    int
+		kind      string
+		body      string
+		want      error
+		temporary bool
+		text      string
+	}{
+		{"unknown", 404, "application/problem+json", `{"title":"Not Found","status":404,"detail":"no file named a"}`, trackerclient.ErrNotFound, false, "no file named a"},
+		{"withdrawn", 410, "application/problem+json", `{"title":"Gone","status":410}`, trackerclient.ErrGone, false, "410 Gone"},
+		{"failing", 500, "application/problem+json", `{"title":"Oops","status":500,"detail":"disk"}`, nil, true, "disk"},
+		{"a proxy's error", 502, "text/html", `<html>`, nil, true, "502 Bad Gateway"},
+		{"some web server", 200, "text/html", `<html>`, trackerclient.ErrUnreachable, true, "check the address"},
+		{"garbage", 200, "application/json", `{`, trackerclient.ErrUnreachable, true, ""},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			client := against(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", c.kind)
+				w.WriteHeader(c.status)
+				fmt.Fprint(w, c.body)
+			})
+			_, err := client.File(t.Context(), "a")
+			if err == nil || c.want != nil && !errors.Is(err, c.want) || trackerclient.Temporary(err) != c.temporary || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%v (temporary %v)", err, trackerclient.Temporary(err))
+			}
+			if c.status >= 400 {
+				_, err = client.Table(t.Context(), "a", 1)
+				var e *trackerclient.Error
+				if !errors.As(err, &e) || e.Status != c.status {
+					t.Errorf("table: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestUnreachable(t *testing.T) {
+	client, err := trackerclient.New("127.0.0.1:1") // nobody listens on tcpmux
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Announce(t.Context(), "a", trackerapi.Announce{})
+	want := `announce "a": tracker unreachable at http://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused`
+	if !errors.Is(err, trackerclient.ErrUnreachable) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for _, address := range []string{"", "ftp://x", "http://", "http://a b"} {
+		if _, err := trackerclient.New(address); err == nil || !strings.Contains(err.Error(), "give a URL") {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}
+
+// A tracker cannot hand out another manifest than the one asked for.
+func TestManifestIsVerified(t *testing.T) {
+	m := &manifest.Manifest{Name: "a", Size: 5, ChunkSize: 32768, Digests: []manifest.Digest{{1}}}
+	client := against(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = trackerapi.GetManifest200JSONResponse(manifestjson.From(m, m.ID())).VisitGetManifestResponse(w)
+	})
+	if _, id, err := client.Manifest(t.Context(), m.ID().String()); err != nil || id != m.ID() {
+		t.Error(err)
+	}
+	if _, _, err := client.Manifest(t.Context(), strings.Repeat("0", 64)); !errors.Is(err, manifestjson.ErrID) {
+		t.Error(err)
+	}
+}
+
+func TestTable(t *testing.T) {
+	client := against(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "0\ta:1\n1\tb:2\n")
+	})
+	if got, err := client.Table(t.Context(), "a", 2); err != nil || fmt.Sprint(got) != "[a:1 b:2]" {
+		t.Error(got, err)
+	}
+	if _, err := client.Table(t.Context(), "a", 3); !errors.Is(err, trackerfile.ErrMalformed) {
+		t.Error(err)
+	}
+}
+
+func TestKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		down := errors.New("down")
+		var successes, failures []time.Duration
+		trackerclient.Keep(ctx, func(context.Context) (time.Duration, error) {
+			if at := time.Since(start); at < time.Minute {
+				return 0, down
+			}
+			return 5 * time.Second, nil
+		}, func(err error) {
+			if errors.Is(err, down) {
+				failures = append(failures, time.Since(start))
+			} else {
+				successes = append(successes, time.Since(start))
+			}
+		})
+		if failures[0] != 0 || failures[1] > trackerclient.MinBackoff {
+			t.Error("the first attempts were at", failures[:2])
+		}
+		for i := range failures[1:] {
+			if gap := failures[i+1] - failures[i]; gap > trackerclient.MaxBackoff {
+				t.Error("a gap of", gap)
+			}
+		}
+		if n := len(failures); n < 15 || n > 40 {
+			t.Error(n, "attempts in the minute of the outage")
+		}
+		if n := len(successes); n < 11 || n > 12 {
+			t.Error(n, "renewals in the minute after it")
+		}
+	})
+}
+
+// A peer that stops leaves the fleet, if it was in.
+func TestKeepRegistered(t *testing.T) {
+	calls := make(chan string, 10)
+	client := against(t, func(w http.ResponseWriter, r *http.Request) {
+		calls <- r.Method + " " + r.URL.Path
+		if r.Method == "DELETE" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"lease_seconds":15,"interval_seconds":5}`)
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	reg := func() trackerapi.Registration { return trackerapi.Registration{Address: "127.0.0.1:2685"} }
+	client.KeepRegistered(ctx, "p1", reg, func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+		cancel()
+	})
+	if got := []string{<-calls, <-calls}; fmt.Sprint(got) != "[PUT /v1/peers/p1 DELETE /v1/peers/p1]" {
+		t.Error(got)
+	}
+}
+
+func against(t *testing.T, h http.HandlerFunc) *trackerclient.Client {
+	t.Helper()
+	srv := httptest.NewServer(h)
+	t.Cleanup(srv.Close)
+	client, err := trackerclient.New(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
