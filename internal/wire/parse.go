@@ -9,46 +9,27 @@ import (
 )
 
 // parseMessage reads one line, without its end.
-func parseMessage(line []byte) (m Message, err error) {
+func parseMessage(line []byte) (Message, error) {
 	word, args, hasArgs := bytes.Cut(line, []byte{' '})
+	m := Message{Kind: kindOf(word)}
 	ok := false
-	// Switching on string(word) does not allocate.
-	switch string(word) {
-	case "DATA":
-		m.Kind = KindData
+	switch m.Kind {
+	case KindBits:
+		m.Bytes, ok = number(args)
+	case KindHave, KindGet, KindCancel, KindOffer:
+		m.Chunk, ok = number(args)
+	case KindData:
 		chunk, length, _ := bytes.Cut(args, []byte{' '})
-		var okLength bool
-		m.Chunk, ok = number(chunk)
-		m.Bytes, okLength = number(length)
-		ok = ok && okLength
-	case "HAVE":
-		m.Kind = KindHave
-		m.Chunk, ok = number(args)
-	case "GET":
-		m.Kind = KindGet
-		m.Chunk, ok = number(args)
-	case "OFFER":
-		m.Kind = KindOffer
-		m.Chunk, ok = number(args)
-	case "CANCEL":
-		m.Kind = KindCancel
-		m.Chunk, ok = number(args)
-	case "NONE":
-		m.Kind = KindNone
+		if m.Chunk, ok = number(chunk); ok {
+			m.Bytes, ok = number(length)
+		}
+	case KindNone:
 		if m.Chunk, ok = number(args); !ok && string(args) == "-" {
 			m.Chunk, ok = NoChunk, true
 		}
-	case "BITS":
-		m.Kind = KindBits
-		m.Bytes, ok = number(args)
-	case "ANY":
-		m.Kind, ok = KindAny, !hasArgs
-	case "PING":
-		m.Kind, ok = KindPing, !hasArgs
-	case "PONG":
-		m.Kind, ok = KindPong, !hasArgs
-	case "ERR":
-		m.Kind = KindErr
+	case KindAny, KindPing, KindPong:
+		ok = !hasArgs
+	case KindErr:
 		code, text, _ := bytes.Cut(args, []byte{' '})
 		m.Code, m.Text, ok = string(code), plain(string(text)), isCode(code)
 	}
@@ -56,6 +37,36 @@ func parseMessage(line []byte) (m Message, err error) {
 		return Message{}, syntaxError(line)
 	}
 	return m, nil
+}
+
+// kindOf is the Kind of the word, or 0. Switching on string(word) does not
+// allocate.
+func kindOf(word []byte) Kind {
+	switch string(word) {
+	case "BITS":
+		return KindBits
+	case "HAVE":
+		return KindHave
+	case "GET":
+		return KindGet
+	case "ANY":
+		return KindAny
+	case "DATA":
+		return KindData
+	case "NONE":
+		return KindNone
+	case "CANCEL":
+		return KindCancel
+	case "OFFER":
+		return KindOffer
+	case "PING":
+		return KindPing
+	case "PONG":
+		return KindPong
+	case "ERR":
+		return KindErr
+	}
+	return 0
 }
 
 // number reads a non-negative decimal below 2^31 in its only spelling.

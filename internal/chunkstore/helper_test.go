@@ -1,0 +1,84 @@
+package chunkstore_test
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	"fanout/internal/chunkstore"
+	"fanout/internal/manifest"
+)
+
+func newFile(t testing.TB, size int) ([]byte, *manifest.Manifest) {
+	t.Helper()
+	data := randomBytes(size)
+	return data, build(t, data)
+}
+
+func build(t testing.TB, data []byte) *manifest.Manifest {
+	t.Helper()
+	m, err := manifest.Build(context.Background(), "f", bytes.NewReader(data), int64(len(data)), chunkSize, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func newRoot(t testing.TB) *os.Root {
+	t.Helper()
+	return openRoot(t, t.TempDir())
+}
+
+func openRoot(t testing.TB, dir string) *os.Root {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	return root
+}
+
+func open(t testing.TB, root *os.Root, path string, m *manifest.Manifest) *chunkstore.Store {
+	t.Helper()
+	s, err := chunkstore.Open(root, path, m, m.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func put(t testing.TB, s *chunkstore.Store, data []byte, chunk int) {
+	t.Helper()
+	m := s.Manifest()
+	if fresh, err := s.Put(chunk, data[m.Offset(chunk):][:m.Length(chunk)]); !fresh || err != nil {
+		t.Fatalf("Put(%d) = %v, %v", chunk, fresh, err)
+	}
+}
+
+// wantFiles checks that root holds these files and no others.
+func wantFiles(t testing.TB, root *os.Root, want map[string][]byte) {
+	t.Helper()
+	entries, err := os.ReadDir(root.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		got, err := root.ReadFile(e.Name())
+		if content, ok := want[e.Name()]; !ok || err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%s: unexpected, or not as expected (%d bytes, %v)", e.Name(), len(got), err)
+		}
+	}
+	if len(entries) != len(want) {
+		t.Errorf("%d files, want %d", len(entries), len(want))
+	}
+}
+
+func randomBytes(n int) []byte {
+	p := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{'f'}).Read(p)
+	return p
+}
