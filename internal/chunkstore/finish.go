@@ -52,8 +52,9 @@ func (s *Store) Rehash(ctx context.Context, progress func(bytes int64)) (kept, d
 // have that SHA-256. Finishing again is no error.
 //
 // Errors: ErrIncomplete, ErrSHA256, ErrReplaced, the disk's, ctx's. After an
-// error nothing has changed: the part is still there, for the caller to
-// Discard or to Finish again.
+// error the part is still there, for the caller to Discard or to Finish again.
+// Only if the directory cannot be synced, the file has its final name already,
+// and might lose it in a power cut.
 func (s *Store) Finish(ctx context.Context, sha256hex string) error {
 	if have := s.Count(); have != s.m.Chunks() {
 		return fmt.Errorf("finish %s: %w: %d of %d", s.path, ErrIncomplete, s.m.Chunks()-have, s.m.Chunks())
