@@ -1,0 +1,75 @@
+// Package store keeps what the tracker must still know after a restart: manifests, what the
+// names stand for, owner tables, and what was withdrawn. There are two implementations, one
+// in a file (Open) and one in memory (NewMemory); storetest checks both against the contract
+// below.
+//
+// It knows no leases, no peers' state and no HTTP: those refill by themselves.
+package store
+
+import (
+	"errors"
+	"time"
+
+	"fanout/internal/manifest"
+)
+
+// ErrNotFound is returned for a manifest that is not stored.
+var ErrNotFound = errors.New("manifest not stored")
+
+// File is a stored manifest without its digests.
+type File struct {
+	ID           manifest.ID
+	Name         string
+	Size         int64 // bytes
+	ChunkSize    int64 // bytes
+	Chunks       int
+	PublishedAt  time.Time
+	SupersededAt time.Time // zero while the name stands for this manifest
+	Table        *OwnerTable
+}
+
+// OwnerTable says who owns which chunk in static downloads.
+type OwnerTable struct {
+	Owners   []string // chunk address of the owner, indexed by chunk
+	Uploaded bool     // by a user; otherwise assigned by the tracker
+}
+
+// Withdrawal is what is left of a withdrawn file.
+type Withdrawal struct {
+	ID   manifest.ID
+	Name string
+	At   time.Time
+}
+
+// State is everything but the digests.
+type State struct {
+	Files     []File // in no particular order
+	Withdrawn []Withdrawal
+}
+
+// Store is safe for concurrent use. A change that has returned nil is durable, as far as the
+// implementation is at all; one that has failed has changed nothing. Times keep at least
+// microseconds. Callers do not modify what they pass or get.
+type Store interface {
+	// Load reads everything.
+	Load() (State, error)
+	// Publish stores a manifest and makes its name stand for it. Another manifest that the
+	// name stood for is superseded from then on. A withdrawal of the manifest is forgotten.
+	// Publishing what is there already moves its time; its table stays.
+	Publish(id manifest.ID, m *manifest.Manifest, at time.Time) error
+	// Manifest gets a manifest with its digests, or ErrNotFound.
+	Manifest(id manifest.ID) (*manifest.Manifest, error)
+	// SetTable stores the table of a manifest, in place of the former; ErrNotFound.
+	SetTable(id manifest.ID, t OwnerTable) error
+	// ClearTable removes the table, if there is one.
+	ClearTable(id manifest.ID) error
+	// Withdraw removes a manifest with its table, and its name if that stands for it, and
+	// remembers that it was withdrawn; ErrNotFound.
+	Withdraw(id manifest.ID, at time.Time) error
+	// Drop removes a superseded manifest with its table, if it is there, without a trace.
+	Drop(id manifest.ID) error
+	// ForgetWithdrawal forgets that a manifest was withdrawn, if it was.
+	ForgetWithdrawal(id manifest.ID) error
+	// Close ends the use of the store.
+	Close() error
+}
