@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/bits-and-blooms/bitset"
-
 	"fanout/internal/manifest"
 )
 
@@ -38,7 +36,7 @@ func Open(root *os.Root, path string, m *manifest.Manifest, id manifest.ID) (*St
 	s := newStore(m, f)
 	s.id, s.root, s.path, s.part = id, root, rel, true
 	if err := s.restore(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open download %s: %w", path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("open download %s: %w", path, err), s.closeFiles())
 	}
 	return s, nil
 }
@@ -164,7 +162,11 @@ func (s *Store) restore() error {
 	if err != nil {
 		return err
 	}
-	if claimed, ok := s.readState(); ok && info.Size() == s.m.Size {
+	claimed, ok, err := s.openState()
+	if err != nil {
+		return err
+	}
+	if ok && info.Size() == s.m.Size {
 		s.claimed = claimed
 		return nil
 	}
@@ -176,6 +178,5 @@ func (s *Store) restore() error {
 	if err := s.f.Truncate(s.m.Size); err != nil {
 		return err
 	}
-	s.claimed = bitset.New(uint(s.m.Chunks()))
-	return s.Save()
+	return s.resetState()
 }

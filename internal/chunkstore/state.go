@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/bits-and-blooms/bitset"
@@ -13,52 +14,54 @@ const stateMagic = "FANOUTS1"
 
 func partName(path string) string  { return path + ".part" }
 func stateName(path string) string { return partName(path) + ".state" }
-func tempName(path string) string  { return stateName(path) + ".tmp" }
 
-// Save writes the state file now, atomically: chunks held, and those claimed
-// and not rehashed yet. It does nothing for a store that has no part.
-func (s *Store) Save() error {
-	s.disk.Lock()
-	defer s.disk.Unlock()
-	if s.closed {
-		return fmt.Errorf("save state of %s: %w", s.path, os.ErrClosed)
+// openState opens or makes the state file and returns its claims; ok is false
+// if it is not whole or about another manifest.
+func (s *Store) openState() (claimed *bitset.BitSet, ok bool, err error) {
+	if info, err := s.root.Lstat(stateName(s.path)); err == nil && !info.Mode().IsRegular() {
+		return nil, false, fmt.Errorf("%w: %s in %s", ErrNotRegular, stateName(s.path), s.root.Name())
 	}
-	return s.save()
+	s.state, err = s.root.OpenFile(stateName(s.path), os.O_RDWR|os.O_CREATE, filePerm)
+	if err != nil {
+		return nil, false, rootError(s.root, stateName(s.path), err)
+	}
+	content, err := io.ReadAll(io.LimitReader(s.state, int64(len(stateMagic)+len(s.id)+s.m.Chunks()/8+2)))
+	if err != nil {
+		return nil, false, fmt.Errorf("read state of %s: %w", s.path, err)
+	}
+	content, ok = bytes.CutPrefix(content, append([]byte(stateMagic), s.id[:]...))
+	if !ok {
+		return nil, false, nil
+	}
+	claimed, err = DecodeBits(content, s.m.Chunks())
+	return claimed, err == nil, nil
 }
 
-// save is Save; the caller has locked s.disk.
-func (s *Store) save() error {
-	if !s.part {
-		return nil
-	}
-	s.mu.RLock()
-	claims := EncodeBits(s.held.Union(s.claimed), s.m.Chunks())
-	s.mu.RUnlock()
-	state := append(append([]byte(stateMagic), s.id[:]...), claims...)
-	// Not synced: a state that a power cut damages is no worse than none.
-	err := s.root.WriteFile(tempName(s.path), state, filePerm)
+// resetState makes the state one that claims nothing.
+func (s *Store) resetState() error {
+	empty := append(append([]byte(stateMagic), s.id[:]...), make([]byte, (s.m.Chunks()+7)/8)...)
+	err := s.state.Truncate(0)
 	if err == nil {
-		err = s.root.Rename(tempName(s.path), stateName(s.path))
+		_, err = s.state.WriteAt(empty, 0)
 	}
 	if err != nil {
-		return fmt.Errorf("save state of %s: %w", s.path, err)
+		return fmt.Errorf("write state of %s: %w", s.path, err)
 	}
 	return nil
 }
 
-// readState returns the claims of the state file, if there is one that is
-// whole and about this manifest.
-func (s *Store) readState() (*bitset.BitSet, bool) {
-	state, err := s.root.ReadFile(stateName(s.path))
-	if err != nil {
-		return nil, false
+// claim notes in the state file that a chunk is here, in the page cache: that
+// outlives the process, and what a power cut loses is found out by Rehash. An
+// error would cost no more than the chunk again, after a restart, and none is
+// to be expected where a byte is overwritten. The caller has locked s.mu.
+func (s *Store) claim(chunk int) {
+	var b byte
+	for i := range 8 {
+		if c := uint(chunk&^7 + i); s.held.Test(c) || s.claimed.Test(c) {
+			b |= 0x80 >> i
+		}
 	}
-	state, ok := bytes.CutPrefix(state, append([]byte(stateMagic), s.id[:]...))
-	if !ok {
-		return nil, false
-	}
-	claimed, err := DecodeBits(state, s.m.Chunks())
-	return claimed, err == nil
+	_, _ = s.state.WriteAt([]byte{b}, int64(len(stateMagic)+len(s.id)+chunk/8))
 }
 
 // writable tells whether the file is a part that is still to be written.
@@ -68,8 +71,8 @@ func (s *Store) writable() bool {
 	return s.part
 }
 
-// Close saves the state of an unfinished download and closes the file. It waits
-// for a Finish that is running. Closing again is no error.
+// Close closes the files. It waits for a Finish that is running. Closing again
+// is no error.
 func (s *Store) Close() error {
 	s.disk.Lock()
 	defer s.disk.Unlock()
@@ -77,7 +80,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	return errors.Join(s.save(), s.f.Close())
+	return s.closeFiles()
 }
 
 // Discard closes the store and removes the part and the state. A final file
@@ -93,10 +96,18 @@ func (s *Store) Discard() error {
 	// Removed while the lock on the part is still ours, so that they are not
 	// another's.
 	if s.part {
-		err = errors.Join(s.remove(tempName(s.path)), s.remove(stateName(s.path)), s.remove(partName(s.path)))
+		err = errors.Join(s.remove(stateName(s.path)), s.remove(partName(s.path)))
 	}
 	s.closed = true
-	return errors.Join(err, s.f.Close())
+	return errors.Join(err, s.closeFiles())
+}
+
+func (s *Store) closeFiles() error {
+	err := s.f.Close()
+	if s.state != nil {
+		err = errors.Join(err, s.state.Close())
+	}
+	return err
 }
 
 // remove removes a file that may be gone already.

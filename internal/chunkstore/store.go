@@ -34,6 +34,8 @@ type Store struct {
 	path string   // final name, relative to root; for OpenSource as given
 	f    *os.File // the part or the final file, whatever its name is by now
 
+	state *os.File // of a part, else nil
+
 	mu      sync.RWMutex
 	held    *bitset.BitSet // verified
 	claimed *bitset.BitSet // said by the state file, not looked at yet
@@ -70,6 +72,15 @@ func (s *Store) Count() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.count
+}
+
+// Bytes is the size of the chunks held.
+func (s *Store) Bytes() int64 {
+	n := int64(s.Count()) * s.m.ChunkSize
+	if last := s.m.Chunks() - 1; s.Has(last) {
+		n -= s.m.ChunkSize - int64(s.m.Length(last))
+	}
+	return n
 }
 
 // Complete tells whether every chunk is held.
@@ -116,6 +127,9 @@ func (s *Store) mark(chunk int) bool {
 	s.held.Set(uint(chunk))
 	s.claimed.Clear(uint(chunk))
 	s.count++
+	if s.state != nil {
+		s.claim(chunk)
+	}
 	return true
 }
 

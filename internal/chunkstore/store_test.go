@@ -109,11 +109,6 @@ func TestConcurrentPuts(t *testing.T) {
 				if ok {
 					fresh.Add(1)
 				}
-				if c%16 == 0 {
-					if err := s.Save(); err != nil {
-						t.Error(err)
-					}
-				}
 			}
 		})
 	}
@@ -225,9 +220,6 @@ func TestDiscard(t *testing.T) {
 	if _, err := s.Put(1, data[chunkSize:]); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("Put after Discard: %v", err)
 	}
-	if err := s.Save(); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Save after Discard: %v", err)
-	}
 	wantFiles(t, root, nil)
 }
 
@@ -258,7 +250,7 @@ func TestSource(t *testing.T) {
 	if fresh, err := s.Put(0, data[:chunkSize]); fresh || err != nil {
 		t.Errorf("Put of a held chunk = %v, %v", fresh, err)
 	}
-	if err := errors.Join(s.Save(), s.Finish(t.Context(), ""), s.Discard()); err != nil {
+	if err := errors.Join(s.Finish(t.Context(), ""), s.Discard()); err != nil {
 		t.Error(err)
 	}
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, data) {

@@ -127,7 +127,7 @@ func (a *assigned) landed(from *link, chunk int) {
 	}
 	a.origin.todo.Clear(uint(chunk))
 	if from.origin && a.mine.Test(uint(chunk)) {
-		a.d.Progress.own(chunk)
+		a.d.cfg.Progress.own(chunk)
 	}
 	a.d.tellHave(chunk, from)
 }

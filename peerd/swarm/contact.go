@@ -87,10 +87,10 @@ func (d *Download) announceLoop(ctx context.Context) {
 		if err != nil {
 			wait = retry
 			retry = min(2*retry, redialMost)
-			d.Progress.noteTracker(fmt.Errorf("announce: %w", err))
+			d.cfg.Progress.noteTracker(fmt.Errorf("announce: %w", err))
 		} else {
 			retry = redialFirst
-			d.Progress.noteTracker(nil)
+			d.cfg.Progress.noteTracker(nil)
 			d.post(func() { d.met(reply) })
 		}
 		timer := time.NewTimer(wait)
@@ -130,7 +130,7 @@ func (d *Download) leave() {
 }
 
 func (d *Download) report() Report {
-	p, s := &d.Progress, d.target.Store
+	p, s := d.cfg.Progress, d.target.Store
 	return Report{
 		Complete: s.Complete(), Held: s.Bits(), Owned: p.ownedBits(d.chunks()),
 		FromOrigin: p.fromOrigin.Load(), FromPeers: p.fromPeers.Load(),
@@ -147,7 +147,7 @@ func (d *Download) owners(ctx context.Context) ([]string, error) {
 				return owners, nil
 			}
 		}
-		d.Progress.noteTracker(fmt.Errorf("get the chunk table: %w", err))
+		d.cfg.Progress.noteTracker(fmt.Errorf("get the chunk table: %w", err))
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()

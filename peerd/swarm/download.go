@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bits-and-blooms/bitset"
-
 	"fanout/internal/chunkserver"
 	"fanout/internal/wire"
 )
@@ -88,6 +86,8 @@ type Config struct {
 	Tracker  Tracker
 	Observer Observer
 	Rand     *rand.Rand
+	// Progress is where the download can be seen; it may outlive it and serve the next.
+	Progress *Progress
 	// Complete is called once, when the last chunk has been stored.
 	Complete func()
 }
@@ -100,7 +100,6 @@ type Download struct {
 	stopped  chan struct{}
 	announce chan struct{} // announce sooner than the interval says
 	wg       sync.WaitGroup
-	Progress Progress
 
 	// What follows belongs to the goroutine of Run.
 	ctx      context.Context
@@ -142,13 +141,11 @@ type strategy interface {
 
 // New makes a download.
 func New(cfg Config) *Download {
-	d := &Download{
+	return &Download{
 		cfg: cfg, target: cfg.Target,
 		events: make(chan func(), eventBuffer), stopped: make(chan struct{}), announce: make(chan struct{}, 1),
 		links: map[session]*link{}, contacts: map[string]*contact{}, banned: map[string]time.Time{},
 	}
-	d.Progress.owned = bitset.New(uint(cfg.Target.Manifest.Chunks()))
-	return d
 }
 
 // Target is what the chunk server needs to serve this download's sessions.
@@ -236,29 +233,19 @@ func (d *Download) hangUp() {
 func (d *Download) tick(now time.Time) {
 	d.redial(now)
 	d.strategy.tick(now)
-	d.Progress.measure(now, d.bytesDone(), d.trouble(now))
+	d.cfg.Progress.measure(now, d.target.Store.Bytes(), d.trouble(now))
 }
 
 func (d *Download) has(chunk int) bool { return d.target.Store.Has(chunk) }
 
 func (d *Download) chunks() int { return d.target.Manifest.Chunks() }
 
-// bytesDone is the size of the chunks held.
-func (d *Download) bytesDone() int64 {
-	m := d.target.Manifest
-	n := int64(d.target.Store.Count()) * m.ChunkSize
-	if last := m.Chunks() - 1; last >= 0 && d.has(last) {
-		n -= m.ChunkSize - int64(m.Length(last))
-	}
-	return n
-}
-
 func (d *Download) checkComplete() {
 	if d.finished || !d.target.Store.Complete() {
 		return
 	}
 	d.finished = true
-	d.Progress.settle(d.bytesDone())
+	d.cfg.Progress.settle(d.target.Store.Bytes())
 	d.cfg.Complete()
 	d.announceSoon()
 }
@@ -276,10 +263,10 @@ func (d *Download) ban(l *link, chunk int) {
 	until := time.Now().Add(24 * 365 * time.Hour)
 	if l.origin {
 		until = time.Now().Add(10 * time.Second)
-		d.Progress.note(fmt.Sprintf("the origin %s sent wrong bytes for chunk %d: has its file changed on disk?", l.id, chunk))
+		d.cfg.Progress.note(fmt.Sprintf("the origin %s sent wrong bytes for chunk %d: has its file changed on disk?", l.id, chunk))
 	}
 	d.banned[l.id] = until
-	d.Progress.verifyFailures.Add(1)
+	d.cfg.Progress.verifyFailures.Add(1)
 	d.cfg.Observer.VerifyFailed(l.id, chunk)
 }
 

@@ -133,7 +133,7 @@ func (w *dynamic) landed(from *link, chunk int) {
 	} else if from.anys > 0 {
 		from.anys--
 	}
-	w.d.Progress.own(chunk)
+	w.d.cfg.Progress.own(chunk)
 	w.push(chunk)
 }
 

@@ -147,7 +147,7 @@ func (d *Download) landed(s session, c *contact, a chunkserver.Landing) {
 		d.fail(fmt.Errorf("store chunk %d: %w", a.Chunk, a.Err))
 		return
 	}
-	d.Progress.landed(l.source(), a)
+	d.cfg.Progress.landed(l.source(), a)
 	d.cfg.Observer.Landed(l.source(), a.Bytes, a.Took, !a.Fresh)
 	if a.Fresh {
 		for _, o := range d.links {

@@ -34,6 +34,11 @@ type Progress struct {
 	watchers map[chan struct{}]struct{}
 }
 
+// NewProgress makes the progress of a download of so many chunks.
+func NewProgress(chunks int) *Progress {
+	return &Progress{owned: bitset.New(uint(chunks)), watchers: map[chan struct{}]struct{}{}}
+}
+
 // Snapshot is the state of a download at one moment.
 type Snapshot struct {
 	FromOrigin, FromPeers      int64 // bytes of verified chunks
@@ -65,9 +70,6 @@ func (p *Progress) Watch() (moved <-chan struct{}, stop func()) {
 	c := make(chan struct{}, 1)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.watchers == nil {
-		p.watchers = map[chan struct{}]struct{}{}
-	}
 	p.watchers[c] = struct{}{}
 	return c, func() {
 		p.mu.Lock()
@@ -169,7 +171,7 @@ func (d *Download) trouble(now time.Time) string {
 	if d.finished {
 		return ""
 	}
-	noted, tracker := d.Progress.reasons()
+	noted, tracker := d.cfg.Progress.reasons()
 	switch {
 	case noted != "":
 		return noted

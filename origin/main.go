@@ -1,0 +1,100 @@
+// Command origin publishes files at a tracker and serves their chunks.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/schollz/progressbar/v3"
+
+	"fanout/internal/cli"
+	"fanout/internal/httpkit"
+	"fanout/internal/manifest"
+	"fanout/internal/trackerclient"
+	"fanout/internal/units"
+	"fanout/origin/server"
+)
+
+type grammar struct {
+	Serve   serve       `cmd:"" default:"withargs" help:"Publish files and serve their chunks until stopped."`
+	Version cli.Version `cmd:"" help:"Print the version."`
+}
+
+type serve struct {
+	Files     []string   `arg:"" name:"file" help:"Files to publish, each under its base name."`
+	Tracker   string     `required:"" placeholder:"URL" help:"The tracker, such as http://127.0.0.1:2680."`
+	Listen    string     `default:"127.0.0.1:2684" placeholder:"HOST:PORT" help:"Where to serve chunks (${default})."`
+	HTTP      string     `name:"http" default:"127.0.0.1:2694" placeholder:"HOST:PORT" help:"Where to serve health and metrics (${default})."`
+	Advertise string     `placeholder:"HOST:PORT" help:"Chunk address that peers dial, if it is not --listen."`
+	ID        string     `placeholder:"ID" help:"The origin's identity (made from its chunk address)."`
+	ChunkSize units.Size `placeholder:"SIZE" help:"Chunk size, a power of two (automatic: about size/1024)."`
+	MaxUpload units.Rate `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
+	Insecure  bool       `help:"Allow listening beyond loopback without authentication."`
+	LogLevel  string     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
+}
+
+func main() {
+	cli.Main("origin", "Publish files at a fanout tracker and serve their chunks.", &grammar{})
+}
+
+// Run implements the command.
+func (c *serve) Run(ctx context.Context) error {
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	o, err := server.New(cfg)
+	if err != nil {
+		return err
+	}
+	return o.Run(ctx)
+}
+
+func (c *serve) config() (cfg server.Config, err error) {
+	cfg = server.Config{Paths: c.Files, ChunkSize: int64(c.ChunkSize), MaxUpload: int64(c.MaxUpload), Registry: prometheus.NewRegistry()}
+	if c.ChunkSize != 0 {
+		if err = manifest.CheckChunkSize(int64(c.ChunkSize)); err != nil {
+			return cfg, fmt.Errorf("--chunk-size: %w", err)
+		}
+	}
+	if cfg.Logger, err = httpkit.NewLogger(os.Stderr, c.LogLevel, "origin"); err != nil {
+		return cfg, err
+	}
+	if cfg.Tracker, err = trackerclient.New(c.Tracker); err != nil {
+		return cfg, err
+	}
+	if cfg.Chunks, err = httpkit.Listen("--listen", c.Listen, c.Insecure); err != nil {
+		return cfg, err
+	}
+	if cfg.HTTP, err = httpkit.Listen("--http", c.HTTP, c.Insecure); err != nil {
+		return cfg, err
+	}
+	if cfg.Address, err = httpkit.Advertise(cfg.Chunks.Addr(), c.Advertise, cfg.Tracker.URL()); err != nil {
+		return cfg, err
+	}
+	if cfg.HTTPAddress, err = httpkit.Advertise(cfg.HTTP.Addr(), "", cfg.Tracker.URL()); err != nil {
+		return cfg, err
+	}
+	if cfg.ID = c.ID; cfg.ID == "" {
+		cfg.ID = "origin-" + strings.NewReplacer(":", "-", "[", "", "]", "", "%", "-").Replace(cfg.Address)
+	}
+	if isatty.IsTerminal(os.Stderr.Fd()) {
+		cfg.Progress = bar
+	}
+	cfg.Logger.Info().Str("chunks", cfg.Address).Str("http", cfg.HTTPAddress).Str("id", cfg.ID).Msg("origin started")
+	return cfg, nil
+}
+
+// bar shows how far the digesting of a file is.
+func bar(name string, size int64) func(int64) {
+	b := progressbar.NewOptions64(size,
+		progressbar.OptionSetDescription("digesting "+name), progressbar.OptionSetWriter(os.Stderr),
+		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionOnCompletion(func() { fmt.Fprintln(os.Stderr) }))
+	return func(n int64) { b.Add64(n) }
+}

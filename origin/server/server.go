@@ -1,0 +1,314 @@
+// Package server is the origin: it digests files, publishes them at the tracker, keeps them
+// published, and serves their chunks and handouts.
+//
+// It must not know flags or environment, nor the tracker's or peerd's insides.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"fanout"
+	"fanout/api/trackerapi"
+	"fanout/internal/chunkmetrics"
+	"fanout/internal/chunkserver"
+	"fanout/internal/httpkit"
+	"fanout/internal/manifest"
+	"fanout/internal/trackerclient"
+)
+
+const (
+	watchEvery = time.Second
+	// uploadSlots is how many peers are sent to at a time: few, so that a chunk is whole,
+	// and on its way to the next peer, soon.
+	uploadSlots = 4
+	// keepOld is how long a superseded content is served after its last session.
+	keepOld = time.Minute
+)
+
+// Config is what an origin is made of.
+type Config struct {
+	ID          string
+	Address     string // chunk address, as peers dial it
+	HTTPAddress string
+	Paths       []string
+	ChunkSize   int64 // bytes; 0 is automatic
+	MaxUpload   int64 // bytes a second; 0 is unlimited
+	Tracker     *trackerclient.Client
+	Chunks      net.Listener
+	HTTP        net.Listener
+	Logger      zerolog.Logger
+	Registry    *prometheus.Registry
+	// Progress is told of every file to be digested, and returns what is told the bytes as
+	// they are read. It may be nil.
+	Progress func(name string, size int64) func(bytes int64)
+}
+
+// Origin serves files. Make it with New, then Run it once.
+type Origin struct {
+	cfg      Config
+	sources  []*source
+	chunks   *chunkserver.Server
+	http     *httpkit.Daemon
+	handouts prometheus.Counter
+	requests prometheus.Counter
+
+	mu        sync.Mutex
+	published map[manifest.ID]*publication
+	waiting   map[string]error // a name -> why it is not published yet
+}
+
+// New checks the files and makes the origin; nothing is read or sent yet.
+func New(cfg Config) (*Origin, error) {
+	o := &Origin{cfg: cfg, published: map[manifest.ID]*publication{}, waiting: map[string]error{}}
+	for _, path := range cfg.Paths {
+		s, err := newSource(path)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := o.waiting[s.name]; twice {
+			return nil, fmt.Errorf("%s: another file given has the name %q too: rename one", path, s.name)
+		}
+		o.waiting[s.name] = errors.New("is being digested")
+		o.sources = append(o.sources, s)
+	}
+	metrics, err := chunkmetrics.New(cfg.Registry)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.register(); err != nil {
+		return nil, err
+	}
+	o.chunks = chunkserver.New(chunkserver.Config{
+		Self: cfg.ID, Lookup: o.lookup, Slots: uploadSlots, Upload: chunkserver.NewLimiter(cfg.MaxUpload),
+		BufferBytes: 4 << 20, Observer: metrics, Limits: chunkserver.DefaultLimits(),
+	})
+	o.http, err = httpkit.New(httpkit.Options{
+		Name: "origin", Logger: cfg.Logger, Registry: cfg.Registry, Ready: o.ready, Contract: fanout.OpenAPI,
+	})
+	return o, err
+}
+
+func (o *Origin) register() error {
+	o.handouts = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "fanout_origin_handouts_total", Help: "Chunks handed out to swarms.",
+	})
+	o.requests = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "fanout_origin_requests_total", Help: "Chunks asked for by number.",
+	})
+	return errors.Join(o.cfg.Registry.Register(o.handouts), o.cfg.Registry.Register(o.requests))
+}
+
+// HandedOut implements Events.
+func (o *Origin) HandedOut() { o.handouts.Inc() }
+
+// Requested implements Events.
+func (o *Origin) Requested() { o.requests.Inc() }
+
+// Run serves until ctx ends or something fails that cannot mend itself.
+func (o *Origin) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return httpkit.Serve(ctx, o.cfg.HTTP, o.http, httpkit.DefaultShutdownTimeout) })
+	group.Go(func() error { return o.chunks.Serve(ctx, o.cfg.Chunks) })
+	group.Go(func() error {
+		defer o.chunks.Close()
+		<-ctx.Done()
+		return nil
+	})
+	group.Go(func() error { return o.publishAll(ctx) })
+	return group.Wait()
+}
+
+// publishAll digests one file after the other, since each uses all processors, and keeps
+// every one published.
+func (o *Origin) publishAll(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, s := range o.sources {
+		p, err := o.digest(ctx, s)
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			return errors.Join(err, group.Wait())
+		}
+		group.Go(func() error {
+			o.follow(ctx, s, p)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func (o *Origin) digest(ctx context.Context, s *source) (*publication, error) {
+	var progress func(int64)
+	if o.cfg.Progress != nil {
+		progress = o.cfg.Progress(s.name, s.size())
+	}
+	began := time.Now()
+	p, err := s.digest(ctx, o.cfg.ChunkSize, o, progress)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	o.published[p.id] = p
+	o.mu.Unlock()
+	o.cfg.Logger.Info().Str("file", s.name).Stringer("manifest", p.id).Int64("bytes", p.manifest.Size).
+		Int("chunks", p.manifest.Chunks()).Int64("chunk_size", p.manifest.ChunkSize).
+		Dur("took", time.Since(began)).Msg("file digested")
+	return p, nil
+}
+
+// follow keeps a file published, and publishes it anew when its content changes.
+func (o *Origin) follow(ctx context.Context, s *source, p *publication) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		current, superseded := context.WithCancel(ctx)
+		wg.Go(func() { o.keepPublished(ctx, current, s, p) })
+		next := o.awaitChange(ctx, s)
+		superseded()
+		if next == nil {
+			return
+		}
+		if next.id != p.id {
+			wg.Go(func() { o.retire(ctx, s, p) })
+		}
+		p = next
+	}
+}
+
+// awaitChange returns the file's next content; nil when ctx ends.
+func (o *Origin) awaitChange(ctx context.Context, s *source) *publication {
+	for {
+		if s.changed(ctx) != nil {
+			return nil
+		}
+		p, err := o.digest(ctx, s)
+		if err == nil {
+			return p
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		o.cfg.Logger.Warn().Err(err).Str("file", s.name).Msg("changed file not published")
+	}
+}
+
+// keepPublished publishes and then renews, until current ends; a content that has been
+// superseded is renewed for as long as it is served, but never published again: the name
+// belongs to its successor.
+func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publication) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	published := false
+	renew := func(ctx context.Context) (time.Duration, error) {
+		if published {
+			reply, err := o.cfg.Tracker.Announce(ctx, p.id.String(), o.announcement())
+			switch {
+			case err == nil:
+				return trackerclient.Seconds(reply.IntervalSeconds), nil
+			case errors.Is(err, trackerclient.ErrGone):
+				o.cfg.Logger.Warn().Str("file", s.name).Msg("file was withdrawn at the tracker: restart the origin to publish it again")
+				stop()
+				return 0, nil
+			case !errors.Is(err, trackerclient.ErrNotFound):
+				return 0, err
+			}
+		}
+		if !o.serves(p.id) || current.Err() != nil {
+			stop()
+			return 0, nil
+		}
+		reply, err := o.cfg.Tracker.Publish(ctx, p.manifest, p.id, o.contact())
+		if err != nil {
+			return 0, err
+		}
+		published = true
+		o.cfg.Logger.Info().Str("file", s.name).Stringer("manifest", p.id).Msg("file published")
+		return trackerclient.Seconds(reply.LeaseSeconds / 3), nil
+	}
+	trackerclient.Keep(ctx, renew, func(err error) { o.report(s.name, err) })
+}
+
+// report notes, and logs when it changes, whether a file is published.
+func (o *Origin) report(name string, err error) {
+	o.mu.Lock()
+	before, was := o.waiting[name]
+	if err == nil {
+		delete(o.waiting, name)
+	} else {
+		o.waiting[name] = err
+	}
+	o.mu.Unlock()
+	if err != nil && (!was || before.Error() != err.Error()) {
+		o.cfg.Logger.Warn().Err(err).Str("file", name).Msg("file not published, trying again")
+	}
+}
+
+// retire stops serving a superseded content: at once if the file was overwritten in place,
+// for its bytes are gone; else, since the open file still has them, when nobody asks for
+// them any more.
+func (o *Origin) retire(ctx context.Context, s *source, p *publication) {
+	if !os.SameFile(s.info, p.info) {
+		o.cfg.Logger.Info().Str("file", s.name).Stringer("manifest", p.id).Msg("old content is served until its downloads have ended")
+		for idle := time.Now(); time.Since(idle) < keepOld; {
+			if !trackerclient.Sleep(ctx, time.Second) {
+				return
+			}
+			if p.swarm.sessions() > 0 {
+				idle = time.Now()
+			}
+		}
+	}
+	o.mu.Lock()
+	delete(o.published, p.id)
+	o.mu.Unlock()
+	p.swarm.closeAll()
+	p.target.Store.Close()
+	o.cfg.Logger.Info().Str("file", s.name).Stringer("manifest", p.id).Msg("old content is no longer served")
+}
+
+func (o *Origin) lookup(id manifest.ID, _ string) (*chunkserver.Target, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if p, ok := o.published[id]; ok {
+		return p.target, nil
+	}
+	return nil, fmt.Errorf("no manifest %v is served here", id)
+}
+
+func (o *Origin) serves(id manifest.ID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.published[id]
+	return ok
+}
+
+// ready says what is not published yet.
+func (o *Origin) ready() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for name, why := range o.waiting {
+		return fmt.Errorf("%s is not published: %w", name, why)
+	}
+	return nil
+}
+
+func (o *Origin) contact() trackerapi.Origin {
+	return trackerapi.Origin{Id: o.cfg.ID, Address: o.cfg.Address, HttpAddress: &o.cfg.HTTPAddress}
+}
+
+func (o *Origin) announcement() trackerapi.Announce {
+	return trackerapi.Announce{
+		Id: o.cfg.ID, Role: trackerapi.AnnounceRoleOrigin, Address: o.cfg.Address, HttpAddress: &o.cfg.HTTPAddress,
+	}
+}

@@ -1,0 +1,127 @@
+package server
+
+import (
+	"sync"
+
+	"fanout/internal/chunkserver"
+	"fanout/internal/chunkstore"
+	"fanout/internal/wire"
+	"fanout/origin/handout"
+)
+
+// swarm answers the sessions about one manifest: chunks to those who ask for them by
+// number, handouts to those who take any.
+type swarm struct {
+	chunks int
+	events Events
+
+	mu     sync.Mutex
+	pool   *handout.Pool
+	takers map[*chunkserver.Session]*handout.Taker
+}
+
+// Events counts what the sessions of an origin do.
+type Events interface {
+	HandedOut()
+	Requested()
+}
+
+func newSwarm(chunks int, events Events) *swarm {
+	return &swarm{
+		chunks: chunks, events: events,
+		pool: handout.New(chunks), takers: map[*chunkserver.Session]*handout.Taker{},
+	}
+}
+
+// Opened implements chunkserver.Handler.
+func (w *swarm) Opened(s *chunkserver.Session) {
+	w.mu.Lock()
+	w.takers[s] = w.pool.Join()
+	w.mu.Unlock()
+	s.SendBits()
+}
+
+// Got implements chunkserver.Handler.
+func (w *swarm) Got(s *chunkserver.Session, m wire.Message, payload []byte) {
+	var err error
+	switch m.Kind {
+	case wire.KindGet:
+		w.events.Requested()
+		err = s.Upload(m.Chunk)
+	case wire.KindAny:
+		err = s.UploadAny(func() int { return w.next(s) })
+	case wire.KindCancel:
+		s.CancelUpload(m.Chunk)
+	case wire.KindOffer:
+		s.Send(wire.KindCancel, m.Chunk)
+	case wire.KindHave:
+		w.hold(s, m.Chunk)
+	case wire.KindBits:
+		w.holdAll(s, payload)
+	}
+	if err != nil {
+		s.Fail(wire.CodeTooMany, err)
+	}
+}
+
+// next chooses a handout at the moment of sending.
+func (w *swarm) next(s *chunkserver.Session) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	chunk, ok := w.pool.Next(w.takers[s])
+	if !ok {
+		return wire.NoChunk
+	}
+	w.events.HandedOut()
+	return chunk
+}
+
+func (w *swarm) hold(s *chunkserver.Session, chunk int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pool.Hold(w.takers[s], chunk)
+}
+
+func (w *swarm) holdAll(s *chunkserver.Session, payload []byte) {
+	bits, err := chunkstore.DecodeBits(payload, w.chunks)
+	if err != nil {
+		s.Fail(wire.CodeBadLength, err)
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c, ok := bits.NextSet(0); ok; c, ok = bits.NextSet(c + 1) {
+		w.pool.Hold(w.takers[s], int(c))
+	}
+}
+
+// Landed implements chunkserver.Handler: an origin has everything already.
+func (w *swarm) Landed(*chunkserver.Session, chunkserver.Landing) {}
+
+// Sent implements chunkserver.Handler.
+func (w *swarm) Sent(*chunkserver.Session, int) {}
+
+// Closed implements chunkserver.Handler. What its peer took and nobody else has goes back
+// into the pool.
+func (w *swarm) Closed(s *chunkserver.Session, _ error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pool.Leave(w.takers[s])
+	delete(w.takers, s)
+}
+
+// sessions is how many are open.
+func (w *swarm) sessions() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.takers)
+}
+
+// closeAll ends every session.
+func (w *swarm) closeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s := range w.takers {
+		s.Close()
+	}
+}

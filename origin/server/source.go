@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"fanout/internal/chunkserver"
+	"fanout/internal/chunkstore"
+	"fanout/internal/manifest"
+)
+
+// ErrChanging is returned for a file that is written to while it is digested.
+var ErrChanging = errors.New("the file changes while it is read")
+
+// source is one file given on the command line.
+type source struct {
+	path string
+	name string
+	info os.FileInfo // as it was when it was last digested
+}
+
+// newSource checks a path given on the command line.
+func newSource(path string) (*source, error) {
+	info, err := os.Stat(path)
+	var name string
+	if err == nil {
+		var abs string
+		abs, err = filepath.Abs(path)
+		name = filepath.Base(abs)
+	}
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("%s: there is no such file", path)
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a directory: pack it first, for example with tar", path)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	if err := manifest.ValidateName(name); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &source{path: path, name: name}, nil
+}
+
+// publication is a source with one content: what is told to the tracker and served.
+type publication struct {
+	manifest *manifest.Manifest
+	id       manifest.ID
+	target   *chunkserver.Target
+	swarm    *swarm
+	info     os.FileInfo
+}
+
+// digest reads the whole file and makes what is published of it.
+func (s *source) digest(ctx context.Context, chunkSize int64, events Events, progress func(int64)) (*publication, error) {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	before, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	m, err := manifest.Build(ctx, s.name, f, before.Size(), chunkSize, progress)
+	if err != nil {
+		return nil, fmt.Errorf("digest %s: %w", s.path, err)
+	}
+	store, err := chunkstore.OpenSource(s.path, m)
+	if err != nil {
+		return nil, err
+	}
+	after, err := os.Stat(s.path)
+	if err != nil || !unchanged(before, after) {
+		return nil, errors.Join(fmt.Errorf("digest %s: %w", s.path, ErrChanging), store.Close())
+	}
+	s.info = after
+	p := &publication{manifest: m, id: m.ID(), swarm: newSwarm(m.Chunks(), events), info: after}
+	p.target = &chunkserver.Target{Manifest: m, ID: p.id, Store: store, Handler: p.swarm}
+	return p, nil
+}
+
+// unchanged says whether two looks at a path saw the same content.
+func unchanged(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// changed waits until the file has become another and is no longer being written.
+func (s *source) changed(ctx context.Context) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	last := s.info
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		now, err := os.Stat(s.path)
+		if err != nil || !now.Mode().IsRegular() {
+			continue // between a remove and a rename; or it is gone, and the open file serves on
+		}
+		if !unchanged(s.info, now) && unchanged(last, now) {
+			return nil
+		}
+		last = now
+	}
+}
+
+// size is the file's size now, for a progress bar.
+func (s *source) size() int64 {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
