@@ -1,0 +1,139 @@
+"""fanout itself, in its three strategies: tracker, origin and a peerd on every peer."""
+
+import json
+import os
+import re
+import time
+
+from . import netns
+from .systems import Finish, System, alive, output
+
+TRACKER, ORIGIN, ORIGIN_HTTP, PEER, PEER_HTTP = 2680, 2684, 2694, 2685, 2695
+WAIT = 30  # seconds a call may hang in the daemon: Prefer: wait
+
+
+class Fanout(System):
+    strategy = ""
+    scenarios = frozenset({"kill", "join", "corrupt"})
+    daemons = ("tracker", "origin", "peerd")
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self._peerd, self._calls = {}, {}
+        self._origin = None
+
+    @classmethod
+    def problem(cls, repo):
+        for daemon in cls.daemons:
+            if not os.access(os.path.join(repo, "bin", daemon), os.X_OK):
+                return f"bin/{daemon} is not built: run `make build` (needs Go)"
+        return None
+
+    @classmethod
+    def versions(cls, repo):
+        return {"fanout": output("git", "-C", repo, "describe", "--always", "--dirty",
+                                 "--exclude", "*") or "unknown"}
+
+    def _daemon(self, host, name, *args):
+        return self.bench.procs.start(
+            host, name, [os.path.join(self.bench.repo, "bin", name), *args])
+
+    @property
+    def tracker_url(self):
+        return f"http://{self.bench.tracker.ip}:{TRACKER}"
+
+    def setup(self):
+        b = self.bench
+        tracker = self._daemon(b.tracker, "tracker", "--insecure",
+                               "--listen", f"{b.tracker.ip}:{TRACKER}",
+                               "--data-dir", b.dir_of(b.tracker))
+        b.wait_http(b.tracker, TRACKER, "/readyz", tracker)
+        self._origin = self._daemon(b.origin, "origin", "--insecure",
+                                    "--tracker", self.tracker_url,
+                                    "--listen", f"{b.origin.ip}:{ORIGIN}",
+                                    "--http", f"{b.origin.ip}:{ORIGIN_HTTP}", b.file)
+        b.wait_http(b.origin, ORIGIN_HTTP, "/readyz", self._origin)
+        for host in b.liars:
+            liar = self._daemon(host, "liar", "--tracker", self.tracker_url,
+                                "--listen", f"{host.ip}:{PEER}", "--id", host.name, b.file_name)
+            netns.wait_until(lambda h=host, p=liar: self._listens(h, p), 10,
+                             f"the liar on {host.name} did not listen")
+
+    @staticmethod
+    def _listens(host, proc):
+        alive(proc)
+        netns.connect(host.pid, (host.ip, PEER), 1).close()
+        return True
+
+    def ready(self, peer):
+        b = self.bench
+        proc = self._daemon(peer, "peerd", "--insecure", "--tracker", self.tracker_url,
+                            "--data-dir", b.dir_of(peer), "--id", peer.name,
+                            "--listen", f"{peer.ip}:{PEER}", "--http", f"{peer.ip}:{PEER_HTTP}")
+        b.wait_http(peer, PEER_HTTP, "/readyz", proc)
+        self._peerd[peer] = proc
+        self._calls[peer] = netns.Http(peer, PEER_HTTP)
+        self._calls[peer].connect()
+
+    def start(self, peer):
+        self._calls[peer].send_call(
+            "POST", "/v1/downloads", {"file": self.bench.file_name, "strategy": self.strategy},
+            {"Prefer": f"wait={WAIT}"})
+
+    def wait(self, peer, deadline):
+        call = self._calls[peer]
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("not complete in time")
+            call.allow(min(left, WAIT + 10))
+            status, body = call.read_answer()
+            if status >= 300:
+                raise RuntimeError(f"POST /v1/downloads: {status} {problem_text(body)}")
+            d = json.loads(body)
+            if d["state"] == "complete":
+                return Finish(final_path(self.bench.dir_of(peer), d["path"]),
+                              d.get("duration_seconds"),
+                              d.get("bytes_from_origin"), d.get("bytes_from_peers"))
+            if d["state"] in ("failed", "cancelled"):
+                raise RuntimeError(f"download {d['state']}: {d.get('error') or 'no reason given'}")
+            self.start(peer)  # the same file again gives the same download
+
+    def origin_bytes(self):
+        _, body = netns.get(self.bench.origin, ORIGIN_HTTP, "/metrics")
+        return metric_sum(body.decode(), "fanout_sent_bytes_total")
+
+
+class Direct(Fanout):
+    name = strategy = "direct"
+    title = "fanout direct"
+    kind = "client-server"
+
+
+class Static(Fanout):
+    name = strategy = "static"
+    title = "fanout static"
+
+
+class Swarm(Fanout):
+    name = strategy = "swarm"
+    title = "fanout swarm"
+
+
+def final_path(data_dir, path):
+    return path if os.path.isabs(path) else os.path.join(data_dir, path)
+
+
+def metric_sum(text, name):
+    """The sum of a counter over its labels, from Prometheus text; None if it is not there. Pure."""
+    found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*\}})? (\S+)", text, re.M)
+    return int(sum(map(float, found))) if found else None
+
+
+def problem_text(body):
+    """The readable part of an application/problem+json answer."""
+    try:
+        d = json.loads(body)
+        return d.get("detail") or d.get("title") or str(d)
+    except (ValueError, AttributeError):
+        return body[:200].decode("utf-8", "replace")

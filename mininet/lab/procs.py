@@ -1,0 +1,152 @@
+"""Processes on emulated hosts: start, watch, account for, end. Only what was started here."""
+
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+
+TICK = os.sysconf("SC_CLK_TCK")
+MARK = "FANOUT_LAB"  # in the environment of everything a sweep starts; see cleanup.py
+
+
+def start_time(pid):
+    """Clock ticks from boot to the start of the process: with the pid, its identity."""
+    return int(_stat(pid)[19])
+
+
+def cpu_seconds(pid):
+    """User plus system time of a living process and its reaped children."""
+    fields = _stat(pid)
+    return sum(int(fields[i]) for i in (11, 12, 13, 14)) / TICK
+
+
+def _stat(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        return f.read().rpartition(")")[2].split()
+
+
+class Proc:
+    """One process in a host's namespaces, with its own session and log file."""
+
+    def __init__(self, host, role, argv, log, cwd, env=None, stdin=None, stdout=None):
+        self.host, self.role, self.argv, self.log = host, role, argv, log
+        self._final = None
+        self._lock = threading.Lock()
+        with open(log, "ab") as out:
+            self.popen = subprocess.Popen(
+                ["mnexec", "-da", str(host.pid), *argv], cwd=cwd,
+                env={**os.environ, **(env or {})},
+                stdin=stdin or subprocess.DEVNULL, stdout=stdout or out, stderr=out)
+        self.pid = self.popen.pid
+
+    def poll(self):
+        """The exit status, or None while it runs. Reaps, and keeps the CPU time used."""
+        with self._lock:
+            if self.popen.returncode is None:
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+                if pid:
+                    self._final = usage.ru_utime + usage.ru_stime
+                    self.popen.returncode = os.waitstatus_to_exitcode(status)
+            return self.popen.returncode
+
+    def wait(self, timeout):
+        """The exit status, known without delay; None when time is up."""
+        if self.poll() is not None:
+            return self.popen.returncode
+        fd = os.pidfd_open(self.pid)
+        try:
+            select.select([fd], [], [], max(0.0, timeout))
+        finally:
+            os.close(fd)
+        return self.poll()
+
+    def cpu(self):
+        if self.poll() is None:
+            try:
+                return cpu_seconds(self.pid)
+            except OSError:
+                pass
+        return self._final or 0.0
+
+    def signal(self, number):
+        """To the process and, once it leads its own session, to all that it started."""
+        if self.poll() is not None:
+            return
+        try:
+            if os.getsid(self.pid) == self.pid:
+                os.killpg(self.pid, number)
+            else:
+                os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+class ProcDied(RuntimeError):
+    """A process that should still be running is not."""
+
+
+class Procs:
+    """All processes of one run."""
+
+    def __init__(self, log_dir, data_dir):
+        self._dir, self._data = log_dir, data_dir
+        self._all = []
+        self._lock = threading.Lock()
+
+    def home(self, host):
+        """The host's own directory. Its processes run there: cleanup.py knows them by it."""
+        path = os.path.join(self._data, host.name)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def start(self, host, role, argv, **how):
+        log = os.path.join(self._dir, f"{role}-{host.name}.log")
+        proc = Proc(host, role, [str(a) for a in argv], log, self.home(host), **how)
+        with self._lock:
+            self._all.append(proc)
+        return proc
+
+    def of(self, host=None, role=None):
+        with self._lock:
+            return [p for p in self._all
+                    if (host is None or p.host is host) and (role is None or p.role == role)]
+
+    def cpu(self):
+        """{(host name, role): CPU seconds so far}."""
+        out = {}
+        for p in self.of():
+            k = (p.host.name, p.role)
+            out[k] = out.get(k, 0.0) + p.cpu()
+        return out
+
+    def kill(self, host):
+        """kill -9, as a power cut would."""
+        for p in self.of(host=host):
+            p.signal(signal.SIGKILL)
+
+    def stop(self, grace=3.0):
+        """Ask all to end, then insist."""
+        procs = self.of()
+        for p in procs:
+            p.signal(signal.SIGTERM)
+        end = time.monotonic() + grace
+        for p in procs:
+            p.wait(end - time.monotonic())
+        for p in procs:
+            p.signal(signal.SIGKILL)
+        for p in procs:
+            p.wait(5)
+
+
+def tail(path, lines=5):
+    """The end of a log, for an error message."""
+    try:
+        with open(path, "rb") as f:
+            f.seek(0, os.SEEK_END)
+            f.seek(max(0, f.tell() - 8192))
+            text = f.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-lines:])

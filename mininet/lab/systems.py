@@ -1,0 +1,122 @@
+"""What a system under test must be able to do, and which ones there are."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import Optional
+
+from . import netns
+
+
+@dataclass
+class Finish:
+    """A peer has the whole verified file under its final name."""
+    path: str
+    seconds: Optional[float] = None     # as the system itself reports it
+    from_origin: Optional[int] = None   # payload bytes, where the system can tell
+    from_peers: Optional[int] = None
+
+
+class System:
+    """One way to put a file on every peer. A run has a fresh instance of it.
+
+    The runner calls setup once, ready for every peer (in parallel), start and wait for
+    every peer at the common start (each peer in a thread of its own), origin_bytes at the
+    end. Processes go through bench.procs, so that they are accounted for and ended.
+    """
+    name = ""
+    title = ""            # in tables and plots
+    kind = "p2p"          # or "client-server": which bound applies
+    scenarios = frozenset({"kill", "join"})   # and "corrupt"
+    commands = ()         # what must be in PATH
+
+    def __init__(self, bench):
+        self.bench = bench
+
+    @classmethod
+    def problem(cls, repo):
+        """Why it cannot run here, in one line, or None."""
+        for command in cls.commands:
+            if not which(command):
+                return f"{cls.name} needs {command}: run mininet/setup.sh"
+        return None
+
+    @classmethod
+    def versions(cls, repo):
+        """{program: version}."""
+        return {}
+
+    def setup(self):
+        """Start what is not a peer, and offer the file. Returns when peers may come."""
+        raise NotImplementedError
+
+    def ready(self, peer):
+        """Bring up the peer's process, to the point where it waits to be told."""
+
+    def start(self, peer):
+        """Tell the peer to download. Returns at once."""
+        raise NotImplementedError
+
+    def wait(self, peer, deadline):
+        """Block until the peer has the file; a Finish. deadline is of time.monotonic()."""
+        raise NotImplementedError
+
+    def origin_bytes(self):
+        """Payload bytes the origin sent, or None to take them from its link's counter."""
+        return None
+
+
+class Bench:
+    """What one run works with: the network, its processes, the file, a place for data."""
+
+    def __init__(self, point, net, procs, data_dir, file, repo):
+        self.point, self.net, self.procs, self.repo = point, net, procs, repo
+        self.data_dir, self.file = data_dir, file
+        self.file_name = os.path.basename(file)
+        self.origin, self.tracker = net.hosts["h1"], net.hosts["tracker"]
+        self.peers, self.liars = net.peers(), net.liars()
+
+    def dir_of(self, host):
+        return self.procs.home(host)
+
+    def wipe(self):
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+
+    def wait_http(self, host, port, path, proc, timeout=15, address=None):
+        """Until GET answers 200. Says so if the process dies instead."""
+        def answered():
+            alive(proc)
+            return netns.get(host, port, path, address, timeout=2)[0] == 200
+        netns.wait_until(answered, timeout,
+                         f"{proc.role} on {host.name} did not answer 200 at {path}")
+
+
+def alive(proc):
+    from .procs import ProcDied, tail
+    status = proc.poll()
+    if status is not None:
+        why = tail(proc.log, 1)
+        raise ProcDied(f"{proc.role} on {proc.host.name} ended with status {status}"
+                       + (f": {why}" if why else ""))
+
+
+def which(command):
+    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def output(*argv):
+    """First line a command prints, or ''."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return ((done.stdout or done.stderr).strip().splitlines() or [""])[0]
+
+
+def registry():
+    """Name -> class, in the order in which tables and plots show them."""
+    from . import fanout, rivals
+    classes = (fanout.Direct, fanout.Static, fanout.Swarm,
+               rivals.Nginx, rivals.Aria2, rivals.Libtorrent)
+    return {c.name: c for c in classes}

@@ -1,0 +1,111 @@
+"""Sizes, rates, lists and scenario strings as people type them. Pure.
+
+Every parser raises ValueError with a message that names what was expected.
+"""
+
+import re
+from dataclasses import dataclass
+
+_SIZE = {"": 1, "B": 1,
+         "K": 1 << 10, "KIB": 1 << 10, "KB": 10 ** 3,
+         "M": 1 << 20, "MIB": 1 << 20, "MB": 10 ** 6,
+         "G": 1 << 30, "GIB": 1 << 30, "GB": 10 ** 9}
+MAX_RATE = 1000.0  # Mbit/s: Mininet silently ignores anything above
+
+
+def size(text):
+    """'10MiB' -> 10485760."""
+    m = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    if not m or m[2].upper() not in _SIZE:
+        raise ValueError(f"size {text!r}: expected a number and KiB, MiB or GiB, like 10MiB")
+    n = int(float(m[1]) * _SIZE[m[2].upper()])
+    if n < 1:
+        raise ValueError(f"size {text!r}: must be at least one byte")
+    return n
+
+
+def rate(text):
+    """'100' or '100Mbit' -> 100.0 (Mbit/s)."""
+    m = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:M|Mbit|Mbit/s|Mbps)?\s*", text, re.I)
+    if not m:
+        raise ValueError(f"rate {text!r}: expected Mbit/s, like 100")
+    value = float(m[1])
+    if not 0.1 <= value <= MAX_RATE:
+        raise ValueError(f"rate {text!r}: must be between 0.1 and {MAX_RATE:g} Mbit/s")
+    return value
+
+
+def counts(text, least=1):
+    """'2-5,8' -> [2, 3, 4, 5, 8], sorted, each once."""
+    found = set()
+    for part in text.split(","):
+        m = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if not m:
+            raise ValueError(f"list {text!r}: expected numbers and ranges, like 1,2,4 or 2-14")
+        low, high = int(m[1]), int(m[2] or m[1])
+        if low > high:
+            raise ValueError(f"list {text!r}: the range {part.strip()} runs backwards")
+        if high > 100_000:
+            raise ValueError(f"list {text!r}: {high} is more than any machine can hold")
+        found.update(range(low, high + 1))
+    if min(found) < least:
+        raise ValueError(f"list {text!r}: the smallest allowed is {least}")
+    return sorted(found)
+
+
+def names(text, known, what):
+    """'swarm,nginx' -> ['swarm', 'nginx'], each of them known, each once."""
+    found = []
+    for part in (p.strip() for p in text.split(",")):
+        if part not in known:
+            raise ValueError(f"unknown {what} {part!r}; known are {', '.join(known)}")
+        if part not in found:
+            found.append(part)
+    return found
+
+
+def uplinks(text):
+    """'100x4,20x4' -> [100.0]*4 + [20.0]*4, one uplink a peer."""
+    found = []
+    for part in text.split(","):
+        value, x, times = part.partition("x")
+        if x and not re.fullmatch(r"\s*[1-9]\d{0,4}\s*", times):
+            raise ValueError(f"uplinks {text!r}: expected RATExPEERS, like 100x4,20x4")
+        found += [rate(value)] * int(times or 1)
+    return found
+
+
+@dataclass(frozen=True)
+class Event:
+    """So many peers are affected once the download is so far: '1@50%'."""
+    peers: int
+    at: float
+
+    def __str__(self):
+        return f"{self.peers}@{self.at * 100:g}%"
+
+
+def event(text):
+    """'1@50%' -> Event(1, 0.5)."""
+    m = re.fullmatch(r"\s*([1-9]\d{0,4})@(\d+(?:\.\d+)?)%\s*", text)
+    if not m or not 0 < float(m[2]) < 100:
+        raise ValueError(f"{text!r}: expected PEERS@PERCENT with 0 < percent < 100, like 1@50%")
+    return Event(int(m[1]), float(m[2]) / 100)
+
+
+def human_size(n):
+    """10485760 -> '10 MiB'."""
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if n >= unit:
+            return f"{n / unit:g} {name}" if n % unit == 0 else f"{n / unit:.1f} {name}"
+    return f"{n} B"
+
+
+def human_time(seconds):
+    """95 -> '1m35s'."""
+    s = int(round(seconds))
+    if s < 60:
+        return f"{s}s"
+    if s < 3600:
+        return f"{s // 60}m{s % 60:02d}s"
+    return f"{s // 3600}h{s % 3600 // 60:02d}m"

@@ -1,0 +1,112 @@
+"""Bad input: one clear line each, before anything starts."""
+
+import os
+
+import pytest
+
+from lab import cli, results
+
+
+def grid(*argv):
+    return cli.grid(cli.parser().parse_args(argv))
+
+
+def test_default_is_the_reports_experiment():
+    config = grid()
+    assert len(config["points"]) == 13 * 3 and config["axis"] == "hosts"
+    assert {p["peers"] for p in config["points"]} == set(range(1, 14))
+    assert {(p["size"], p["bw"]) for p in config["points"]} == {(10 << 20, 100.0)}
+    assert [p["system"] for p in config["points"][:3]] == ["direct", "static", "swarm"]
+
+
+def test_hosts_count_the_origin_and_peers_do_not():
+    assert [p["peers"] for p in grid("--hosts", "2,5", "--system", "swarm")["points"]] == [1, 4]
+    assert [p["peers"] for p in grid("--peers", "2,5", "--system", "swarm")["points"]] == [2, 5]
+
+
+def test_uplinks_say_how_many_peers():
+    p, = grid("--uplinks", "100x4,20x4", "--system", "swarm")["points"]
+    assert p["peers"] == 8 and p["scenario"] == "uplinks 100x4,20x4"
+
+
+def test_trunk_is_half_by_default():
+    assert grid("--topology", "two-racks", "--peers", "4")["points"][0]["trunk"] == 50
+
+
+@pytest.mark.parametrize("argv, message", [
+    (["--size", "ten"], "size 'ten': expected"),
+    (["--bw", "fast"], "rate 'fast': expected Mbit/s"),
+    (["--bw", "2000"], "must be between 0.1 and 1000"),
+    (["--peers", "4,x"], "list '4,x': expected"),
+    (["--hosts", "1-4"], "smallest allowed is 2"),
+    (["--peers", "3", "--hosts", "3"], "not allowed with"),
+    (["--repeat", "0"], "--repeat '0': expected"),
+    (["--system", "swarm,ftp"], "unknown system 'ftp'; known are direct, static"),
+    (["--topology", "ring"], "unknown topology 'ring'; known are star, two-racks"),
+    (["--switch", "hub"], "unknown switch 'hub'"),
+    (["--trunk", "10"], "--trunk needs --topology two-racks"),
+    (["--topology", "two-racks", "--peers", "1"], "at least 2 peers"),
+    (["--uplinks", "100x4", "--peers", "8"], "--uplinks names 4 peers, the sweep has 8"),
+    (["--uplinks", "100by4"], "rate '100by4'"),
+    (["--kill", "half"], "expected PEERS@PERCENT"),
+    (["--kill", "2@50%", "--peers", "2"], "none left"),
+    (["--corrupt", "x"], "--corrupt 'x'"),
+    (["--corrupt", "1", "--system", "nginx"], "nginx cannot do --corrupt"),
+    (["--sise", "10MiB"], "unrecognized arguments"),
+])
+def test_refuses(argv, message, capsys):
+    assert cli.main(argv) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.startswith("sweep.py: ") and err.count("\n") == 1
+
+
+def test_more_hosts_than_the_machine_holds(monkeypatch):
+    gib = 1 << 30
+    assert cli.most_peers(8 * gib, None, gib) == (6, "memory")
+    assert cli.most_peers(8 * gib, 3 * gib, gib) == (2, "room for their files")
+    assert cli.most_peers(9999 * gib, None, 1) == (cli.BRIDGE_PORTS, "ports of a Linux bridge")
+    with pytest.raises(cli.Wrong, match="90000 peers with 10 MiB each: this machine holds"):
+        cli.choose_data(grid("--peers", "90000"), None)
+
+
+def test_data_directory_must_be_writable():
+    with pytest.raises(cli.Wrong, match="not a directory that can be written to"):
+        cli.choose_data(grid(), "/nowhere")
+
+
+def test_results_directory_must_be_writable(tmp_path):
+    (tmp_path / "file").write_text("")
+    args = cli.parser().parse_args(["--out", str(tmp_path / "file" / "x")])
+    with pytest.raises(cli.Wrong, match="results directory .*: Not a directory"):
+        cli.results_dir(args)
+
+
+def test_results_are_not_overwritten(tmp_path):
+    (tmp_path / results.CONFIG).write_text("{}")
+    with pytest.raises(cli.Wrong, match="has a sweep already: go on with --resume"):
+        cli.results_dir(cli.parser().parse_args(["--out", str(tmp_path)]))
+
+
+def test_resume_takes_no_other_parameters(tmp_path, capsys):
+    assert cli.main(["--resume", str(tmp_path), "--size", "1MiB"]) == 2
+    assert "leave out --size" in capsys.readouterr().err
+    assert cli.main(["--resume", str(tmp_path)]) == 2
+    assert "no sweep there" in capsys.readouterr().err
+
+
+def test_plot_needs_a_sweep(tmp_path, capsys):
+    assert cli.main(["plot", str(tmp_path)]) == 2
+    assert cli.main(["plot"]) == 2
+    assert "plot takes one directory" in capsys.readouterr().err
+
+
+def test_without_root(monkeypatch, capsys):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert cli.main(["--peers", "2"]) == 2
+    assert "needs root" in capsys.readouterr().err
+
+
+def test_unknown_congestion_control(monkeypatch, capsys):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert cli.main(["--cc", "carrier-pigeon"]) == 2
+    assert "this kernel has" in capsys.readouterr().err

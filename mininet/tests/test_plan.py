@@ -1,0 +1,53 @@
+from lab import plan, units
+
+
+def point(**kw):
+    return plan.Point(**{"system": "swarm", "peers": 4, "size": 1 << 20, "bw": 100.0, **kw})
+
+
+ODD = dict(uplinks=(100.0, 100.0, 20.0, 20.0), kill=units.Event(1, 0.5), join=units.Event(2, 0.25),
+           corrupt=1, topology="two-racks", trunk=50.0, cc="cubic", switch="ovs")
+
+
+def test_a_point_survives_json():
+    for p in (point(), point(**ODD)):
+        assert plan.Point.from_dict(p.as_dict()) == p
+
+
+def test_keys_tell_runs_apart_and_never_change():
+    assert plan.Run(point(), 2).key == "swarm-n4-1048576B-100M-r2"
+    keys = {plan.Run(point(**{k: v}), 1).key for k, v in ODD.items() if k != "trunk"
+            for v in (v,) if k != "topology"}
+    keys |= {plan.Run(point(topology="two-racks", trunk=t), 1).key for t in (50.0, 20.0)}
+    assert len(keys) == 8
+
+
+def test_scenario_in_words():
+    assert point().scenario() == ""
+    assert point(**ODD).scenario() == ("two-racks, trunk 50 Mbit/s; uplinks 100x2,20x2; kill 1@50%; "
+                                       "join 2@25%; 1 lying; cubic; ovs")
+
+
+def test_first_peers_are_killed_last_ones_join():
+    p = point(**ODD)
+    assert (p.victims(), p.latecomers()) == ([0], [2, 3])
+    assert [p.rack(i) for i in range(4)] == [1, 1, 2, 2]
+
+
+def test_systems_take_turns_on_one_network():
+    points = [point(system=s, peers=n) for n in (1, 2) for s in ("direct", "swarm")]
+    groups = plan.runs(points, 2)
+    assert [[(r.point.system, r.point.peers, r.repeat) for r in g] for g in groups] == [
+        [("direct", 1, 1), ("swarm", 1, 1), ("direct", 1, 2), ("swarm", 1, 2)],
+        [("direct", 2, 1), ("swarm", 2, 1), ("direct", 2, 2), ("swarm", 2, 2)]]
+
+
+def test_eta_learns():
+    eta = plan.Eta(lambda run: 10.0)
+    todo = [plan.Run(point(), i) for i in (1, 2, 3)]
+    guess = eta.rest(todo)
+    eta.done(todo[0], 20.0, 25.0)
+    assert eta.rest(todo[1:]) == 2 * (20 + 5)
+    assert eta.rest([]) == 0 < guess
+    eta.done(todo[1], None, 7.0)  # a failure tells about upkeep only
+    assert eta.rest(todo[2:]) == 20 + 6
