@@ -1,0 +1,74 @@
+// Command peerd downloads and serves files on one machine, as its REST interface says.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"fanout/internal/cli"
+	"fanout/internal/httpkit"
+	"fanout/internal/trackerclient"
+	"fanout/internal/units"
+	"fanout/peerd/node"
+)
+
+type grammar struct {
+	Serve   serve       `cmd:"" default:"withargs" help:"Download and serve until stopped, as the REST interface says."`
+	Version cli.Version `cmd:"" help:"Print the version."`
+}
+
+type serve struct {
+	Tracker     string     `required:"" placeholder:"URL" help:"The tracker, such as http://127.0.0.1:2680."`
+	DataDir     string     `required:"" placeholder:"DIR" help:"Where downloads are kept; no path leads out of it."`
+	Listen      string     `default:"127.0.0.1:2685" placeholder:"HOST:PORT" help:"Where to serve chunks (${default})."`
+	HTTP        string     `name:"http" default:"127.0.0.1:2695" placeholder:"HOST:PORT" help:"Where to serve the REST interface and metrics (${default})."`
+	Advertise   string     `placeholder:"HOST:PORT" help:"Chunk address that other peers dial, if it is not --listen."`
+	ID          string     `placeholder:"ID" help:"The peer's identity (kept in the data directory)."`
+	MaxUpload   units.Rate `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
+	MaxDownload units.Rate `placeholder:"RATE" help:"Download limit (unlimited)."`
+	Insecure    bool       `help:"Allow listening beyond loopback without authentication."`
+	LogLevel    string     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
+}
+
+func main() {
+	cli.Main("peerd", "Download files with fanout, and serve them on to other peers.", &grammar{})
+}
+
+// Run implements the command.
+func (c *serve) Run(ctx context.Context) error {
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	n, err := node.New(cfg)
+	if err != nil {
+		return err
+	}
+	return n.Run(ctx)
+}
+
+func (c *serve) config() (cfg node.Config, err error) {
+	cfg = node.Config{
+		ID: c.ID, DataDir: c.DataDir, MaxUpload: int64(c.MaxUpload), MaxDownload: int64(c.MaxDownload),
+		Registry: prometheus.NewRegistry(),
+	}
+	if cfg.Logger, err = httpkit.NewLogger(os.Stderr, c.LogLevel, "peerd"); err != nil {
+		return cfg, err
+	}
+	if cfg.Tracker, err = trackerclient.New(c.Tracker); err != nil {
+		return cfg, err
+	}
+	if cfg.Chunks, err = httpkit.Listen("--listen", c.Listen, c.Insecure); err != nil {
+		return cfg, err
+	}
+	if cfg.HTTP, err = httpkit.Listen("--http", c.HTTP, c.Insecure); err != nil {
+		return cfg, err
+	}
+	if cfg.Address, err = httpkit.Advertise(cfg.Chunks.Addr(), c.Advertise, cfg.Tracker.URL()); err != nil {
+		return cfg, err
+	}
+	cfg.HTTPAddress, err = httpkit.Advertise(cfg.HTTP.Addr(), "", cfg.Tracker.URL())
+	return cfg, err
+}

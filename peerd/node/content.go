@@ -1,0 +1,109 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"time"
+
+	"fanout/internal/chunkstore"
+)
+
+// content is the response with a download's bytes.
+type content struct {
+	r        *http.Request
+	download *download
+}
+
+// VisitReadDownloadResponse serves the file, or a range of it, and waits for bytes that are
+// not here yet.
+func (c *content) VisitReadDownloadResponse(w http.ResponseWriter) error {
+	d := c.download
+	moved, stop := d.progress.Watch()
+	defer stop()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("ETag", `"`+d.id.String()+`"`)
+	if disposition := mime.FormatMediaType("attachment", map[string]string{"filename": d.rec.File}); disposition != "" {
+		w.Header().Set("Content-Disposition", disposition)
+	}
+	reader := &reader{ctx: c.r.Context(), download: d, moved: moved}
+	http.ServeContent(w, c.r, "", time.Time{}, reader)
+	if reader.err != nil {
+		panic(http.ErrAbortHandler) // the response is cut short: it must not look whole
+	}
+	return nil
+}
+
+// reader reads a download in order, chunk by chunk as they come. It is an io.ReadSeeker.
+type reader struct {
+	ctx      context.Context
+	download *download
+	moved    <-chan struct{}
+	off      int64
+	err      error // why it had to stop before the end
+}
+
+func (r *reader) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += r.off
+	case io.SeekEnd:
+		offset += r.download.manifest.Size
+	}
+	if offset < 0 {
+		return 0, fmt.Errorf("seek to %d", offset)
+	}
+	r.off = offset
+	return offset, nil
+}
+
+// Read returns bytes of one chunk, for which it waits.
+func (r *reader) Read(p []byte) (int, error) {
+	m := r.download.manifest
+	if r.off >= m.Size {
+		return 0, io.EOF
+	}
+	chunk := int(r.off / m.ChunkSize)
+	end := m.Offset(chunk) + int64(m.Length(chunk))
+	p = p[:min(int64(len(p)), end-r.off)]
+	for {
+		n, err := r.download.readAt(p, r.off)
+		if err == nil || err == io.EOF {
+			r.off += int64(n)
+			return n, nil
+		}
+		if !errors.Is(err, errNotYet) {
+			r.err = err
+			return 0, err
+		}
+		select {
+		case <-r.ctx.Done():
+			r.err = r.ctx.Err()
+			return 0, r.err
+		case <-r.moved:
+		}
+	}
+}
+
+var errNotYet = errors.New("not here yet")
+
+// readAt reads bytes that are here; errNotYet if they may still come.
+func (d *download) readAt(p []byte, off int64) (int, error) {
+	d.mu.Lock()
+	store, state := d.store, d.rec.State
+	d.mu.Unlock()
+	if store == nil {
+		if over(state) {
+			return 0, fmt.Errorf("the download is %s", state)
+		}
+		return 0, errNotYet
+	}
+	n, err := store.ReadAt(p, off)
+	if errors.Is(err, chunkstore.ErrNotHeld) {
+		err = errNotYet
+	}
+	return n, err
+}

@@ -1,0 +1,67 @@
+package node
+
+import (
+	"net/http"
+
+	"fanout/api/peerapi"
+	"fanout/internal/httpkit"
+)
+
+// pause stops a download that is under way.
+func (d *download) pause() error {
+	d.mu.Lock()
+	s := d.rec.State
+	switch s {
+	case peerapi.DownloadStatePaused:
+	case peerapi.DownloadStateQueued, peerapi.DownloadStateDownloading:
+		d.setState(peerapi.DownloadStatePaused, nil)
+	default:
+		d.mu.Unlock()
+		return httpkit.Errorf(http.StatusConflict, "download %s is %s: only one that is under way can be paused", d.rec.ID, s)
+	}
+	d.mu.Unlock()
+	d.halt()
+	return nil
+}
+
+// resume goes on with a download that was paused or has failed.
+func (d *download) resume() error {
+	d.mu.Lock()
+	s := d.rec.State
+	d.mu.Unlock()
+	switch s {
+	case peerapi.DownloadStateQueued, peerapi.DownloadStateDownloading, peerapi.DownloadStateComplete:
+		return nil
+	case peerapi.DownloadStateCancelled:
+		return httpkit.Errorf(http.StatusConflict, "download %s was cancelled: start it again with POST /v1/downloads", d.rec.ID)
+	}
+	d.halt() // it has ended or is about to
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rec.State == s {
+		d.setState(peerapi.DownloadStateQueued, nil)
+		d.launch()
+	}
+	return nil
+}
+
+// remove cancels a download that is under way, and forgets one that has ended.
+func (d *download) remove() {
+	d.mu.Lock()
+	s := d.rec.State
+	if active(s) {
+		d.setState(peerapi.DownloadStateCancelled, nil)
+	}
+	d.mu.Unlock()
+	d.halt()
+	d.mu.Lock()
+	if active(s) || s == peerapi.DownloadStateFailed {
+		d.discard()
+	}
+	d.closeStore()
+	d.mu.Unlock()
+	if !active(s) {
+		d.node.forget(d)
+		d.progress.Wake()
+	}
+}

@@ -1,0 +1,329 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"fanout/api/peerapi"
+	"fanout/internal/chunkserver"
+	"fanout/internal/chunkstore"
+	"fanout/internal/httpkit"
+	"fanout/internal/manifest"
+	"fanout/peerd/swarm"
+)
+
+// download is one download with its state, from the request to its removal.
+type download struct {
+	node     *Node
+	manifest *manifest.Manifest
+	id       manifest.ID
+	progress *swarm.Progress
+
+	mu    sync.Mutex
+	rec   record // ID, File and Manifest never change
+	store *chunkstore.Store
+	run   *swarm.Download
+	stop  context.CancelFunc // of the work under way
+	ended chan struct{}      // closed when it has ended; nil before the first
+}
+
+func newDownload(n *Node, rec record, m *manifest.Manifest) *download {
+	d := &download{node: n, manifest: m, id: m.ID(), rec: rec, progress: swarm.NewProgress(m.Chunks())}
+	d.progress.Restore(rec.FromOrigin, rec.FromPeers)
+	return d
+}
+
+func (d *download) state() peerapi.DownloadState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rec.State
+}
+
+func (d *download) output() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rec.Output
+}
+
+// target is what sessions of this download are about; nil while it does not run.
+func (d *download) target() *chunkserver.Target {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.run == nil {
+		return nil
+	}
+	return d.run.Target()
+}
+
+// restore goes on where the last run of the daemon stopped.
+func (d *download) restore() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch d.rec.State {
+	case peerapi.DownloadStateQueued, peerapi.DownloadStateDownloading:
+		d.rec.State = peerapi.DownloadStateQueued
+		d.launch()
+	case peerapi.DownloadStateComplete:
+		d.launch()
+	}
+}
+
+// launch begins the work; d.mu is held.
+func (d *download) launch() {
+	ctx, stop := context.WithCancel(d.node.ctx)
+	ended := make(chan struct{})
+	d.stop, d.ended = stop, ended
+	d.node.wg.Go(func() {
+		defer close(ended)
+		defer stop()
+		if err := d.work(ctx); err != nil && ctx.Err() == nil {
+			d.fail(err)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.run = nil
+		if d.rec.State != peerapi.DownloadStatePaused {
+			d.closeStore()
+		}
+	})
+}
+
+// halt ends the work and waits until it has. It must not hold d.mu.
+func (d *download) halt() {
+	d.mu.Lock()
+	stop, ended := d.stop, d.ended
+	d.mu.Unlock()
+	if ended != nil {
+		stop()
+		<-ended
+	}
+}
+
+// work opens and checks what is on disk, downloads the rest and serves until ctx ends.
+func (d *download) work(ctx context.Context) error {
+	if err := d.open(ctx); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	store, strategy := d.store, swarm.Strategy(d.rec.Strategy)
+	d.mu.Unlock()
+	var finishing sync.WaitGroup
+	defer finishing.Wait()
+	run := swarm.New(swarm.Config{
+		Self: d.node.cfg.ID, Address: d.node.cfg.Address, Strategy: strategy,
+		Target: chunkserver.Target{Manifest: d.manifest, ID: d.id, Store: store},
+		Dialer: d.node.chunks, Tracker: &announcer{d}, Observer: &observer{d},
+		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Progress: d.progress,
+		Complete: func() { finishing.Go(func() { d.finish(ctx, store) }) },
+	})
+	d.mu.Lock()
+	d.run = run
+	if d.rec.State == peerapi.DownloadStateQueued {
+		d.setState(peerapi.DownloadStateDownloading, nil)
+	}
+	d.mu.Unlock()
+	return run.Run(ctx)
+}
+
+// open opens the store and hashes again what it claims.
+func (d *download) open(ctx context.Context) error {
+	d.mu.Lock()
+	store, rec := d.store, d.rec
+	d.mu.Unlock()
+	if store != nil { // paused, not closed
+		return nil
+	}
+	var err error
+	if rec.State == peerapi.DownloadStateComplete {
+		store, err = chunkstore.OpenComplete(d.node.root, rec.Output, d.manifest, d.id)
+	} else {
+		store, err = chunkstore.Open(d.node.root, rec.Output, d.manifest, d.id)
+	}
+	if err != nil {
+		return d.explainOpen(rec, err)
+	}
+	kept, dropped, err := store.Rehash(ctx, nil)
+	if err == nil && dropped > 0 && rec.State == peerapi.DownloadStateComplete {
+		err = d.explainOpen(rec, fmt.Errorf("%d of its chunks have other bytes", dropped))
+	}
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	if kept+dropped > 0 {
+		d.node.cfg.Logger.Info().Str("download", rec.ID).Str("file", rec.File).Int("kept", kept).
+			Int("dropped", dropped).Msg("chunks on disk hashed again")
+	}
+	d.mu.Lock()
+	d.store = store
+	d.mu.Unlock()
+	return nil
+}
+
+func (d *download) explainOpen(rec record, err error) error {
+	if rec.State == peerapi.DownloadStateComplete {
+		return fmt.Errorf("the downloaded file was changed or removed (%w): start the download again to fetch it", err)
+	}
+	return err
+}
+
+// finish gives the complete file its name, unless it has it already.
+func (d *download) finish(ctx context.Context, store *chunkstore.Store) {
+	d.mu.Lock()
+	done, want := d.rec.State == peerapi.DownloadStateComplete, d.rec.SHA256
+	d.mu.Unlock()
+	if done {
+		return
+	}
+	err := store.Finish(ctx, want)
+	if ctx.Err() != nil {
+		return // paused, cancelled or stopped: a resume finishes again
+	}
+	if err != nil {
+		d.fail(err)
+		return
+	}
+	d.node.supersede(d)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rec.State == peerapi.DownloadStateDownloading {
+		d.setState(peerapi.DownloadStateComplete, nil)
+	}
+}
+
+// supersede forgets an older download whose file has just been replaced.
+func (n *Node) supersede(by *download) {
+	for _, o := range n.all() {
+		if o != by && o.output() == by.output() && o.state() == peerapi.DownloadStateComplete {
+			o.halt()
+			n.forget(o)
+		}
+	}
+}
+
+// fail ends a download that was under way; its part is kept.
+func (d *download) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.rec.State; active(s) || s == peerapi.DownloadStateComplete {
+		if errors.Is(err, syscall.ENOSPC) {
+			err = fmt.Errorf("%w: make room in %s and resume", err, d.node.cfg.DataDir)
+		}
+		d.setState(peerapi.DownloadStateFailed, err)
+		d.stop()
+	}
+}
+
+// setState changes the state, keeps it across restarts and tells who watches; d.mu is held.
+func (d *download) setState(s peerapi.DownloadState, err error) {
+	d.rec.State, d.rec.Error, d.rec.Finished = s, "", time.Time{}
+	if err != nil {
+		d.rec.Error = err.Error()
+	}
+	log := d.node.cfg.Logger.Info()
+	switch s {
+	case peerapi.DownloadStateFailed:
+		log = d.node.cfg.Logger.Error().Err(err)
+		fallthrough
+	case peerapi.DownloadStateComplete, peerapi.DownloadStateCancelled:
+		d.rec.Finished = time.Now()
+		d.node.metrics.ended(d.rec)
+		log = log.Dur("took", d.rec.Finished.Sub(d.rec.Started))
+	}
+	log.Str("download", d.rec.ID).Str("file", d.rec.File).Str("strategy", string(d.rec.Strategy)).
+		Str("state", string(s)).Msg("download state")
+	d.save()
+	d.progress.Wake()
+}
+
+// save keeps the record; d.mu is held. A download that cannot be kept goes on: its worst is
+// to be asked for again after a restart.
+func (d *download) save() {
+	if d.store != nil {
+		d.rec.ChunksDone, d.rec.BytesDone = d.store.Count(), d.store.Bytes()
+	}
+	p := d.progress.Snapshot()
+	d.rec.FromOrigin, d.rec.FromPeers = p.FromOrigin, p.FromPeers
+	if err := d.node.records.save(d.rec); err != nil {
+		d.node.cfg.Logger.Error().Err(err).Str("download", d.rec.ID).Msg("download record not written")
+	}
+}
+
+// closeStore closes the files; d.mu is held.
+func (d *download) closeStore() {
+	if d.store == nil {
+		return
+	}
+	d.rec.ChunksDone, d.rec.BytesDone = d.store.Count(), d.store.Bytes()
+	if err := d.store.Close(); err != nil {
+		d.node.cfg.Logger.Error().Err(err).Str("download", d.rec.ID).Msg("part not closed")
+	}
+	d.store = nil
+}
+
+func (d *download) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closeStore()
+}
+
+// again answers a request for a file that there is a download of: it is the one, unless it
+// has ended without the file, or the file has been removed since; then it starts again.
+func (d *download) again(rec record) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	was := d.rec.State
+	if active(was) || was == peerapi.DownloadStateComplete && d.stillThere() {
+		return d.sameOutput(rec)
+	}
+	d.mu.Unlock()
+	d.halt()
+	d.mu.Lock()
+	if d.rec.State != was { // another request was faster
+		return d.sameOutput(rec)
+	}
+	if rec.Output != d.rec.Output && was == peerapi.DownloadStateFailed {
+		d.discard()
+	}
+	d.rec = rec
+	d.progress.Restore(0, 0)
+	d.setState(peerapi.DownloadStateQueued, nil)
+	d.launch()
+	return nil
+}
+
+// stillThere says that the final file has not been removed; d.mu is held.
+func (d *download) stillThere() bool {
+	_, err := d.node.root.Stat(d.rec.Output)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+func (d *download) sameOutput(rec record) error {
+	if rec.Output == d.rec.Output {
+		return nil
+	}
+	return httpkit.Errorf(http.StatusConflict, "download %s has this file as %s: copy it from there, or delete that download first",
+		d.rec.ID, filepath.Join(d.node.cfg.DataDir, d.rec.Output)).WithField("output")
+}
+
+// discard removes the part, if there is one; d.mu is held and nothing runs.
+func (d *download) discard() {
+	var err error
+	if d.store == nil {
+		d.store, err = chunkstore.Open(d.node.root, d.rec.Output, d.manifest, d.id)
+	}
+	if err == nil {
+		err = d.store.Discard()
+	}
+	d.store = nil
+	if err != nil {
+		d.node.cfg.Logger.Error().Err(err).Str("download", d.rec.ID).Msg("part not removed")
+	}
+}

@@ -1,0 +1,119 @@
+package node
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"fanout/api/peerapi"
+	"fanout/peerd/swarm"
+)
+
+// maxProgress bounds the downloads whose progress is exported: the newest.
+const maxProgress = 32
+
+// metrics is what peerd exports of its own.
+type metrics struct {
+	transfers  *prometheus.HistogramVec
+	fetches    *prometheus.HistogramVec
+	received   *prometheus.CounterVec
+	duplicates prometheus.Counter
+	failures   prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer, n *Node) (*metrics, error) {
+	m := &metrics{
+		transfers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "fanout_transfer_duration_seconds",
+			Help:    "Time from the start of a download until it ended.",
+			Buckets: prometheus.ExponentialBuckets(0.1, 2, 16), NativeHistogramBucketFactor: 1.1,
+		}, []string{"strategy", "outcome"}),
+		fetches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "fanout_chunk_fetch_duration_seconds",
+			Help:    "Time from the first byte of a chunk until it was verified and stored, by its source.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16), NativeHistogramBucketFactor: 1.1,
+		}, []string{"source"}),
+		received: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fanout_received_bytes_total", Help: "Payload bytes of verified chunks received, by source.",
+		}, []string{"source"}),
+		duplicates: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "fanout_duplicate_bytes_total", Help: "Payload bytes of chunks that were here already.",
+		}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "fanout_chunk_verify_failures_total", Help: "Chunks received whose bytes were wrong.",
+		}),
+	}
+	for _, source := range []swarm.Source{swarm.FromOrigin, swarm.FromPeer} {
+		m.received.WithLabelValues(string(source))
+		m.fetches.WithLabelValues(string(source))
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.transfers, m.fetches, m.received, m.duplicates, m.failures, &listCollector{n}} {
+		errs = append(errs, r.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+// ended counts a download that is over.
+func (m *metrics) ended(r record) {
+	m.transfers.WithLabelValues(string(r.Strategy), string(r.State)).Observe(r.Finished.Sub(r.Started).Seconds())
+}
+
+// observer counts what arrives for a download. It implements swarm.Observer.
+type observer struct{ d *download }
+
+// Landed implements swarm.Observer.
+func (o *observer) Landed(from swarm.Source, bytes int, took time.Duration, duplicate bool) {
+	m := o.d.node.metrics
+	m.received.WithLabelValues(string(from)).Add(float64(bytes))
+	if duplicate {
+		m.duplicates.Add(float64(bytes))
+		return
+	}
+	m.fetches.WithLabelValues(string(from)).Observe(took.Seconds())
+}
+
+// VerifyFailed implements swarm.Observer.
+func (o *observer) VerifyFailed(peer string, chunk int) {
+	o.d.node.metrics.failures.Inc()
+	o.d.node.cfg.Logger.Warn().Str("download", o.d.rec.ID).Str("peer", peer).Int("chunk", chunk).Msg("chunk rejected, peer dropped")
+}
+
+// listCollector exports the list of downloads as it is at the time of the scrape.
+type listCollector struct{ n *Node }
+
+var (
+	progressDesc = prometheus.NewDesc("fanout_download_progress_ratio", "Verified part of a download, of the newest ones.", []string{"file", "download"}, nil)
+	statesDesc   = prometheus.NewDesc("fanout_downloads", "Downloads on the list, by state.", []string{"state"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *listCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- progressDesc
+	ch <- statesDesc
+}
+
+// Collect implements prometheus.Collector.
+func (c *listCollector) Collect(ch chan<- prometheus.Metric) {
+	states := map[peerapi.DownloadState]int{
+		peerapi.DownloadStateQueued: 0, peerapi.DownloadStateDownloading: 0, peerapi.DownloadStatePaused: 0,
+		peerapi.DownloadStateComplete: 0, peerapi.DownloadStateFailed: 0, peerapi.DownloadStateCancelled: 0,
+	}
+	all := c.n.all()
+	for i, d := range all {
+		v := d.view()
+		states[v.State]++
+		if i < len(all)-maxProgress {
+			continue
+		}
+		ratio := 1.0
+		if v.ChunksTotal > 0 {
+			ratio = float64(v.ChunksDone) / float64(v.ChunksTotal)
+		}
+		ch <- prometheus.MustNewConstMetric(progressDesc, prometheus.GaugeValue, ratio, v.File, v.Id)
+	}
+	for s, n := range states {
+		ch <- prometheus.MustNewConstMetric(statesDesc, prometheus.GaugeValue, float64(n), string(s))
+	}
+}

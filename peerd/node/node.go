@@ -1,0 +1,215 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"fanout"
+	"fanout/api/peerapi"
+	"fanout/api/trackerapi"
+	"fanout/internal/chunkmetrics"
+	"fanout/internal/chunkserver"
+	"fanout/internal/httpkit"
+	"fanout/internal/manifest"
+	"fanout/internal/trackerclient"
+)
+
+const (
+	// uploadSlots is how many neighbours are sent to at a time.
+	uploadSlots = 4
+	// bufferBytes bounds the chunks that are being received, for all downloads together.
+	bufferBytes = 24 << 20
+)
+
+// Config is what a peerd is made of.
+type Config struct {
+	ID          string // empty: the data directory's
+	DataDir     string
+	Address     string // chunk address, as other peers dial it
+	HTTPAddress string
+	MaxUpload   int64 // bytes a second; 0 is unlimited
+	MaxDownload int64
+	Tracker     *trackerclient.Client
+	Chunks      net.Listener
+	HTTP        net.Listener
+	Logger      zerolog.Logger
+	Registry    *prometheus.Registry
+}
+
+// Node is a peerd. Make it with New, then Run it once.
+type Node struct {
+	cfg     Config
+	root    *os.Root
+	records *records
+	chunks  *chunkserver.Server
+	http    *httpkit.Daemon
+	metrics *metrics
+	ctx     context.Context // of Run: ends every download
+	wg      sync.WaitGroup  // of the downloads
+	tracker atomic.Pointer[error]
+
+	mu        sync.Mutex
+	downloads map[string]*download
+	order     []*download
+}
+
+// errStarting is why a node is not ready before its first registration.
+var errStarting = errors.New("not registered at the tracker yet")
+
+// New opens the data directory; nothing is fetched or served yet.
+func New(cfg Config) (*Node, error) {
+	dataDir, err := filepath.Abs(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	cfg.DataDir = dataDir
+	n := &Node{cfg: cfg, downloads: map[string]*download{}}
+	n.tracker.Store(&errStarting)
+	if n.records, err = openRecords(dataDir); err != nil {
+		return nil, err
+	}
+	if n.cfg.ID, err = n.records.peerID(cfg.ID); err != nil {
+		return nil, err
+	}
+	if n.root, err = os.OpenRoot(dataDir); err != nil {
+		return nil, fmt.Errorf("--data-dir: %w", err)
+	}
+	chunkMetrics, err := chunkmetrics.New(cfg.Registry)
+	if err != nil {
+		return nil, err
+	}
+	if n.metrics, err = newMetrics(cfg.Registry, n); err != nil {
+		return nil, err
+	}
+	n.chunks = chunkserver.New(chunkserver.Config{
+		Self: n.cfg.ID, Lookup: n.lookup, Slots: uploadSlots, BufferBytes: bufferBytes,
+		Upload: chunkserver.NewLimiter(cfg.MaxUpload), Download: chunkserver.NewLimiter(cfg.MaxDownload),
+		Observer: chunkMetrics, Limits: chunkserver.DefaultLimits(),
+	})
+	n.http, err = httpkit.New(httpkit.Options{
+		Name: "peerd", Logger: cfg.Logger, Registry: cfg.Registry, Ready: n.ready,
+		Contract: fanout.OpenAPI,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.routes()
+	return n, nil
+}
+
+// Run serves and downloads until ctx ends or something fails that cannot mend itself. What
+// was under way goes on at the next start.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.records.close()
+	group, ctx := errgroup.WithContext(ctx)
+	n.ctx = ctx
+	n.restore()
+	group.Go(func() error { return httpkit.Serve(ctx, n.cfg.HTTP, n.http, httpkit.DefaultShutdownTimeout) })
+	group.Go(func() error { return n.chunks.Serve(ctx, n.cfg.Chunks) })
+	group.Go(func() error {
+		n.cfg.Tracker.KeepRegistered(ctx, n.cfg.ID, func() trackerapi.Registration {
+			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: &n.cfg.HTTPAddress}
+		}, n.registered)
+		return nil
+	})
+	n.cfg.Logger.Info().Str("id", n.cfg.ID).Str("chunks", n.cfg.Address).Str("http", n.cfg.HTTPAddress).
+		Str("data_dir", n.cfg.DataDir).Msg("peerd started")
+	err := group.Wait()
+	n.chunks.Close()
+	n.wg.Wait()
+	for _, d := range n.all() {
+		d.close()
+	}
+	return errors.Join(err, n.root.Close())
+}
+
+// restore takes up the downloads of the last run.
+func (n *Node) restore() {
+	recs, errs := n.records.load()
+	for _, err := range errs {
+		n.cfg.Logger.Error().Err(err).Msg("download record not readable, left alone")
+	}
+	for _, rec := range recs {
+		m, err := manifest.Decode(rec.Manifest)
+		if err != nil {
+			n.cfg.Logger.Error().Err(err).Str("download", rec.ID).Msg("download record not readable, left alone")
+			continue
+		}
+		d := newDownload(n, rec, m)
+		n.downloads[rec.ID] = d
+		n.order = append(n.order, d)
+		d.restore()
+	}
+}
+
+// registered notes, and logs when it changes, whether the tracker knows this peer.
+func (n *Node) registered(err error) {
+	before := *n.tracker.Swap(&err)
+	switch {
+	case err != nil && (before == nil || before.Error() != err.Error()):
+		n.cfg.Logger.Warn().Err(err).Msg("not registered at the tracker, trying again")
+	case err == nil && before != nil:
+		n.cfg.Logger.Info().Str("tracker", n.cfg.Tracker.URL()).Msg("registered at the tracker")
+	}
+}
+
+func (n *Node) ready() error { return *n.tracker.Load() }
+
+// lookup finds the download that a session is about.
+func (n *Node) lookup(id manifest.ID, _ string) (*chunkserver.Target, error) {
+	n.mu.Lock()
+	d := n.downloads[downloadID(id)]
+	n.mu.Unlock()
+	if d != nil && d.id == id {
+		if t := d.target(); t != nil {
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("manifest %v is not being downloaded or served here", id)
+}
+
+// find returns a download by its ID.
+func (n *Node) find(id string) (*download, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if d, ok := n.downloads[id]; ok {
+		return d, nil
+	}
+	return nil, httpkit.Errorf(404, "there is no download %s: GET /v1/downloads lists them", id)
+}
+
+// all returns every download, the oldest first.
+func (n *Node) all() []*download {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.order)
+}
+
+// forget takes a download off the list.
+func (n *Node) forget(d *download) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.downloads[d.rec.ID] == d {
+		delete(n.downloads, d.rec.ID)
+	}
+	n.order = slices.DeleteFunc(n.order, func(o *download) bool { return o == d })
+	if err := n.records.remove(d.rec.ID); err != nil {
+		n.cfg.Logger.Error().Err(err).Msg("download record not removed")
+	}
+}
+
+// active says that a state is one in which a download is under way or may go on.
+func active(s peerapi.DownloadState) bool {
+	return s == peerapi.DownloadStateQueued || s == peerapi.DownloadStateDownloading || s == peerapi.DownloadStatePaused
+}

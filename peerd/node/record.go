@@ -1,0 +1,126 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
+
+	"fanout/api/peerapi"
+	"fanout/internal/wire"
+)
+
+// stateDir is the directory below the data directory that belongs to peerd.
+const stateDir = ".fanout"
+
+// record is what is kept of a download across restarts.
+type record struct {
+	ID         string                `json:"id"`
+	File       string                `json:"file"`
+	Manifest   []byte                `json:"manifest"` // canonical encoding
+	Strategy   peerapi.Strategy      `json:"strategy"`
+	Output     string                `json:"output"` // relative to the data directory
+	SHA256     string                `json:"sha256,omitempty"`
+	State      peerapi.DownloadState `json:"state"`
+	Error      string                `json:"error,omitempty"`
+	Started    time.Time             `json:"started_at"`
+	Finished   time.Time             `json:"finished_at,omitzero"`
+	ChunksDone int                   `json:"chunks_done"`
+	BytesDone  int64                 `json:"bytes_done"`
+	FromOrigin int64                 `json:"bytes_from_origin"`
+	FromPeers  int64                 `json:"bytes_from_peers"`
+}
+
+// records is the directory where they are kept.
+type records struct {
+	dir  string
+	lock *os.File
+}
+
+// openRecords makes the directory, and takes the lock by which two peerds with one data
+// directory are told apart from one that was restarted.
+func openRecords(dataDir string) (*records, error) {
+	dir := filepath.Join(dataDir, stateDir)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("--data-dir %s: cannot write there: %w", dataDir, plain(err))
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("--data-dir %s: cannot write there: %w", dataDir, plain(err))
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("--data-dir %s: another peerd uses it: stop it or give this one a directory of its own", dataDir)
+	}
+	return &records{dir: dir, lock: lock}, nil
+}
+
+// plain drops the path that os puts into its errors, where the message names it anyway.
+func plain(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func (r *records) path(id string) string { return filepath.Join(r.dir, id+".json") }
+
+func (r *records) save(rec record) error {
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(r.path(rec.ID), data, 0o644)
+}
+
+func (r *records) remove(id string) error { return os.Remove(r.path(id)) }
+
+// load reads all records, the oldest first; errs are those that cannot be read.
+func (r *records) load() (recs []record, errs []error) {
+	paths, err := filepath.Glob(filepath.Join(r.dir, "*.json"))
+	if err != nil {
+		return nil, []error{err}
+	}
+	for _, path := range paths {
+		var rec record
+		data, err := os.ReadFile(path)
+		if err == nil {
+			err = json.Unmarshal(data, &rec)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", path, err))
+			continue
+		}
+		recs = append(recs, rec)
+	}
+	slices.SortFunc(recs, func(a, b record) int { return a.Started.Compare(b.Started) })
+	return recs, errs
+}
+
+// peerID is the identity given, or the one that this data directory was given at first.
+func (r *records) peerID(given string) (string, error) {
+	if given != "" {
+		if err := wire.ValidPeerID(given); err != nil {
+			return "", fmt.Errorf("--id: %w", err)
+		}
+		return given, nil
+	}
+	path := filepath.Join(r.dir, "peer-id")
+	data, err := os.ReadFile(path)
+	if err == nil {
+		id := strings.TrimSpace(string(data))
+		return id, wire.ValidPeerID(id)
+	}
+	id := "peer-" + wire.NewNonce()[:12]
+	return id, renameio.WriteFile(path, []byte(id+"\n"), 0o644)
+}
+
+func (r *records) close() { r.lock.Close() }
