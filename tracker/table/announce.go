@@ -1,0 +1,172 @@
+package table
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"fanout/internal/manifest"
+)
+
+// MaxPeers is how many peers an announce is answered with.
+const MaxPeers = 64
+
+// State of a download, as the peer reports it.
+type State string
+
+// The states.
+const (
+	Queued      State = "queued"
+	Downloading State = "downloading"
+	Paused      State = "paused"
+	Complete    State = "complete"
+	Failed      State = "failed"
+	Cancelled   State = "cancelled"
+)
+
+// States are all states, in the order of a download's life.
+func States() []State { return []State{Queued, Downloading, Paused, Complete, Failed, Cancelled} }
+
+// Strategy of a download.
+type Strategy string
+
+// The strategies.
+const (
+	Direct Strategy = "direct"
+	Static Strategy = "static"
+	Swarm  Strategy = "swarm"
+)
+
+// Report is what a peer says about its download.
+type Report struct {
+	ID              string
+	Address         Address
+	Strategy        Strategy // Swarm if empty
+	State           State    // Downloading if empty
+	Held            Bitmap   // verified chunks; nil means none, or all if Complete
+	Owned           Bitmap   // chunks that it brings from the origin; nil means none
+	BytesFromOrigin int64
+	BytesFromPeers  int64
+}
+
+// SwarmPeer is a member of a swarm as others need it.
+type SwarmPeer struct {
+	ID      string
+	Address Address
+}
+
+// Reply answers an announce.
+type Reply struct {
+	ID      manifest.ID
+	Origins []Origin    // in address order
+	Peers   []SwarmPeer // in random order
+}
+
+// member is a peer of a swarm with its lease. It does not change: the next announce replaces
+// it.
+type member struct {
+	Report
+	heldCount int
+	expires   time.Time
+}
+
+func (m *member) live(now time.Time) bool { return now.Before(m.expires) }
+
+// shares reports whether others can get chunks from it.
+func (m *member) shares() bool { return m.State == Downloading || m.State == Complete }
+
+// static reports whether it takes part in a static download.
+func (m *Report) static() bool {
+	return m.Strategy == Static && m.State != Failed && m.State != Cancelled
+}
+
+// complete reports whether it has every chunk of that many.
+func (m *member) complete(chunks int) bool {
+	return m.State == Complete || chunks > 0 && m.heldCount == chunks
+}
+
+// RenewOrigin lists an origin of a file for another lease. It does not change what a name
+// stands for. Errors: ErrUnknown, and the origin should publish; ErrWithdrawn, and it should
+// stop.
+func (t *Table) RenewOrigin(name string, o Origin) (Reply, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f, err := t.resolve(name)
+	if err != nil {
+		return Reply{}, err
+	}
+	t.listOrigin(f, o)
+	return t.reply(f, o.ID), nil
+}
+
+// Announce enters a peer into a swarm or renews its lease there; with the state Cancelled it
+// leaves. The first announce of a static download fixes the assignment, see StaticTable.
+// Errors: ErrUnknown, ErrWithdrawn, ErrInvalid for bitmaps that do not fit, the store's.
+func (t *Table) Announce(name string, r Report) (Reply, error) {
+	r.Strategy, r.State = cmp.Or(r.Strategy, Swarm), cmp.Or(r.State, Downloading)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f, err := t.resolve(name)
+	if err != nil {
+		return Reply{}, err
+	}
+	if err := checkBitmap("held", r.Held, f.Chunks); err != nil {
+		return Reply{}, err
+	}
+	if err := checkBitmap("owned", r.Owned, f.Chunks); err != nil {
+		return Reply{}, err
+	}
+	if r.Held == nil && r.State == Complete {
+		r.Held = fullBitmap(f.Chunks)
+	}
+	if r.static() {
+		if err := t.freeze(f); err != nil {
+			return Reply{}, err
+		}
+	}
+	t.enter(f, r)
+	return t.reply(f, r.ID), nil
+}
+
+func (t *Table) enter(f *file, r Report) {
+	if r.State == Cancelled {
+		delete(f.members, r.ID)
+		return
+	}
+	for id, other := range f.members {
+		if id != r.ID && other.Address == r.Address {
+			delete(f.members, id) // the peer was restarted under another ID
+		}
+	}
+	f.members[r.ID] = &member{Report: r, heldCount: r.Held.count(), expires: t.now().Add(t.lease)}
+}
+
+func (t *Table) reply(f *file, asker string) Reply {
+	now := t.now()
+	var peers []SwarmPeer
+	for id, m := range f.members {
+		if id != asker && m.live(now) && m.shares() {
+			peers = append(peers, SwarmPeer{ID: id, Address: m.Address})
+		}
+	}
+	// The map's order is random, too, but cannot be reproduced from a seed.
+	slices.SortFunc(peers, func(a, b SwarmPeer) int { return strings.Compare(a.ID, b.ID) })
+	t.rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	return Reply{ID: f.ID, Origins: f.liveOrigins(now), Peers: peers[:min(len(peers), MaxPeers)]}
+}
+
+// PeerCounts counts the live members of all swarms by state.
+func (t *Table) PeerCounts() map[State]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now, counts := t.now(), map[State]int{}
+	for _, f := range t.files {
+		for _, m := range f.members {
+			if m.live(now) {
+				counts[m.State]++
+			}
+		}
+	}
+	return counts
+}
