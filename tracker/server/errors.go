@@ -1,0 +1,46 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+
+	"fanout/internal/httpkit"
+	"fanout/internal/manifest"
+	"fanout/internal/manifestjson"
+	"fanout/internal/trackerfile"
+	"fanout/tracker/table"
+)
+
+// statuses says what the kinds of domain errors mean in HTTP. This is the only such place.
+var statuses = []struct {
+	kind   error
+	status int
+	field  string // of the request, where the kind tells it
+}{
+	{table.ErrUnknown, http.StatusNotFound, ""},
+	{table.ErrWithdrawn, http.StatusGone, ""},
+	{table.ErrNoPeers, http.StatusConflict, ""},
+	{table.ErrInvalid, http.StatusUnprocessableEntity, ""},
+	{trackerfile.ErrMalformed, http.StatusUnprocessableEntity, ""},
+	{manifest.ErrName, http.StatusUnprocessableEntity, "manifest.name"},
+	{manifest.ErrSize, http.StatusUnprocessableEntity, "manifest.size"},
+	{manifest.ErrChunkSize, http.StatusUnprocessableEntity, "manifest.chunk_size"},
+	{manifest.ErrCount, http.StatusUnprocessableEntity, "manifest.digests"},
+	{manifest.ErrHex, http.StatusUnprocessableEntity, "manifest.digests"},
+	{manifestjson.ErrID, http.StatusUnprocessableEntity, "manifest.manifest_id"},
+}
+
+func statusOf(err error) *httpkit.Error {
+	for _, s := range statuses {
+		if !errors.Is(err, s.kind) {
+			continue
+		}
+		e := httpkit.Errorf(s.status, "%w", err).WithField(s.field)
+		var detailed *table.Error
+		if errors.As(err, &detailed) {
+			e.Field = detailed.Field
+		}
+		return e
+	}
+	return nil
+}

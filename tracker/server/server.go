@@ -1,0 +1,64 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"fanout"
+	"fanout/api/trackerapi"
+	"fanout/internal/httpkit"
+	"fanout/tracker/table"
+)
+
+// Server implements the calls with the tag `tracker` of the contract.
+type Server struct {
+	table     *table.Table
+	announces *prometheus.CounterVec
+}
+
+var _ trackerapi.StrictServerInterface = (*Server)(nil)
+
+// NewHandler makes the tracker's handler with every route. It registers metrics, once a
+// registry.
+func NewHandler(t *table.Table, log zerolog.Logger, registry *prometheus.Registry) (http.Handler, error) {
+	d, err := httpkit.New(httpkit.Options{
+		Name: "tracker", Logger: log, Registry: registry, Contract: fanout.OpenAPI, Map: statusOf,
+		Quiet: []string{"POST /v1/files/{name}/announce", "PUT /v1/peers/{id}"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{table: t, announces: newAnnounceCounter()}
+	for _, c := range []prometheus.Collector{s.announces, tableCollector{t}} {
+		if err := registry.Register(c); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	strict := trackerapi.NewStrictHandlerWithOptions(s, []trackerapi.StrictMiddlewareFunc{withHost},
+		trackerapi.StrictHTTPServerOptions{
+			RequestErrorHandlerFunc: d.RenderRequest, ResponseErrorHandlerFunc: d.Render,
+		})
+	trackerapi.HandlerWithOptions(strict, trackerapi.ChiServerOptions{
+		BaseRouter: d.API(), ErrorHandlerFunc: d.RenderRequest,
+	})
+	return d, nil
+}
+
+type hostKey struct{}
+
+// withHost lets ServiceDiscovery know how its client calls this tracker: the generated code
+// passes the context, but not the request.
+func withHost(next trackerapi.StrictHandlerFunc, _ string) trackerapi.StrictHandlerFunc {
+	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
+		return next(context.WithValue(ctx, hostKey{}, r.Host), w, r, request)
+	}
+}
+
+func hostOf(ctx context.Context) string {
+	host, _ := ctx.Value(hostKey{}).(string)
+	return host
+}
