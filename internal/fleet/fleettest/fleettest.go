@@ -1,0 +1,152 @@
+// Package fleettest gives tests fleets of real daemons: it builds the binaries once a test
+// run, stops what a test started, and shows the daemons' logs when a test fails.
+//
+//	func TestMain(m *testing.M) { fleettest.Main(m) }
+//
+//	func TestSomething(t *testing.T) {
+//		f := fleettest.New(t, fleettest.Race)
+//		tracker := f.Tracker()
+//		fleettest.Start(t, tracker)
+//		…
+//	}
+package fleettest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"fanout/internal/fleet"
+)
+
+// Build is how the daemons are compiled.
+type Build int
+
+const (
+	// Plain is as they are shipped: for what is measured, time and memory.
+	Plain Build = iota
+	// Race has the race detector, whose findings fail the test. About ten times slower.
+	Race
+)
+
+// logShown is how much of each daemon's log a failed test shows, bytes.
+const logShown = 4000
+
+// built is where Main keeps the binaries of this test run.
+var built struct {
+	dir   string
+	plain func() (fleet.Binaries, error)
+	race  func() (fleet.Binaries, error)
+}
+
+// Main runs the tests of a package, and removes the binaries after.
+func Main(m *testing.M) {
+	dir, err := os.MkdirTemp("", "fanout-binaries-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	built.dir = dir
+	built.plain = sync.OnceValues(func() (fleet.Binaries, error) { return compile(filepath.Join(dir, "plain")) })
+	built.race = sync.OnceValues(func() (fleet.Binaries, error) { return compile(filepath.Join(dir, "race"), "-race") })
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func compile(dir string, flags ...string) (fleet.Binaries, error) {
+	args := append(append([]string{"build", "-o", dir + string(filepath.Separator)}, flags...),
+		"fanout/tracker", "fanout/origin", "fanout/peerd")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return fleet.Binaries{}, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return fleet.In(dir), nil
+}
+
+// Binaries builds the daemons, unless that is done.
+func Binaries(t testing.TB, b Build) fleet.Binaries {
+	t.Helper()
+	if built.dir == "" {
+		t.Fatal("fleettest: call fleettest.Main from TestMain")
+	}
+	build := built.plain
+	if b == Race {
+		build = built.race
+	}
+	binaries, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binaries
+}
+
+// New makes a fleet in a temporary directory. It is closed when the test ends; a daemon that
+// does not stop in order, or had a data race, fails the test.
+func New(t testing.TB, b Build) *fleet.Fleet {
+	t.Helper()
+	f, err := fleet.New(fleet.Config{Dir: t.TempDir(), Binaries: Binaries(t, b), LogLevel: "debug"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+		check(t, f)
+	})
+	return f
+}
+
+func check(t testing.TB, f *fleet.Fleet) {
+	for _, d := range f.Daemons() {
+		log := d.Log()
+		if strings.Contains(log, "WARNING: DATA RACE") {
+			t.Errorf("%s had a data race:\n%s", d.Name(), log[strings.Index(log, "WARNING: DATA RACE"):])
+		}
+	}
+	if !t.Failed() {
+		return
+	}
+	for _, d := range f.Daemons() {
+		log := d.Log()
+		t.Logf("--- log of %s:\n%s", d.Name(), log[max(0, len(log)-logShown):])
+	}
+}
+
+// Starter is a daemon.
+type Starter interface {
+	Start(context.Context) error
+}
+
+// Start starts daemons, one after the other.
+func Start(t testing.TB, daemons ...Starter) {
+	t.Helper()
+	for _, d := range daemons {
+		if err := d.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// File writes so many incompressible bytes, the same for the same seed, and returns the path.
+func File(t testing.TB, dir, name string, size int64, seed uint64) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := fleet.WriteRandom(path, size, seed); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Same fails the test unless two files have the same bytes.
+func Same(t testing.TB, got, want string) {
+	t.Helper()
+	if err := fleet.Compare(got, want); err != nil {
+		t.Error(err)
+	}
+}
