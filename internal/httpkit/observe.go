@@ -69,7 +69,7 @@ func (d *Daemon) report(r *http.Request, x *exchange, took time.Duration) {
 		return
 	}
 	e.Str("method", r.Method).Str("path", r.URL.Path).Int("status", status).
-		Int("bytes", x.w.BytesWritten()).Dur("took", took).Str("remote", r.RemoteAddr)
+		Int("bytes", x.w.BytesWritten()).Float64("seconds", took.Seconds()).Str("remote", r.RemoteAddr)
 	if x.err != nil {
 		e.Err(cause(x.err))
 	}

@@ -42,8 +42,10 @@ func Run(ctx context.Context, c Config) (err error) {
 	g.Go(func() error { return httpkit.Serve(ctx, c.Listener, handler, httpkit.DefaultShutdownTimeout) })
 	g.Go(func() error { sweep(ctx, t, c.Logger); return nil })
 	c.Logger.Info().Str("url", "http://"+c.Listener.Addr().String()).
-		Int("files", len(t.Files())).Dur("lease", t.Lease()).Msg("tracker ready")
-	return g.Wait()
+		Int("files", len(t.Files())).Stringer("lease", t.Lease()).Msg("tracker ready")
+	err = g.Wait()
+	c.Logger.Info().Msg("tracker stopped")
+	return err
 }
 
 // sweep clears away what has run out, as often as a lease is renewed.

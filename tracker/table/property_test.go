@@ -1,14 +1,18 @@
 package table_test
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
+	"fanout/internal/trackerfile"
 	"fanout/tracker/table"
 )
 
@@ -144,4 +148,34 @@ func bigSwarm(b *testing.B) (*world, []table.Report) {
 		reports = append(reports, r)
 	}
 	return w, reports
+}
+
+// Nothing but the mutex protects the table, and pages are made outside of it.
+func TestConcurrentUse(t *testing.T) {
+	w := newWorld(t)
+	m := w.manifest("a", 100, 1)
+	w.publish(m, "o")
+	w.register(1, 2, 3)
+	var done sync.WaitGroup
+	for _, act := range []func(i int) error{
+		func(i int) error {
+			_, err := w.Announce("a", w.static(i%3+1, table.States()[i%6]))
+			return err
+		},
+		func(i int) error { _, err := w.Chunks("a", i%100, 10); return err },
+		func(i int) error { return w.Upload("a", strings.NewReader("")) },
+		func(i int) error { return w.ForgetTable("a") },
+		func(i int) error { _, err := w.StaticTable("a"); return err },
+		func(i int) error { _, err := w.Publish("a", m, m.ID(), w.origin(fmt.Sprint("o", i%3))); return err },
+		func(i int) error { w.Files(); w.PeerCounts(); w.Fleet(); w.Daemons(); return w.Sweep() },
+	} {
+		done.Go(func() {
+			for i := range 200 {
+				if err := act(i); err != nil && !errors.Is(err, trackerfile.ErrMalformed) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done.Wait()
 }
