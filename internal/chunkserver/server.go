@@ -97,7 +97,7 @@ func (v *Server) accept(c *net.TCPConn) {
 
 // shakeHands is the accepting side's part of the handshake.
 func (v *Server) shakeHands(c *net.TCPConn) (*Session, string, error) {
-	if err := tune(c); err != nil {
+	if err := tune(c, v.cfg.Download != nil); err != nil {
 		return nil, wire.CodeBadMessage, err
 	}
 	nonce := wire.NewNonce()
@@ -193,7 +193,7 @@ func (v *Server) Dial(ctx context.Context, addr string, target *Target) error {
 func (v *Server) introduce(ctx context.Context, c *net.TCPConn, target *Target) (*Session, error) {
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := tune(c); err != nil {
+	if err := tune(c, v.cfg.Download != nil); err != nil {
 		return nil, err
 	}
 	r := wire.NewReader(c)

@@ -12,8 +12,17 @@ import (
 // payload that could have gone to another session.
 const notSent = 64 << 10
 
+// limitedBuffer is the receive buffer of a session whose download is limited: what waits
+// in a larger one has been sent, so the sender takes it for delivered.
+const limitedBuffer = 128 << 10
+
 // tune sets the socket options of a session.
-func tune(c *net.TCPConn) error {
+func tune(c *net.TCPConn, limited bool) error {
+	if limited {
+		if err := c.SetReadBuffer(limitedBuffer); err != nil {
+			return err
+		}
+	}
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return err

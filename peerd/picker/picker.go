@@ -46,6 +46,13 @@ type Picker struct {
 	offered map[int]offer
 	asked   map[int][]*Neighbour
 	all     []*Neighbour
+	fresh   *bitset.BitSet // held by a neighbour since so recently that an offer may follow
+	ripen   []freshChunk   // those, the oldest first
+}
+
+type freshChunk struct {
+	chunk int
+	since time.Time
 }
 
 type offer struct {
@@ -65,7 +72,7 @@ func New(chunks int, held func(chunk int) bool, r *rand.Rand) *Picker {
 			p.missing.Set(uint(c))
 		}
 	}
-	p.open = p.missing.Clone()
+	p.open, p.fresh = p.missing.Clone(), bitset.New(uint(chunks))
 	return p
 }
 
@@ -95,6 +102,26 @@ func (p *Picker) Hold(n *Neighbour, chunk int) {
 	if !n.holds.Test(uint(chunk)) {
 		n.holds.Set(uint(chunk))
 		p.holders[chunk]++
+	}
+}
+
+// Heard notes that a neighbour has just got a chunk. If it is the first one known to, then
+// the owner, who offers the chunk to everybody, has it since not much longer: it is not
+// asked for before Ripen.
+func (p *Picker) Heard(n *Neighbour, chunk int, now time.Time) {
+	if p.holders[chunk] == 0 && p.open.Test(uint(chunk)) {
+		p.fresh.Set(uint(chunk))
+		p.ripen = append(p.ripen, freshChunk{chunk, now})
+	}
+	p.Hold(n, chunk)
+}
+
+// Ripen makes the chunks that were heard of before a time, and not offered since, ones to
+// ask for.
+func (p *Picker) Ripen(before time.Time) {
+	for len(p.ripen) > 0 && p.ripen[0].since.Before(before) {
+		p.fresh.Clear(uint(p.ripen[0].chunk))
+		p.ripen = p.ripen[1:]
 	}
 }
 
@@ -173,17 +200,17 @@ func (p *Picker) Orphan() (chunk int, ok bool) {
 }
 
 // Rarest returns a chunk to ask of a neighbour: one that it holds, that nobody was asked
-// for and nobody has offered, the fewest neighbours hold; ties at random.
+// for and nobody has offered or is about to, the fewest neighbours hold; ties at random.
 func (p *Picker) Rarest(n *Neighbour) (chunk int, ok bool) {
 	if p.chunks == 0 {
 		return 0, false
 	}
 	best, seen, ties := -1, 0, 0
-	open, holds := p.open.Words(), n.holds.Words()
+	open, holds, fresh := p.open.Words(), n.holds.Words(), p.fresh.Words()
 	start := p.rand.IntN(len(open))
 	for i := range open {
 		w := (start + i) % len(open)
-		for word := open[w] & holds[w]; word != 0; word &= word - 1 {
+		for word := open[w] & holds[w] &^ fresh[w]; word != 0; word &= word - 1 {
 			c := w*64 + bits.TrailingZeros64(word)
 			switch {
 			case best < 0 || p.holders[c] < p.holders[best]:

@@ -5,6 +5,7 @@ import (
 
 	"github.com/bits-and-blooms/bitset"
 
+	"fanout/internal/chunkserver"
 	"fanout/internal/wire"
 )
 
@@ -115,7 +116,10 @@ func (a *assigned) got(l *link, m wire.Message) {
 
 func (a *assigned) holds(*link, int) {}
 
-func (a *assigned) landed(from *link, chunk int) {
+func (a *assigned) heard(*link, int) {}
+
+func (a *assigned) landed(from *link, landing chunkserver.Landing) {
+	chunk := landing.Chunk
 	for l, s := range a.links {
 		s.todo.Clear(uint(chunk))
 		if _, asked := l.asked[chunk]; asked {

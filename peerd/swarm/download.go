@@ -131,8 +131,9 @@ type strategy interface {
 	opened(l *link)
 	closed(l *link)
 	got(l *link, m wire.Message)
-	holds(l *link, chunk int)
-	landed(l *link, chunk int)
+	holds(l *link, chunk int) // it has had the chunk for some time, or has it from here
+	heard(l *link, chunk int) // it has just got the chunk
+	landed(l *link, a chunkserver.Landing)
 	waits(chunk int) bool // whether a GET for this missing chunk may wait for it
 	met(r Reply)
 	tick(now time.Time)

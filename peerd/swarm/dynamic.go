@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"fanout/internal/chunkserver"
 	"fanout/internal/wire"
 	"fanout/peerd/picker"
 )
@@ -17,6 +18,9 @@ const (
 	// askAgain is how long after a NONE an origin is asked for handouts again, while
 	// there are chunks that nobody is known to hold.
 	askAgain = 200 * time.Millisecond
+	// offerAfter is how long after a chunk was heard of its owner's offer may come; to which
+	// is added that the offer may wait behind chunks on its way.
+	offerAfter = 100 * time.Millisecond
 	// stale is how long an offer or request may be overdue, with nothing else coming from
 	// that neighbour, before the chunk is fetched elsewhere.
 	stale = 3 * time.Second
@@ -38,6 +42,7 @@ type dynamic struct {
 	most    int                 // pulls outstanding in all
 	drained map[*link]time.Time // origins that have handed everything out -> when to ask again
 	moved   time.Time           // when a chunk last landed
+	took    time.Duration       // how long a chunk takes to come, on average
 }
 
 func newDynamic(d *Download) *dynamic {
@@ -97,6 +102,14 @@ func (w *dynamic) holds(l *link, chunk int) {
 	}
 }
 
+// heard notes that a neighbour has just got a chunk.
+func (w *dynamic) heard(l *link, chunk int) {
+	if l.nb != nil {
+		w.p.Heard(l.nb, chunk, time.Now())
+	}
+	w.holds(l, chunk)
+}
+
 func (w *dynamic) got(l *link, m wire.Message) {
 	switch m.Kind {
 	case wire.KindOffer:
@@ -114,8 +127,10 @@ func (w *dynamic) got(l *link, m wire.Message) {
 	}
 }
 
-func (w *dynamic) landed(from *link, chunk int) {
+func (w *dynamic) landed(from *link, a chunkserver.Landing) {
+	chunk := a.Chunk
 	w.moved = time.Now()
+	w.took += (a.Took - w.took) / 8
 	for _, n := range w.p.Land(from.nb, chunk) {
 		if l := w.linkOf(n); l != nil {
 			l.s.Send(wire.KindCancel, chunk)
@@ -205,6 +220,7 @@ func (w *dynamic) fill(now time.Time) {
 	if w.d.finished {
 		return
 	}
+	w.p.Ripen(now.Add(-offerAfter - 3*w.took))
 	asked := 0
 	for _, l := range w.d.links {
 		if l.nb != nil {

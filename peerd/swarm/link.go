@@ -90,7 +90,7 @@ func (d *Download) got(s session, m wire.Message, payload []byte) {
 			d.strategy.holds(l, int(c))
 		}
 	case wire.KindHave:
-		d.strategy.holds(l, m.Chunk)
+		d.strategy.heard(l, m.Chunk)
 	case wire.KindGet:
 		d.gotGet(l, m.Chunk)
 	case wire.KindAny: // only origins hand out
@@ -157,7 +157,7 @@ func (d *Download) landed(s session, c *contact, a chunkserver.Landing) {
 			}
 		}
 	}
-	d.strategy.landed(l, a.Chunk)
+	d.strategy.landed(l, a)
 	d.checkComplete()
 }
 
