@@ -53,8 +53,7 @@ def command(directory, port):
     home = os.path.join(directory, "prometheus")
     return [which("prometheus"), f"--config.file={home}/prometheus.yml",
             f"--storage.tsdb.path={home}/data", "--storage.tsdb.retention.time=100y",
-            f"--web.listen-address=127.0.0.1:{port}", "--enable-feature=native-histograms",
-            "--log.level=warn"]
+            f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
 
 
 class Prometheus:

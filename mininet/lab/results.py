@@ -69,6 +69,7 @@ class Row:
         self.ratio = Stat(r["ratio"] for r in self.ok)
         self.daemon = Stat(slowest_daemon(r) for r in self.ok)
         self.origin = Stat(r["origin"]["sent_bytes"] / size for r in self.ok)
+        self.received = Stat(received(r) / size for r in self.ok)
         self.cpu = Stat(r["cpu"]["daemon_seconds_per_gib"] for r in self.ok)
         self.busy = Stat(r["cpu"]["busy"] for r in self.ok)
         self.retransmits = Stat(r["retransmits"] for r in self.ok)
@@ -107,6 +108,12 @@ def slowest_daemon(record):
     return max(times, default=None)
 
 
+def received(record):
+    """Payload bytes that reached a peer with the whole file, on average: above F, some came twice."""
+    seen = [p["received_payload"] for p in record["peers"] if p["verified"]]
+    return sum(seen) / len(seen)
+
+
 def rows(records):
     """One Row a point, ordered by scenario, system and size of the swarm."""
     groups = {}
@@ -122,7 +129,7 @@ CSV_COLUMNS = ("system", "scenario", "hosts", "peers", "size_bytes", "bw_mbit", 
                "mean_s", "mean_min_s", "mean_max_s",
                "distribution_s", "distribution_min_s", "distribution_max_s", "daemon_distribution_s",
                "bound_s", "ratio", "ratio_min", "ratio_max",
-               "origin_sent_ratio", "cpu_s_per_gib", "machine_busy", "retransmits", "out_of_cpu")
+               "origin_sent_ratio", "received_ratio", "cpu_s_per_gib", "machine_busy", "retransmits", "out_of_cpu")
 
 
 def csv_row(row):
@@ -132,7 +139,7 @@ def csv_row(row):
               row.mean.median, row.mean.low, row.mean.high,
               row.distribution.median, row.distribution.low, row.distribution.high,
               row.daemon.median, row.bound.median, row.ratio.median, row.ratio.low, row.ratio.high,
-              row.origin.median, row.cpu.median, row.busy.median, row.retransmits.median,
+              row.origin.median, row.received.median, row.cpu.median, row.busy.median, row.retransmits.median,
               len(row.exhausted))
     return ["" if v is None else f"{v:.4f}" if isinstance(v, float) else v for v in values]
 
@@ -148,15 +155,15 @@ def table(all_rows):
     """The Markdown table of a sweep."""
     titles = {n: c.title for n, c in systems.registry().items()}
     head = ("system", "hosts", "peers", "average (s)", "distribution (s)", "bound (s)", "÷ bound",
-            "origin sent (× file)", "CPU s/GiB", "available", "notes")
+            "origin sent (× file)", "peer got (× file)", "CPU s/GiB", "available", "notes")
     lines = ["| " + " | ".join(head) + " |",
-             "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
+             "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
     for r in all_rows:
         mark = " ○" if r.out_of_cpu else ""
         lines.append("| " + " | ".join((
             titles.get(r.system, r.system), str(r.point.peers + 1), str(r.point.peers),
             r.mean.text(spread=False), r.distribution.text(), r.bound.text(spread=False),
-            r.ratio.text(spread=False) + mark, r.origin.text(spread=False),
+            r.ratio.text(spread=False) + mark, r.origin.text(spread=False), r.received.text(spread=False),
             r.cpu.text("{:.1f}", spread=False), r.availability(), r.notes())) + " |")
     return "\n".join(lines)
 

@@ -152,6 +152,8 @@ class Runner:
         machine = watch.cpu()
         delta = {n: {k: after[n][k] - before[n][k] for k in after[n]} for n in after}
         link = topology.payload(delta["h1"]["tx_bytes"], delta["h1"]["tx_packets"])
+        for name, d in delta.items():
+            d["received_payload"] = topology.payload(d["rx_bytes"], d["rx_packets"])
         daemons = sum(cpu.values())
         return {
             "status": "ok" if whole else "failed",

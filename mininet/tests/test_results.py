@@ -14,7 +14,7 @@ def record(system="swarm", peers=2, repeat=1, seconds=1.0, status="ok", exhauste
             "status": status, "error": None, "env": ENV, "ended_at": "2026-01-02T03:04:05+00:00"}
     if status != "ok":
         return {**head, "error": "network: no bridge"}
-    link = {"rx_bytes": 1, "tx_bytes": 1, "retransmits": 0, "cpu_seconds": 0.1}
+    link = {"rx_bytes": 1, "tx_bytes": 1, "retransmits": 0, "cpu_seconds": 0.1, "received_payload": 1 << 20}
     return {**head, "bound_seconds": 0.8, "distribution_seconds": seconds, "mean_seconds": seconds * 0.9,
             "ratio": seconds / 0.8, "available": peers, "expected": peers, "retransmits": 3,
             "peers": [{"host": f"h{i + 2}", "role": "peer", "verified": True, "error": None,
