@@ -37,29 +37,34 @@ const (
 // logShown is how much of each daemon's log a failed test shows, bytes.
 const logShown = 4000
 
-// built is where Main keeps the binaries of this test run.
+// built is where the binaries of this test run are; Main sets it.
 var built struct {
-	dir   string
-	plain func() (fleet.Binaries, error)
-	race  func() (fleet.Binaries, error)
+	dir         func() (string, error)
+	plain, race func() (fleet.Binaries, error)
 }
 
 // Main runs the tests of a package, and removes the binaries after.
 func Main(m *testing.M) {
-	dir, err := os.MkdirTemp("", "fanout-binaries-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	built.dir = dir
-	built.plain = sync.OnceValues(func() (fleet.Binaries, error) { return compile(filepath.Join(dir, "plain")) })
-	built.race = sync.OnceValues(func() (fleet.Binaries, error) { return compile(filepath.Join(dir, "race"), "-race") })
+	var made string
+	built.dir = sync.OnceValues(func() (dir string, err error) {
+		made, err = os.MkdirTemp("", "fanout-binaries-")
+		return made, err
+	})
+	built.plain = sync.OnceValues(func() (fleet.Binaries, error) { return compile("plain") })
+	built.race = sync.OnceValues(func() (fleet.Binaries, error) { return compile("race", "-race") })
 	code := m.Run()
-	os.RemoveAll(dir)
+	if made != "" {
+		os.RemoveAll(made)
+	}
 	os.Exit(code)
 }
 
-func compile(dir string, flags ...string) (fleet.Binaries, error) {
+func compile(name string, flags ...string) (fleet.Binaries, error) {
+	dir, err := built.dir()
+	if err != nil {
+		return fleet.Binaries{}, err
+	}
+	dir = filepath.Join(dir, name)
 	args := append(append([]string{"build", "-o", dir + string(filepath.Separator)}, flags...),
 		"fanout/tracker", "fanout/origin", "fanout/peerd")
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
@@ -71,7 +76,7 @@ func compile(dir string, flags ...string) (fleet.Binaries, error) {
 // Binaries builds the daemons, unless that is done.
 func Binaries(t testing.TB, b Build) fleet.Binaries {
 	t.Helper()
-	if built.dir == "" {
+	if built.dir == nil {
 		t.Fatal("fleettest: call fleettest.Main from TestMain")
 	}
 	build := built.plain
