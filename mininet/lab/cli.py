@@ -32,6 +32,14 @@ class Wrong(Exception):
     """What the user must change, in one line."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: stop as after Ctrl-C."""
+
+
+def terminate(*_):
+    raise Terminated
+
+
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         raise Wrong(message)
@@ -282,16 +290,16 @@ def carry_out(args, config, data, directory):
 
     with open(os.path.join(directory, results.CONFIG), "w", encoding="utf-8") as f:
         json.dump(config, f, indent=1)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, terminate)
     try:
         failed = driver.Sweep(directory, config, REPO, data, not args.no_prometheus,
                               args.prometheus_port).go()
-    except (KeyboardInterrupt, SystemExit) as e:
+    except KeyboardInterrupt as e:
         driver.say(f"\nstopped; go on with: sweep.py --resume {shlex.quote(directory)}")
-        return 130 if isinstance(e, KeyboardInterrupt) else e.code
+        return 143 if isinstance(e, Terminated) else 130
     print(os.path.join(directory, results.SUMMARY_MD))
     if failed:
-        driver.say(f"{failed} runs failed; their logs are in {directory}/logs")
+        driver.say(f"{failed} run{'s' if failed != 1 else ''} failed; logs are in {directory}/logs")
     return 1 if failed else 0
 
 
@@ -339,6 +347,7 @@ COMMANDS = {"plot": plot, "clean": clean, "prom": reopen}
 
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
+    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     try:
         if argv and argv[0] in COMMANDS:
             return COMMANDS[argv[0]](argv[1:])

@@ -71,7 +71,7 @@ class Sweep:
         todo = [r for group in groups for r in group]
         eta = plan.Eta(lambda r: bound.for_point(r.point, self.classes[r.point.system].kind))
         self._progress, self._eta = Progress(len(todo), eta), eta
-        say(f"{len(todo)} runs, about {units.human_time(eta.rest(todo) + 3 * len(groups))}; "
+        say(f"{len(todo)} run{'s' if len(todo) != 1 else ''}, about {units.human_time(eta.rest(todo) + 3 * len(groups))}; "
             f"results in {self.directory}")
         failed = 0
         try:
@@ -120,9 +120,11 @@ class Sweep:
         """All runs that share a network. A network that fails is one failure for each of them."""
         network = None
         failed = 0
+        log = os.path.join(self.directory, "logs", "mininet.log")
+        os.makedirs(os.path.dirname(log), exist_ok=True)
         try:
             try:
-                network = topology.Network(group[0].point, self._subnet)
+                network = topology.Network(group[0].point, self._subnet, log)
                 network.start()
                 if self.config.get("check"):
                     network.ping_all()

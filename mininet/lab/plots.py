@@ -41,12 +41,13 @@ def draw(directory, config):
     for kind, name, what in (("client-server", "mean-client-server", "Client/server"),
                              ("p2p", "mean-p2p", "Peer-to-peer")):
         chosen = [r for r in rows if r.kind == kind]
-        if chosen:
+        if chosen and not axis.single:
             page.lines(f"{what}: mean transfer time", name, axis, chosen, "mean",
                        "mean transfer time (s)", bounds=True)
     page.lines("Client/server against peer-to-peer: distribution time", "client-server-vs-p2p",
                axis, rows, "distribution", "distribution time (s)", bounds=True)
-    page.panels("Mean and distribution time", "time-by-system", axis, rows)
+    if not axis.single:
+        page.panels("Mean and distribution time", "time-by-system", axis, rows)
     page.lines("Distance from the physical limit", "ratio", axis, rows, "ratio",
                "distribution time ÷ bound", floor=1.0)
     page.lines("What the origin had to send", "origin-upload", axis, rows, "origin",
@@ -69,9 +70,15 @@ def subtitle(rows):
 
 
 class Axis:
-    """The horizontal axis: hosts as in the report, or peers; doubling lists on a log scale."""
+    """The horizontal axis: hosts as in the report, or peers; doubling lists on a log scale.
+
+    A sweep with one number of peers only has its systems there instead.
+    """
 
     def __init__(self, rows, what):
+        self.single = len({r.point.peers for r in rows}) == 1
+        self._names = {(g[0].system, g[0].point.scenario()): name_of(g) for g in grouped(rows)}
+        self._place = {k: i for i, k in enumerate(self._names)}
         self.add = 1 if what == "hosts" else 0
         self.label = ("hosts (the origin and N = hosts − 1 peers)" if self.add
                       else "peers N (beside the origin)")
@@ -80,16 +87,22 @@ class Axis:
         self.log = len(peers) > 2 and all(b >= 2 * a for a, b in zip(peers, peers[1:]))
 
     def x(self, row):
+        if self.single:
+            return self._place[row.system, row.point.scenario()]
         return row.point.peers + self.add
 
     def apply(self, ax):
+        if self.single:
+            ax.set_xticks(range(len(self._names)))
+            ax.set_xticklabels(self._names.values())
+            ax.set_xlim(-0.6, len(self._names) - 0.4)
+            ax.set_xlabel(f"{self.values[0]} {'hosts' if self.add else 'peers'}")
+            return
         if self.log:
             ax.set_xscale("log", base=2)
         ax.set_xticks(self.values)
         ax.set_xticklabels([str(v) for v in self.values])
         ax.minorticks_off()
-        if len(self.values) == 1:
-            ax.set_xlim(self.values[0] - 1, self.values[0] + 1)
         ax.set_xlabel(self.label)
 
 
@@ -254,8 +267,11 @@ def bound_lines(ax, axis, rows, label=None):
         if not points:
             continue
         xs, ys = zip(*points)
-        ax.plot(xs, ys, color=colour, linestyle=dash, linewidth=1.8, label=label or text,
-                marker="_" if len(xs) == 1 else None, markersize=22, zorder=2)
+        if axis.single:
+            ax.hlines(ys, [x - 0.25 for x in xs], [x + 0.25 for x in xs], color=colour,
+                      linestyle=dash, linewidth=1.8, label=label or text, zorder=2)
+        else:
+            ax.plot(xs, ys, color=colour, linestyle=dash, linewidth=1.8, label=label or text, zorder=2)
         drawn += ys
     return drawn
 

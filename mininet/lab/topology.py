@@ -13,6 +13,9 @@ import json
 import os
 import re
 import subprocess
+import sys
+
+from .procs import tail
 
 PREFIX = "flab"  # switches, their ports and the root's interface: see cleanup.py
 ROOT_INTF = PREFIX + "root"
@@ -100,8 +103,8 @@ class Host:
 class Network:
     """A running network for one plan.Point.network()."""
 
-    def __init__(self, point, subnet=None):
-        self.point = point
+    def __init__(self, point, subnet=None, log="/dev/null"):
+        self.point, self._log = point, log
         self.subnet = subnet or free_subnet(used_subnets())
         self.net = None
         self.hosts = {}
@@ -109,10 +112,19 @@ class Network:
         self._allowed = None
 
     def start(self):
+        """Mininet reports some problems by leaving the program; here all are TopologyError."""
+        with open(self._log, "a", encoding="utf-8") as log:
+            listen_to_mininet(log)
+            try:
+                self._start()
+            except SystemExit:
+                raise TopologyError("Mininet gave up: " + (tail(self._log, 1) or "no reason given")) from None
+            finally:
+                listen_to_mininet(sys.stderr)
+
+    def _start(self):
         from mininet.link import TCLink
-        from mininet.log import setLogLevel
         from mininet.net import Mininet
-        setLogLevel("critical")
         p = self.point
         self._allow_cc(p.cc)
         switch = switch_class(p.switch)
@@ -225,6 +237,14 @@ def check_rate(intf, wanted, found):
     elif len(found) != 1 or abs(found[0] - wanted) > wanted * 1e-3:
         got = " and ".join(f"{r:g}" for r in found) or "no shaping"
         raise TopologyError(f"{intf}: wanted {wanted:g} Mbit/s, the kernel has {got}")
+
+
+def listen_to_mininet(stream):
+    """Its warnings (HTB's quantum, bridge-nf) help only where something failed."""
+    from mininet.log import lg, setLogLevel
+    setLogLevel("warning" if stream is not sys.stderr else "critical")
+    for handler in lg.handlers:
+        handler.setStream(stream)
 
 
 def write_sysctl(path, value):
