@@ -1,0 +1,77 @@
+# fanout: `make demo` shows it, `make test` checks it. See README.md.
+
+BIN      := bin
+DAEMONS  := ./tracker ./origin ./peerd
+VERSION  := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null)
+LDFLAGS  := -s -w $(if $(VERSION),-X fanout/internal/httpkit.version=$(VERSION))
+BUILD    := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+
+# demo: peers, size of the random file, a file instead of it, limit of every daemon.
+N        := 8
+SIZE     := 64MiB
+FILE     :=
+RATE     := 200Mbit
+# fuzz: time for each target.
+FUZZTIME := 10s
+# sweep: arguments of mininet/sweep.py.
+ARGS     :=
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test gen gen-check fmt lint go-test lab-test fuzz bench sweep setup clean
+
+help: ## Show the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## Build tracker, origin and peerd, static, into bin/.
+	@mkdir -p $(BIN)
+	$(BUILD) -o $(BIN)/ $(DAEMONS)
+
+demo: build ## One file to N peers on loopback, under every strategy: N=8 SIZE=64MiB FILE=path RATE=200Mbit.
+	@$(BUILD) -o $(BIN)/ ./internal/demo
+	@$(BIN)/demo --bin $(BIN) --peers '$(N)' --size '$(SIZE)' --rate '$(RATE)' $(if $(FILE),--file '$(FILE)')
+
+test: ## Everything: installs what it needs, generates, lints, builds, tests.
+	scripts/setup.sh test
+	$(MAKE) gen-check
+	$(MAKE) lint
+	$(MAKE) build
+	$(MAKE) go-test
+	$(MAKE) lab-test
+
+gen: ## Generate api/ from openapi.yaml.
+	go generate ./api/...
+
+gen-check: gen
+	@git diff --exit-code --stat -- api || { echo 'make gen changed api/: commit what it generates together with openapi.yaml' >&2; exit 1; }
+
+fmt: ## Format the Go code.
+	gofmt -w $$(git ls-files -co --exclude-standard '*.go')
+
+lint: ## Formatting, vet, staticcheck, import directions.
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:" $$unformatted >&2; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go test ./internal/archtest
+
+go-test: ## Unit, property, fuzz-seed and end-to-end tests, with the race detector.
+	go test -race -timeout 8m ./...
+
+lab-test: ## The tests of the lab.
+	@if [ -d mininet/tests ]; then mininet/setup.sh && cd mininet && exec /usr/bin/python3 -m pytest -q tests; fi
+
+fuzz: ## Every fuzz target for FUZZTIME=10s.
+	scripts/fuzz.sh $(FUZZTIME)
+
+bench: build ## Micro-benchmarks, and one peer against curl from nginx. See docs/performance.md.
+	scripts/setup.sh bench
+	scripts/bench.sh
+
+sweep: ## The lab's experiment, as root: ARGS='...' for mininet/sweep.py.
+	mininet/sweep.py $(ARGS)
+
+setup: ## Install what the other targets need.
+	scripts/setup.sh test bench
+
+clean: ## Remove what was built.
+	rm -rf $(BIN)

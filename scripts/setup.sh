@@ -1,0 +1,77 @@
+#!/bin/sh
+# Installs what the make targets need beside Go, on Debian and Ubuntu. Does nothing, and at
+# once, where all is there.
+#
+#   scripts/setup.sh test       what `make test` needs
+#   scripts/setup.sh bench      what `make bench` needs
+#
+# No service of these packages is started.
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+
+missing=""
+need() { # need PACKAGE COMMAND
+	command -v "$2" >/dev/null 2>&1 || case " $missing " in *" $1 "*) ;; *) missing="$missing $1" ;; esac
+}
+
+command -v go >/dev/null 2>&1 || {
+	echo "setup.sh: there is no go command: install Go 1.26 or later from https://go.dev/dl/ and put it on the PATH" >&2
+	exit 1
+}
+for what; do
+	case $what in
+	test)
+		need git git
+		need gcc gcc               # the race detector
+		need libc6-dev ldd
+		need curl curl             # the rest: what the README uses
+		need jq jq
+		need netcat-openbsd nc
+		need b3sum b3sum
+		need util-linux unshare
+		need iproute2 ip
+		;;
+	bench)
+		need curl curl
+		need nginx-light nginx
+		;;
+	*)
+		echo "setup.sh: $what: give test or bench" >&2
+		exit 2
+		;;
+	esac
+done
+
+# A compiler without the C library's headers is as good as none.
+case " $* $missing " in
+*" gcc "*) missing="$missing libc6-dev" ;;
+*" test "*) echo '#include <stdlib.h>' | gcc -E -x c - >/dev/null 2>&1 || missing="$missing libc6-dev" ;;
+esac
+
+missing=${missing# }
+[ -n "$missing" ] || exit 0
+command -v apt-get >/dev/null || {
+	echo "setup.sh: install these with your package manager: $missing" >&2
+	exit 1
+}
+[ "$(id -u)" = 0 ] || {
+	echo "setup.sh: installing $missing needs root: run sudo scripts/setup.sh $*" >&2
+	exit 1
+}
+
+# While packages are being installed, tell dpkg to start no service.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
+echo "setup.sh: installing $missing" >&2
+export DEBIAN_FRONTEND=noninteractive
+# shellcheck disable=SC2086 # a list
+install() { apt-get -qq install -y --no-install-recommends $missing >&2; }
+# The package lists may be missing or old: only then is it worth fetching them.
+install 2>/dev/null || { apt-get -qq update >&2 && install; }
+case " $missing " in *" nginx-light "*)
+	[ ! -d /run/systemd/system ] || systemctl -q disable nginx 2>/dev/null || true ;;
+esac
