@@ -213,17 +213,17 @@ def check_programs(config, build):
     """The systems' programs; builds the daemons."""
     chosen = list(dict.fromkeys(p["system"] for p in config["points"]))
     known = systems.registry()
+    liar = any(p["corrupt"] for p in config["points"])
     if any(name in driver.FANOUT for name in chosen) and build:
-        why = driver.build(REPO)
+        why = driver.build(REPO, liar)
         if why:
             raise Wrong(why)
     for name in chosen:
         why = known[name].problem(REPO)
         if why:
             raise Wrong(why)
-    if any(p["corrupt"] for p in config["points"]) and not os.access(
-            os.path.join(REPO, "bin", "liar"), os.X_OK):
-        raise Wrong("--corrupt: bin/liar is not built: run `make build`")
+    if liar and not os.access(os.path.join(REPO, "bin", "liar"), os.X_OK):
+        raise Wrong("--corrupt needs bin/liar: go build -o bin/liar ./internal/liar")
     if any(p["switch"] == "ovs" for p in config["points"]):
         why = topology.ovs_problem()
         if why:

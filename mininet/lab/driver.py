@@ -248,15 +248,19 @@ def mininet_version():
         return output("mn", "--version")
 
 
-def build(repo):
-    """Build the daemons; a line saying why where that fails."""
+def build(repo, liar):
+    """Build the daemons and, if asked, the lying peer; a line saying why where that fails."""
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin:/usr/lib/go/bin")
     if not go:
         return "Go is not installed: install it (https://go.dev/dl) and run `make build`"
-    env = {**os.environ, "PATH": os.environ.get("PATH", "") + ":" + os.path.dirname(go)}
-    done = subprocess.run(["make", "-s", "-C", repo, "build"], env=env, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        last = (done.stdout.strip().splitlines() or ["no output"])[-1]
-        return f"`make build` failed: {last}"
+    env = {**os.environ, "PATH": os.environ["PATH"] + ":" + os.path.dirname(go)}
+    steps = [["make", "-s", "build"]]
+    if liar:
+        steps.append([go, "build", "-o", "bin/liar", "./internal/liar"])
+    for argv in steps:
+        done = subprocess.run(argv, cwd=repo, env=env, check=False, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            last = (done.stdout.strip().splitlines() or ["no output"])[-1]
+            return f"`{' '.join(argv)}` failed: {last}"
     return None
