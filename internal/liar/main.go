@@ -52,9 +52,7 @@ func (g *grammar) Run(ctx context.Context) error {
 		}
 		go func() {
 			defer c.Close()
-			if err := lie(c, g.ID, m, id); err != nil {
-				fmt.Fprintln(os.Stderr, "liar:", err)
-			}
+			fmt.Fprintln(os.Stderr, "liar:", lie(c, g.ID, m, id))
 		}()
 	}
 }
@@ -79,7 +77,7 @@ func everything(m *manifest.Manifest) []byte {
 	return chunkstore.EncodeBits(all, m.Chunks())
 }
 
-// lie serves one session.
+// lie serves one session, and returns why it ended.
 func lie(c net.Conn, self string, m *manifest.Manifest, id manifest.ID) error {
 	out := wire.AppendGreeting(nil, wire.Greeting{Version: wire.Version, Nonce: wire.NewNonce()})
 	if _, err := c.Write(out); err != nil {

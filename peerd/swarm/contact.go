@@ -70,14 +70,6 @@ func (d *Download) dial(c *contact) {
 	})
 }
 
-// forget closes the session with a daemon that is no longer needed.
-func (d *Download) forget(c *contact) {
-	delete(d.contacts, c.Address)
-	if c.link != nil {
-		c.link.s.Close()
-	}
-}
-
 // announceLoop reports to the tracker until ctx ends, and passes its answers on.
 func (d *Download) announceLoop(ctx context.Context) {
 	retry := redialFirst
