@@ -50,8 +50,9 @@ func Main(m *testing.M) {
 		made, err = os.MkdirTemp("", "fanout-binaries-")
 		return made, err
 	})
-	built.plain = sync.OnceValues(func() (fleet.Binaries, error) { return compile("plain") })
-	built.race = sync.OnceValues(func() (fleet.Binaries, error) { return compile("race", "-race") })
+	// As `make build` and `go test -race` do it, for then the build cache has the most of it.
+	built.plain = sync.OnceValues(func() (fleet.Binaries, error) { return compile("plain", "CGO_ENABLED=0", "-trimpath") })
+	built.race = sync.OnceValues(func() (fleet.Binaries, error) { return compile("race", "CGO_ENABLED=1", "-race") })
 	code := m.Run()
 	if made != "" {
 		os.RemoveAll(made)
@@ -59,16 +60,17 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-func compile(name string, flags ...string) (fleet.Binaries, error) {
+func compile(name, env, flag string) (fleet.Binaries, error) {
 	dir, err := built.dir()
 	if err != nil {
 		return fleet.Binaries{}, err
 	}
 	dir = filepath.Join(dir, name)
-	args := append(append([]string{"build", "-o", dir + string(filepath.Separator)}, flags...),
+	build := exec.Command("go", "build", flag, "-o", dir+string(filepath.Separator),
 		"fanout/tracker", "fanout/origin", "fanout/peerd")
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		return fleet.Binaries{}, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	build.Env = append(os.Environ(), env)
+	if out, err := build.CombinedOutput(); err != nil {
+		return fleet.Binaries{}, fmt.Errorf("%s %s: %w\n%s", env, build, err, out)
 	}
 	return fleet.In(dir), nil
 }
