@@ -57,6 +57,9 @@ func (v *Server) Serve(ctx context.Context, ln net.Listener) error {
 	for {
 		c, err := ln.Accept()
 		if ctx.Err() != nil {
+			if err == nil {
+				c.Close()
+			}
 			return nil
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -66,13 +69,28 @@ func (v *Server) Serve(ctx context.Context, ln net.Listener) error {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		v.wg.Go(func() { v.accept(c.(*net.TCPConn)) })
+		if !v.spawn(func() { v.accept(c.(*net.TCPConn)) }) {
+			c.Close()
+		}
 	}
+}
+
+// spawn runs f, which Close waits for, unless the server is closed.
+func (v *Server) spawn(f func()) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ctx.Err() != nil {
+		return false
+	}
+	v.wg.Go(f)
+	return true
 }
 
 // Close ends all sessions and returns once their handlers have been told.
 func (v *Server) Close() {
+	v.mu.Lock()
 	v.cancel()
+	v.mu.Unlock()
 	v.wg.Wait()
 }
 
@@ -181,11 +199,14 @@ func (v *Server) Dial(ctx context.Context, addr string, target *Target) error {
 		c.Close()
 		return fmt.Errorf("session with %s: %w", addr, err)
 	}
-	v.wg.Go(func() {
+	if !v.spawn(func() {
 		stop := context.AfterFunc(v.ctx, func() { s.end(nil) })
 		defer stop()
 		s.run()
-	})
+	}) {
+		c.Close()
+		return net.ErrClosed
+	}
 	return nil
 }
 
