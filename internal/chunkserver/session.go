@@ -37,6 +37,7 @@ type Session struct {
 	up      uploads  // guarded by the uploader's mutex
 	arrived chan arrival
 	closing chan struct{} // closed once the last line, an ERR, is in the outbox
+	failure error         // why; read it after closing
 	once    sync.Once
 }
 
@@ -104,6 +105,7 @@ func (s *Session) Fail(code string, err error) {
 	s.once.Do(func() {
 		s.server.observer.Rejected(code)
 		s.queue(wire.Message{Kind: wire.KindErr, Code: code, Text: err.Error()})
+		s.failure = err
 		close(s.closing)
 		// The writer closes the connection once the line is out, unless that takes too long.
 		timer := time.AfterFunc(time.Second, func() { s.end(err) })
@@ -115,6 +117,11 @@ func (s *Session) Fail(code string, err error) {
 func (s *Session) end(err error) {
 	if err == nil {
 		err = errClosedHere
+	}
+	select {
+	case <-s.closing:
+		err = s.failure // what follows from a Fail does not hide it
+	default:
 	}
 	s.cancel(err)
 	s.conn.SetDeadline(time.Unix(1, 0)) // wakes the writer out of a sendfile before the close
@@ -136,12 +143,11 @@ func (s *Session) run() {
 	s.finish(err)
 	wg.Wait()
 	s.server.observer.Sessions(-1)
-	if errors.Is(context.Cause(s.ctx), errClosedHere) {
-		err = nil
-	} else if cause := context.Cause(s.ctx); cause != nil {
-		err = cause
+	why := context.Cause(s.ctx)
+	if errors.Is(why, errClosedHere) || errors.Is(why, context.Canceled) { // the session, or the server
+		why = nil
 	}
-	h.Closed(s, err)
+	h.Closed(s, why)
 }
 
 // finish ends the session for the reader's error: with an ERR where the other side is at

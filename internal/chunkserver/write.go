@@ -133,7 +133,7 @@ func (s *Session) sayGoodbye() error {
 	}
 	s.conn.SetReadDeadline(time.Now().Add(time.Second / 2))
 	io.Copy(io.Discard, io.LimitReader(s.conn, 1<<20))
-	return errors.New("refused")
+	return s.failure
 }
 
 // sendJob sends one chunk, or NONE where there is none to send, and gives the slot on.
