@@ -80,7 +80,7 @@ func (s *Session) SendBits() {
 // SendLater queues a control line that may wait some milliseconds for company: most lines
 // of a swarm are HAVEs, and a packet for each would cost more than the chunks' own.
 func (s *Session) SendLater(kind wire.Kind, chunk int) {
-	s.out.addLate(wire.Message{Kind: kind, Chunk: chunk})
+	s.bound(s.out.addLate(wire.Message{Kind: kind, Chunk: chunk}))
 }
 
 // Upload queues a chunk to be sent when the session's turn comes.

@@ -36,14 +36,16 @@ func (o *outbox) add(line []byte) (waiting int) {
 	return waiting
 }
 
-func (o *outbox) addLate(m wire.Message) {
+func (o *outbox) addLate(m wire.Message) (waiting int) {
 	o.mu.Lock()
 	first := len(o.lines) == 0
 	o.lines = wire.AppendMessage(o.lines, m)
+	waiting = len(o.lines)
 	o.mu.Unlock()
 	if first {
 		signal(o.late)
 	}
+	return waiting
 }
 
 // take empties the outbox; what it returns is valid until the next call.
@@ -67,8 +69,11 @@ func (s *Session) queue(m wire.Message) {
 	s.push(wire.AppendMessage(room[:0], m))
 }
 
-func (s *Session) push(line []byte) {
-	if s.out.add(line) > s.server.limits.OutboxBytes {
+func (s *Session) push(line []byte) { s.bound(s.out.add(line)) }
+
+// bound ends a session for which too many bytes of lines wait.
+func (s *Session) bound(waiting int) {
+	if waiting > s.server.limits.OutboxBytes {
 		s.end(errOutbox)
 	}
 }
