@@ -173,6 +173,7 @@ func (s *Session) sendChunk(chunk int) error {
 	for at := 0; at < n; at += size {
 		k := min(size, n-at)
 		if limit != nil {
+			lend.Stop() // this wait is not the receiver's doing
 			if err := limit.WaitN(s.ctx, k); err != nil {
 				return err
 			}
