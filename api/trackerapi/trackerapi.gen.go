@@ -67,6 +67,39 @@ func (e DownloadState) Valid() bool {
 	}
 }
 
+// Defines values for RolloutState.
+const (
+	RolloutStateCancelled   RolloutState = "cancelled"
+	RolloutStateComplete    RolloutState = "complete"
+	RolloutStateDownloading RolloutState = "downloading"
+	RolloutStateFailed      RolloutState = "failed"
+	RolloutStatePaused      RolloutState = "paused"
+	RolloutStatePending     RolloutState = "pending"
+	RolloutStateQueued      RolloutState = "queued"
+)
+
+// Valid indicates whether the value is a known member of the RolloutState enum.
+func (e RolloutState) Valid() bool {
+	switch e {
+	case RolloutStateCancelled:
+		return true
+	case RolloutStateComplete:
+		return true
+	case RolloutStateDownloading:
+		return true
+	case RolloutStateFailed:
+		return true
+	case RolloutStatePaused:
+		return true
+	case RolloutStatePending:
+		return true
+	case RolloutStateQueued:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Strategy.
 const (
 	StrategyDirect Strategy = "direct"
@@ -102,6 +135,12 @@ type Announce struct {
 	BytesFromOrigin *int64  `json:"bytes_from_origin,omitempty"`
 	BytesFromPeers  *int64  `json:"bytes_from_peers,omitempty"`
 
+	// EndedSecondsAgo How long ago the download became complete, failed or cancelled; absent before.
+	EndedSecondsAgo *float64 `json:"ended_seconds_ago,omitempty"`
+
+	// Error Why it failed, or what it waits for.
+	Error *string `json:"error,omitempty"`
+
 	// Held One bit a chunk, the most significant bit of the first byte is chunk 0; base64.
 	Held *Bitmap `json:"held,omitempty"`
 
@@ -114,10 +153,11 @@ type Announce struct {
 	Id PeerID `json:"id"`
 
 	// Owned One bit a chunk, the most significant bit of the first byte is chunk 0; base64.
-	Owned    *Bitmap        `json:"owned,omitempty"`
-	Role     AnnounceRole   `json:"role"`
-	State    *DownloadState `json:"state,omitempty"`
-	Strategy *Strategy      `json:"strategy,omitempty"`
+	Owned              *Bitmap        `json:"owned,omitempty"`
+	RateBytesPerSecond *float64       `json:"rate_bytes_per_second,omitempty"`
+	Role               AnnounceRole   `json:"role"`
+	State              *DownloadState `json:"state,omitempty"`
+	Strategy           *Strategy      `json:"strategy,omitempty"`
 }
 
 // AnnounceRole defines model for Announce.Role.
@@ -246,6 +286,9 @@ type Peer struct {
 	// Example: 10.0.0.2:2685
 	Address Address `json:"address"`
 
+	// Follow Whether it fetches what rollouts ask for.
+	Follow bool `json:"follow"`
+
 	// HttpAddress host:port of a daemon's chunk or HTTP listener.
 	//
 	// Example: 10.0.0.2:2685
@@ -262,6 +305,25 @@ type PeerID = string
 // PeerList defines model for PeerList.
 type PeerList struct {
 	Peers []Peer `json:"peers"`
+}
+
+// PeerRollout defines model for PeerRollout.
+type PeerRollout struct {
+	File string `json:"file"`
+	Id   string `json:"id"`
+
+	// ManifestId BLAKE3 of the manifest's canonical encoding, in hex.
+	ManifestId ManifestID `json:"manifest_id"`
+	Sha256     *string    `json:"sha256,omitempty"`
+	Strategy   Strategy   `json:"strategy"`
+}
+
+// PeerRollouts defines model for PeerRollouts.
+type PeerRollouts struct {
+	Rollouts []PeerRollout `json:"rollouts"`
+
+	// Version Another one when the rollouts are others.
+	Version string `json:"version"`
 }
 
 // Problem Problem details, RFC 9457.
@@ -300,11 +362,117 @@ type Registration struct {
 	// Example: 10.0.0.2:2685
 	Address Address `json:"address"`
 
+	// Follow Whether it fetches what rollouts ask for.
+	Follow *bool `json:"follow,omitempty"`
+
 	// HttpAddress host:port of a daemon's chunk or HTTP listener.
 	//
 	// Example: 10.0.0.2:2685
 	HttpAddress *Address `json:"http_address,omitempty"`
 }
+
+// Rollout defines model for Rollout.
+type Rollout struct {
+	// AllPeers Whether every peer that follows rollouts is asked, rather than a list of them.
+	AllPeers bool `json:"all_peers"`
+
+	// Asked Peers; the next four add up to it.
+	Asked int `json:"asked"`
+
+	// BytesDone Verified and stored, by all peers.
+	BytesDone int64 `json:"bytes_done"`
+
+	// BytesFromOrigin By all peers since the start.
+	BytesFromOrigin int64 `json:"bytes_from_origin"`
+
+	// BytesFromPeers By all peers since the start.
+	BytesFromPeers int64 `json:"bytes_from_peers"`
+	ChunksTotal    int   `json:"chunks_total"`
+
+	// Complete Peers that have the verified file.
+	Complete int `json:"complete"`
+
+	// DurationSeconds From the start until the last peer that is complete was so; absent while none is.
+	DurationSeconds *float64 `json:"duration_seconds,omitempty"`
+
+	// Failed Peers whose download failed or was cancelled.
+	Failed int    `json:"failed"`
+	File   string `json:"file"`
+
+	// Id Another one after every PUT.
+	Id string `json:"id"`
+
+	// ManifestId BLAKE3 of the manifest's canonical encoding, in hex.
+	ManifestId ManifestID `json:"manifest_id"`
+
+	// OriginRatio bytes_from_origin / size: how often the origin has sent the file.
+	OriginRatio float64 `json:"origin_ratio"`
+
+	// Peers Every peer that is asked, by ID.
+	Peers *[]RolloutPeer `json:"peers,omitempty"`
+
+	// Pending Peers that are off and fetch when they come back.
+	Pending int `json:"pending"`
+
+	// Running Peers that are on and neither complete nor failed.
+	Running int     `json:"running"`
+	Sha256  *string `json:"sha256,omitempty"`
+
+	// Size Bytes.
+	Size      int64     `json:"size"`
+	StartedAt time.Time `json:"started_at"`
+	Strategy  Strategy  `json:"strategy"`
+}
+
+// RolloutList defines model for RolloutList.
+type RolloutList struct {
+	Rollouts []Rollout `json:"rollouts"`
+}
+
+// RolloutPeer defines model for RolloutPeer.
+type RolloutPeer struct {
+	// AskedAt When it learned of the rollout.
+	AskedAt   *time.Time `json:"asked_at,omitempty"`
+	BytesDone int64      `json:"bytes_done"`
+
+	// BytesFromOrigin Since the rollout's start.
+	BytesFromOrigin int64 `json:"bytes_from_origin"`
+
+	// BytesFromPeers Since the rollout's start.
+	BytesFromPeers int64 `json:"bytes_from_peers"`
+	ChunksDone     int   `json:"chunks_done"`
+
+	// DurationSeconds From asked_at to finished_at; 0 for a file that was there before.
+	DurationSeconds *float64 `json:"duration_seconds,omitempty"`
+
+	// Error Why it failed, or what it waits for.
+	Error *string `json:"error,omitempty"`
+
+	// FinishedAt When it became complete or failed.
+	FinishedAt *time.Time `json:"finished_at,omitempty"`
+
+	// Id A daemon's identity.
+	Id                 PeerID   `json:"id"`
+	Online             bool     `json:"online"`
+	RateBytesPerSecond *float64 `json:"rate_bytes_per_second,omitempty"`
+
+	// State The download's state; `pending` where the peer is off or has not reported yet.
+	State RolloutState `json:"state"`
+}
+
+// RolloutRequest defines model for RolloutRequest.
+type RolloutRequest struct {
+	// Peers The peers to ask; each must follow rollouts, and may be off. Absent: every peer that follows
+	// rollouts, those that register later included.
+	Peers *[]PeerID `json:"peers,omitempty"`
+
+	// Sha256 SHA-256 that the whole file must have.
+	Sha256   *string   `json:"sha256,omitempty"`
+	Strategy *Strategy `json:"strategy,omitempty"`
+}
+
+// RolloutState The download's state; `pending` where the peer is off or has not reported yet.
+type RolloutState string
 
 // Strategy defines model for Strategy.
 type Strategy string
@@ -342,11 +510,29 @@ type GetChunksParams struct {
 	Accept *string `json:"Accept,omitempty"`
 }
 
+// UnregisterPeerParams defines parameters for UnregisterPeer.
+type UnregisterPeerParams struct {
+	// Forget The peer will not come back.
+	Forget *bool `form:"forget,omitempty" json:"forget,omitempty"`
+}
+
+// PeerRolloutsParams defines parameters for PeerRollouts.
+type PeerRolloutsParams struct {
+	// Wait Seconds.
+	Wait *int `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// Known The version of the last answer.
+	Known *string `form:"known,omitempty" json:"known,omitempty"`
+}
+
 // PublishFileJSONRequestBody defines body for PublishFile for application/json ContentType.
 type PublishFileJSONRequestBody = Publication
 
 // AnnounceJSONRequestBody defines body for Announce for application/json ContentType.
 type AnnounceJSONRequestBody = Announce
+
+// PutRolloutJSONRequestBody defines body for PutRollout for application/json ContentType.
+type PutRolloutJSONRequestBody = RolloutRequest
 
 // RegisterPeerJSONRequestBody defines body for RegisterPeer for application/json ContentType.
 type RegisterPeerJSONRequestBody = Registration
@@ -509,6 +695,42 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/files/{name}/manifest (the `GetManifest` operationId).
 	GetManifest(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// DeleteRollout End a rollout.
+	//
+	// Nobody new is asked; downloads that have begun go on.
+	//
+	// Corresponds with DELETE /v1/files/{name}/rollout (the `DeleteRollout` operationId).
+	DeleteRollout(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRollout How far a rollout is, in total and peer by peer.
+	//
+	// Corresponds with GET /v1/files/{name}/rollout (the `GetRollout` operationId).
+	GetRollout(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutRolloutWithBody Ask peers that follow rollouts to fetch the file.
+	//
+	// Asks for the manifest that the name stands for now; content that is published under
+	// the name later is not asked for until the next PUT. Peers that are off fetch when
+	// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
+	// nothing, those that are fetching go on, and those that failed try again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/files/{name}/rollout (the `PutRollout` operationId).
+	PutRolloutWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutRollout Ask peers that follow rollouts to fetch the file.
+	//
+	// Asks for the manifest that the name stands for now; content that is published under
+	// the name later is not asked for until the next PUT. Peers that are off fetch when
+	// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
+	// nothing, those that are fetching go on, and those that failed try again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/files/{name}/rollout (the `PutRollout` operationId).
+	PutRollout(ctx context.Context, name Name, body PutRolloutJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListPeers The registered peers, in address order.
 	//
 	// Corresponds with GET /v1/peers (the `ListPeers` operationId).
@@ -516,8 +738,11 @@ type ClientInterface interface {
 
 	// UnregisterPeer A peerd leaves the fleet and every swarm.
 	//
+	// One that follows rollouts is still counted on to come back, until it is forgotten:
+	// after 30 days, or at once with `forget=true`.
+	//
 	// Corresponds with DELETE /v1/peers/{id} (the `UnregisterPeer` operationId).
-	UnregisterPeer(ctx context.Context, id PeerID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	UnregisterPeer(ctx context.Context, id PeerID, params *UnregisterPeerParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RegisterPeerWithBody A peerd registers, or renews its lease.
 	//
@@ -532,6 +757,19 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /v1/peers/{id} (the `RegisterPeer` operationId).
 	RegisterPeer(ctx context.Context, id PeerID, body RegisterPeerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PeerRollouts What a peer that follows rollouts should have.
+	//
+	// Answered at once if that is not what `known` says, else when it changes or after
+	// `wait` seconds: a peer that keeps one such call open learns of a rollout as it begins.
+	//
+	// Corresponds with GET /v1/peers/{id}/rollouts (the `PeerRollouts` operationId).
+	PeerRollouts(ctx context.Context, id PeerID, params *PeerRolloutsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRollouts The rollouts, in the order of the files' names, without their peers.
+	//
+	// Corresponds with GET /v1/rollouts (the `ListRollouts` operationId).
+	ListRollouts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ServiceDiscovery Every daemon's metrics address, as Prometheus HTTP service discovery.
 	//
@@ -733,6 +971,82 @@ func (c *Client) GetManifest(ctx context.Context, name Name, reqEditors ...Reque
 	return c.Client.Do(req)
 }
 
+// DeleteRollout End a rollout.
+//
+// Nobody new is asked; downloads that have begun go on.
+//
+// Corresponds with DELETE /v1/files/{name}/rollout (the `DeleteRollout` operationId).
+func (c *Client) DeleteRollout(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteRolloutRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRollout How far a rollout is, in total and peer by peer.
+//
+// Corresponds with GET /v1/files/{name}/rollout (the `GetRollout` operationId).
+func (c *Client) GetRollout(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRolloutRequest(c.Server, name)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutRolloutWithBody Ask peers that follow rollouts to fetch the file.
+//
+// Asks for the manifest that the name stands for now; content that is published under
+// the name later is not asked for until the next PUT. Peers that are off fetch when
+// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
+// nothing, those that are fetching go on, and those that failed try again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/files/{name}/rollout (the `PutRollout` operationId).
+func (c *Client) PutRolloutWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutRolloutRequestWithBody(c.Server, name, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutRollout Ask peers that follow rollouts to fetch the file.
+//
+// Asks for the manifest that the name stands for now; content that is published under
+// the name later is not asked for until the next PUT. Peers that are off fetch when
+// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
+// nothing, those that are fetching go on, and those that failed try again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/files/{name}/rollout (the `PutRollout` operationId).
+func (c *Client) PutRollout(ctx context.Context, name Name, body PutRolloutJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutRolloutRequest(c.Server, name, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListPeers The registered peers, in address order.
 //
 // Corresponds with GET /v1/peers (the `ListPeers` operationId).
@@ -750,9 +1064,12 @@ func (c *Client) ListPeers(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // UnregisterPeer A peerd leaves the fleet and every swarm.
 //
+// One that follows rollouts is still counted on to come back, until it is forgotten:
+// after 30 days, or at once with `forget=true`.
+//
 // Corresponds with DELETE /v1/peers/{id} (the `UnregisterPeer` operationId).
-func (c *Client) UnregisterPeer(ctx context.Context, id PeerID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewUnregisterPeerRequest(c.Server, id)
+func (c *Client) UnregisterPeer(ctx context.Context, id PeerID, params *UnregisterPeerParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUnregisterPeerRequest(c.Server, id, params)
 	if err != nil {
 		return nil, err
 	}
@@ -787,6 +1104,39 @@ func (c *Client) RegisterPeerWithBody(ctx context.Context, id PeerID, contentTyp
 // Corresponds with PUT /v1/peers/{id} (the `RegisterPeer` operationId).
 func (c *Client) RegisterPeer(ctx context.Context, id PeerID, body RegisterPeerJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRegisterPeerRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PeerRollouts What a peer that follows rollouts should have.
+//
+// Answered at once if that is not what `known` says, else when it changes or after
+// `wait` seconds: a peer that keeps one such call open learns of a rollout as it begins.
+//
+// Corresponds with GET /v1/peers/{id}/rollouts (the `PeerRollouts` operationId).
+func (c *Client) PeerRollouts(ctx context.Context, id PeerID, params *PeerRolloutsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPeerRolloutsRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRollouts The rollouts, in the order of the files' names, without their peers.
+//
+// Corresponds with GET /v1/rollouts (the `ListRollouts` operationId).
+func (c *Client) ListRollouts(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRolloutsRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -1193,6 +1543,121 @@ func NewGetManifestRequest(server string, name Name) (*http.Request, error) {
 	return req, nil
 }
 
+// NewDeleteRolloutRequest constructs an http.Request for the DeleteRollout method
+func NewDeleteRolloutRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/files/%s/rollout", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetRolloutRequest constructs an http.Request for the GetRollout method
+func NewGetRolloutRequest(server string, name Name) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/files/%s/rollout", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutRolloutRequest calls the generic PutRollout builder with application/json body
+func NewPutRolloutRequest(server string, name Name, body PutRolloutJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutRolloutRequestWithBody(server, name, "application/json", bodyReader)
+}
+
+// NewPutRolloutRequestWithBody constructs an http.Request for the PutRollout method, with any body, and a specified content type
+func NewPutRolloutRequestWithBody(server string, name Name, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "name", name, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/files/%s/rollout", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListPeersRequest constructs an http.Request for the ListPeers method
 func NewListPeersRequest(server string) (*http.Request, error) {
 	var err error
@@ -1221,7 +1686,7 @@ func NewListPeersRequest(server string) (*http.Request, error) {
 }
 
 // NewUnregisterPeerRequest constructs an http.Request for the UnregisterPeer method
-func NewUnregisterPeerRequest(server string, id PeerID) (*http.Request, error) {
+func NewUnregisterPeerRequest(server string, id PeerID, params *UnregisterPeerParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1244,6 +1709,33 @@ func NewUnregisterPeerRequest(server string, id PeerID) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Forget != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "forget", *params.Forget, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
@@ -1297,6 +1789,106 @@ func NewRegisterPeerRequestWithBody(server string, id PeerID, contentType string
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPeerRolloutsRequest constructs an http.Request for the PeerRollouts method
+func NewPeerRolloutsRequest(server string, id PeerID, params *PeerRolloutsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/peers/%s/rollouts", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Known != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "known", *params.Known, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListRolloutsRequest constructs an http.Request for the ListRollouts method
+func NewListRolloutsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rollouts")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -1468,6 +2060,46 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/files/{name}/manifest (the `GetManifest` operationId).
 	GetManifestWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetManifestResponse, error)
 
+	// DeleteRolloutWithResponse End a rollout.
+	//
+	// Nobody new is asked; downloads that have begun go on.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/files/{name}/rollout (the `DeleteRollout` operationId).
+	DeleteRolloutWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*DeleteRolloutResponse, error)
+
+	// GetRolloutWithResponse How far a rollout is, in total and peer by peer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/files/{name}/rollout (the `GetRollout` operationId).
+	GetRolloutWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetRolloutResponse, error)
+
+	// PutRolloutWithBodyWithResponse Ask peers that follow rollouts to fetch the file.
+	//
+	// Asks for the manifest that the name stands for now; content that is published under
+	// the name later is not asked for until the next PUT. Peers that are off fetch when
+	// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
+	// nothing, those that are fetching go on, and those that failed try again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/files/{name}/rollout (the `PutRollout` operationId).
+	PutRolloutWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutRolloutResponse, error)
+
+	// PutRolloutWithResponse Ask peers that follow rollouts to fetch the file.
+	//
+	// Asks for the manifest that the name stands for now; content that is published under
+	// the name later is not asked for until the next PUT. Peers that are off fetch when
+	// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
+	// nothing, those that are fetching go on, and those that failed try again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/files/{name}/rollout (the `PutRollout` operationId).
+	PutRolloutWithResponse(ctx context.Context, name Name, body PutRolloutJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRolloutResponse, error)
+
 	// ListPeersWithResponse The registered peers, in address order.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -1477,10 +2109,13 @@ type ClientWithResponsesInterface interface {
 
 	// UnregisterPeerWithResponse A peerd leaves the fleet and every swarm.
 	//
+	// One that follows rollouts is still counted on to come back, until it is forgotten:
+	// after 30 days, or at once with `forget=true`.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /v1/peers/{id} (the `UnregisterPeer` operationId).
-	UnregisterPeerWithResponse(ctx context.Context, id PeerID, reqEditors ...RequestEditorFn) (*UnregisterPeerResponse, error)
+	UnregisterPeerWithResponse(ctx context.Context, id PeerID, params *UnregisterPeerParams, reqEditors ...RequestEditorFn) (*UnregisterPeerResponse, error)
 
 	// RegisterPeerWithBodyWithResponse A peerd registers, or renews its lease.
 	//
@@ -1495,6 +2130,23 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /v1/peers/{id} (the `RegisterPeer` operationId).
 	RegisterPeerWithResponse(ctx context.Context, id PeerID, body RegisterPeerJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterPeerResponse, error)
+
+	// PeerRolloutsWithResponse What a peer that follows rollouts should have.
+	//
+	// Answered at once if that is not what `known` says, else when it changes or after
+	// `wait` seconds: a peer that keeps one such call open learns of a rollout as it begins.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/peers/{id}/rollouts (the `PeerRollouts` operationId).
+	PeerRolloutsWithResponse(ctx context.Context, id PeerID, params *PeerRolloutsParams, reqEditors ...RequestEditorFn) (*PeerRolloutsResponse, error)
+
+	// ListRolloutsWithResponse The rollouts, in the order of the files' names, without their peers.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/rollouts (the `ListRollouts` operationId).
+	ListRolloutsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRolloutsResponse, error)
 
 	// ServiceDiscoveryWithResponse Every daemon's metrics address, as Prometheus HTTP service discovery.
 	//
@@ -1922,6 +2574,150 @@ func (r GetManifestResponse) ContentType() string {
 	return ""
 }
 
+type DeleteRolloutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r DeleteRolloutResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteRolloutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteRolloutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteRolloutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteRolloutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetRolloutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Rollout
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRolloutResponse) GetJSON200() *Rollout {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r GetRolloutResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRolloutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRolloutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRolloutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRolloutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PutRolloutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Rollout
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Rollout
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutRolloutResponse) GetJSON200() *Rollout {
+	return r.JSON200
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PutRolloutResponse) GetJSON201() *Rollout {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PutRolloutResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PutRolloutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutRolloutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutRolloutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutRolloutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ListPeersResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2053,6 +2849,102 @@ func (r RegisterPeerResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RegisterPeerResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PeerRolloutsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PeerRollouts
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PeerRolloutsResponse) GetJSON200() *PeerRollouts {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PeerRolloutsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PeerRolloutsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PeerRolloutsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PeerRolloutsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PeerRolloutsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListRolloutsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RolloutList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRolloutsResponse) GetJSON200() *RolloutList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRolloutsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRolloutsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRolloutsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRolloutsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRolloutsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -2269,6 +3161,70 @@ func (c *ClientWithResponses) GetManifestWithResponse(ctx context.Context, name 
 	return ParseGetManifestResponse(rsp)
 }
 
+// DeleteRolloutWithResponse End a rollout.
+//
+// Nobody new is asked; downloads that have begun go on.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/files/{name}/rollout (the `DeleteRollout` operationId).
+func (c *ClientWithResponses) DeleteRolloutWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*DeleteRolloutResponse, error) {
+	rsp, err := c.DeleteRollout(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteRolloutResponse(rsp)
+}
+
+// GetRolloutWithResponse How far a rollout is, in total and peer by peer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/files/{name}/rollout (the `GetRollout` operationId).
+func (c *ClientWithResponses) GetRolloutWithResponse(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*GetRolloutResponse, error) {
+	rsp, err := c.GetRollout(ctx, name, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRolloutResponse(rsp)
+}
+
+// PutRolloutWithBodyWithResponse Ask peers that follow rollouts to fetch the file.
+//
+// Asks for the manifest that the name stands for now; content that is published under
+// the name later is not asked for until the next PUT. Peers that are off fetch when
+// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
+// nothing, those that are fetching go on, and those that failed try again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/files/{name}/rollout (the `PutRollout` operationId).
+func (c *ClientWithResponses) PutRolloutWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutRolloutResponse, error) {
+	rsp, err := c.PutRolloutWithBody(ctx, name, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutRolloutResponse(rsp)
+}
+
+// PutRolloutWithResponse Ask peers that follow rollouts to fetch the file.
+//
+// Asks for the manifest that the name stands for now; content that is published under
+// the name later is not asked for until the next PUT. Peers that are off fetch when
+// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
+// nothing, those that are fetching go on, and those that failed try again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/files/{name}/rollout (the `PutRollout` operationId).
+func (c *ClientWithResponses) PutRolloutWithResponse(ctx context.Context, name Name, body PutRolloutJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRolloutResponse, error) {
+	rsp, err := c.PutRollout(ctx, name, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutRolloutResponse(rsp)
+}
+
 // ListPeersWithResponse The registered peers, in address order.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2284,11 +3240,14 @@ func (c *ClientWithResponses) ListPeersWithResponse(ctx context.Context, reqEdit
 
 // UnregisterPeerWithResponse A peerd leaves the fleet and every swarm.
 //
+// One that follows rollouts is still counted on to come back, until it is forgotten:
+// after 30 days, or at once with `forget=true`.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /v1/peers/{id} (the `UnregisterPeer` operationId).
-func (c *ClientWithResponses) UnregisterPeerWithResponse(ctx context.Context, id PeerID, reqEditors ...RequestEditorFn) (*UnregisterPeerResponse, error) {
-	rsp, err := c.UnregisterPeer(ctx, id, reqEditors...)
+func (c *ClientWithResponses) UnregisterPeerWithResponse(ctx context.Context, id PeerID, params *UnregisterPeerParams, reqEditors ...RequestEditorFn) (*UnregisterPeerResponse, error) {
+	rsp, err := c.UnregisterPeer(ctx, id, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -2319,6 +3278,35 @@ func (c *ClientWithResponses) RegisterPeerWithResponse(ctx context.Context, id P
 		return nil, err
 	}
 	return ParseRegisterPeerResponse(rsp)
+}
+
+// PeerRolloutsWithResponse What a peer that follows rollouts should have.
+//
+// Answered at once if that is not what `known` says, else when it changes or after
+// `wait` seconds: a peer that keeps one such call open learns of a rollout as it begins.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/peers/{id}/rollouts (the `PeerRollouts` operationId).
+func (c *ClientWithResponses) PeerRolloutsWithResponse(ctx context.Context, id PeerID, params *PeerRolloutsParams, reqEditors ...RequestEditorFn) (*PeerRolloutsResponse, error) {
+	rsp, err := c.PeerRollouts(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePeerRolloutsResponse(rsp)
+}
+
+// ListRolloutsWithResponse The rollouts, in the order of the files' names, without their peers.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/rollouts (the `ListRollouts` operationId).
+func (c *ClientWithResponses) ListRolloutsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRolloutsResponse, error) {
+	rsp, err := c.ListRollouts(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRolloutsResponse(rsp)
 }
 
 // ServiceDiscoveryWithResponse Every daemon's metrics address, as Prometheus HTTP service discovery.
@@ -2629,6 +3617,108 @@ func ParseGetManifestResponse(rsp *http.Response) (*GetManifestResponse, error) 
 	return response, nil
 }
 
+// ParseDeleteRolloutResponse parses an HTTP response from a DeleteRolloutWithResponse call
+func ParseDeleteRolloutResponse(rsp *http.Response) (*DeleteRolloutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteRolloutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetRolloutResponse parses an HTTP response from a GetRolloutWithResponse call
+func ParseGetRolloutResponse(rsp *http.Response) (*GetRolloutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRolloutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Rollout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePutRolloutResponse parses an HTTP response from a PutRolloutWithResponse call
+func ParsePutRolloutResponse(rsp *http.Response) (*PutRolloutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutRolloutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Rollout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Rollout
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseListPeersResponse parses an HTTP response from a ListPeersWithResponse call
 func ParseListPeersResponse(rsp *http.Response) (*ListPeersResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2724,6 +3814,72 @@ func ParseRegisterPeerResponse(rsp *http.Response) (*RegisterPeerResponse, error
 	return response, nil
 }
 
+// ParsePeerRolloutsResponse parses an HTTP response from a PeerRolloutsWithResponse call
+func ParsePeerRolloutsResponse(rsp *http.Response) (*PeerRolloutsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PeerRolloutsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PeerRollouts
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRolloutsResponse parses an HTTP response from a ListRolloutsWithResponse call
+func ParseListRolloutsResponse(rsp *http.Response) (*ListRolloutsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRolloutsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RolloutList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseServiceDiscoveryResponse parses an HTTP response from a ServiceDiscoveryWithResponse call
 func ParseServiceDiscoveryResponse(rsp *http.Response) (*ServiceDiscoveryResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -2786,15 +3942,30 @@ type ServerInterface interface {
 	// GetManifest The manifest, with the digest of every chunk.
 	// (GET /v1/files/{name}/manifest)
 	GetManifest(w http.ResponseWriter, r *http.Request, name Name)
+	// DeleteRollout End a rollout.
+	// (DELETE /v1/files/{name}/rollout)
+	DeleteRollout(w http.ResponseWriter, r *http.Request, name Name)
+	// GetRollout How far a rollout is, in total and peer by peer.
+	// (GET /v1/files/{name}/rollout)
+	GetRollout(w http.ResponseWriter, r *http.Request, name Name)
+	// PutRollout Ask peers that follow rollouts to fetch the file.
+	// (PUT /v1/files/{name}/rollout)
+	PutRollout(w http.ResponseWriter, r *http.Request, name Name)
 	// ListPeers The registered peers, in address order.
 	// (GET /v1/peers)
 	ListPeers(w http.ResponseWriter, r *http.Request)
 	// UnregisterPeer A peerd leaves the fleet and every swarm.
 	// (DELETE /v1/peers/{id})
-	UnregisterPeer(w http.ResponseWriter, r *http.Request, id PeerID)
+	UnregisterPeer(w http.ResponseWriter, r *http.Request, id PeerID, params UnregisterPeerParams)
 	// RegisterPeer A peerd registers, or renews its lease.
 	// (PUT /v1/peers/{id})
 	RegisterPeer(w http.ResponseWriter, r *http.Request, id PeerID)
+	// PeerRollouts What a peer that follows rollouts should have.
+	// (GET /v1/peers/{id}/rollouts)
+	PeerRollouts(w http.ResponseWriter, r *http.Request, id PeerID, params PeerRolloutsParams)
+	// ListRollouts The rollouts, in the order of the files' names, without their peers.
+	// (GET /v1/rollouts)
+	ListRollouts(w http.ResponseWriter, r *http.Request)
 	// ServiceDiscovery Every daemon's metrics address, as Prometheus HTTP service discovery.
 	// (GET /v1/sd)
 	ServiceDiscovery(w http.ResponseWriter, r *http.Request)
@@ -2858,6 +4029,24 @@ func (_ Unimplemented) GetManifest(w http.ResponseWriter, r *http.Request, name 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// DeleteRollout End a rollout.
+// (DELETE /v1/files/{name}/rollout)
+func (_ Unimplemented) DeleteRollout(w http.ResponseWriter, r *http.Request, name Name) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// GetRollout How far a rollout is, in total and peer by peer.
+// (GET /v1/files/{name}/rollout)
+func (_ Unimplemented) GetRollout(w http.ResponseWriter, r *http.Request, name Name) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PutRollout Ask peers that follow rollouts to fetch the file.
+// (PUT /v1/files/{name}/rollout)
+func (_ Unimplemented) PutRollout(w http.ResponseWriter, r *http.Request, name Name) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // ListPeers The registered peers, in address order.
 // (GET /v1/peers)
 func (_ Unimplemented) ListPeers(w http.ResponseWriter, r *http.Request) {
@@ -2866,13 +4055,25 @@ func (_ Unimplemented) ListPeers(w http.ResponseWriter, r *http.Request) {
 
 // UnregisterPeer A peerd leaves the fleet and every swarm.
 // (DELETE /v1/peers/{id})
-func (_ Unimplemented) UnregisterPeer(w http.ResponseWriter, r *http.Request, id PeerID) {
+func (_ Unimplemented) UnregisterPeer(w http.ResponseWriter, r *http.Request, id PeerID, params UnregisterPeerParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
 // RegisterPeer A peerd registers, or renews its lease.
 // (PUT /v1/peers/{id})
 func (_ Unimplemented) RegisterPeer(w http.ResponseWriter, r *http.Request, id PeerID) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// PeerRollouts What a peer that follows rollouts should have.
+// (GET /v1/peers/{id}/rollouts)
+func (_ Unimplemented) PeerRollouts(w http.ResponseWriter, r *http.Request, id PeerID, params PeerRolloutsParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListRollouts The rollouts, in the order of the files' names, without their peers.
+// (GET /v1/rollouts)
+func (_ Unimplemented) ListRollouts(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -3163,6 +4364,84 @@ func (siw *ServerInterfaceWrapper) GetManifest(w http.ResponseWriter, r *http.Re
 	handler.ServeHTTP(w, r)
 }
 
+// DeleteRollout operation middleware
+func (siw *ServerInterfaceWrapper) DeleteRollout(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.DeleteRollout(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetRollout operation middleware
+func (siw *ServerInterfaceWrapper) GetRollout(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetRollout(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PutRollout operation middleware
+func (siw *ServerInterfaceWrapper) PutRollout(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "name" -------------
+	var name Name
+
+	err = runtime.BindStyledParameterWithOptions("simple", "name", chi.URLParam(r, "name"), &name, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "name", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PutRollout(w, r, name)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListPeers operation middleware
 func (siw *ServerInterfaceWrapper) ListPeers(w http.ResponseWriter, r *http.Request) {
 
@@ -3192,8 +4471,24 @@ func (siw *ServerInterfaceWrapper) UnregisterPeer(w http.ResponseWriter, r *http
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UnregisterPeerParams
+
+	// ------------- Optional query parameter "forget" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "forget", r.URL.Query(), &params.Forget, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "forget"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "forget", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.UnregisterPeer(w, r, id)
+		siw.Handler.UnregisterPeer(w, r, id, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3220,6 +4515,75 @@ func (siw *ServerInterfaceWrapper) RegisterPeer(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.RegisterPeer(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// PeerRollouts operation middleware
+func (siw *ServerInterfaceWrapper) PeerRollouts(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id PeerID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PeerRolloutsParams
+
+	// ------------- Optional query parameter "wait" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "wait", r.URL.Query(), &params.Wait, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "wait"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "wait", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "known" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "known", r.URL.Query(), &params.Known, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "known"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "known", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.PeerRollouts(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListRollouts operation middleware
+func (siw *ServerInterfaceWrapper) ListRollouts(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListRollouts(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -3381,6 +4745,18 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Put(options.BaseURL+"/v1/files/{name}/chunks", wrapper.PutChunks)
 	})
 	r.Group(func(r chi.Router) {
+		r.Delete(options.BaseURL+"/v1/files/{name}/rollout", wrapper.DeleteRollout)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/files/{name}/rollout", wrapper.GetRollout)
+	})
+	r.Group(func(r chi.Router) {
+		r.Put(options.BaseURL+"/v1/files/{name}/rollout", wrapper.PutRollout)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/rollouts", wrapper.ListRollouts)
+	})
+	r.Group(func(r chi.Router) {
 		r.Post(options.BaseURL+"/v1/files/{name}/announce", wrapper.Announce)
 	})
 	r.Group(func(r chi.Router) {
@@ -3391,6 +4767,9 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	})
 	r.Group(func(r chi.Router) {
 		r.Put(options.BaseURL+"/v1/peers/{id}", wrapper.RegisterPeer)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/peers/{id}/rollouts", wrapper.PeerRollouts)
 	})
 	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/sd", wrapper.ServiceDiscovery)
@@ -3771,6 +5150,132 @@ func (response GetManifestdefaultApplicationProblemPlusJSONResponse) VisitGetMan
 	return err
 }
 
+type DeleteRolloutRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type DeleteRolloutResponseObject interface {
+	VisitDeleteRolloutResponse(w http.ResponseWriter) error
+}
+
+type DeleteRollout204Response struct {
+}
+
+func (response DeleteRollout204Response) VisitDeleteRolloutResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteRolloutdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response DeleteRolloutdefaultApplicationProblemPlusJSONResponse) VisitDeleteRolloutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRolloutRequestObject struct {
+	Name Name `json:"name"`
+}
+
+type GetRolloutResponseObject interface {
+	VisitGetRolloutResponse(w http.ResponseWriter) error
+}
+
+type GetRollout200JSONResponse Rollout
+
+func (response GetRollout200JSONResponse) VisitGetRolloutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRolloutdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetRolloutdefaultApplicationProblemPlusJSONResponse) VisitGetRolloutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRolloutRequestObject struct {
+	Name Name `json:"name"`
+	Body *PutRolloutJSONRequestBody
+}
+
+type PutRolloutResponseObject interface {
+	VisitPutRolloutResponse(w http.ResponseWriter) error
+}
+
+type PutRollout200JSONResponse Rollout
+
+func (response PutRollout200JSONResponse) VisitPutRolloutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRollout201JSONResponse Rollout
+
+func (response PutRollout201JSONResponse) VisitPutRolloutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutRolloutdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PutRolloutdefaultApplicationProblemPlusJSONResponse) VisitPutRolloutResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListPeersRequestObject struct {
 }
 
@@ -3810,7 +5315,8 @@ func (response ListPeersdefaultApplicationProblemPlusJSONResponse) VisitListPeer
 }
 
 type UnregisterPeerRequestObject struct {
-	Id PeerID `json:"id"`
+	Id     PeerID `json:"id"`
+	Params UnregisterPeerParams
 }
 
 type UnregisterPeerResponseObject interface {
@@ -3871,6 +5377,84 @@ type RegisterPeerdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RegisterPeerdefaultApplicationProblemPlusJSONResponse) VisitRegisterPeerResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PeerRolloutsRequestObject struct {
+	Id     PeerID `json:"id"`
+	Params PeerRolloutsParams
+}
+
+type PeerRolloutsResponseObject interface {
+	VisitPeerRolloutsResponse(w http.ResponseWriter) error
+}
+
+type PeerRollouts200JSONResponse PeerRollouts
+
+func (response PeerRollouts200JSONResponse) VisitPeerRolloutsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PeerRolloutsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response PeerRolloutsdefaultApplicationProblemPlusJSONResponse) VisitPeerRolloutsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRolloutsRequestObject struct {
+}
+
+type ListRolloutsResponseObject interface {
+	VisitListRolloutsResponse(w http.ResponseWriter) error
+}
+
+type ListRollouts200JSONResponse RolloutList
+
+func (response ListRollouts200JSONResponse) VisitListRolloutsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListRolloutsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListRolloutsdefaultApplicationProblemPlusJSONResponse) VisitListRolloutsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -3949,6 +5533,15 @@ type StrictServerInterface interface {
 	// GetManifest The manifest, with the digest of every chunk.
 	// (GET /v1/files/{name}/manifest)
 	GetManifest(ctx context.Context, request GetManifestRequestObject) (GetManifestResponseObject, error)
+	// DeleteRollout End a rollout.
+	// (DELETE /v1/files/{name}/rollout)
+	DeleteRollout(ctx context.Context, request DeleteRolloutRequestObject) (DeleteRolloutResponseObject, error)
+	// GetRollout How far a rollout is, in total and peer by peer.
+	// (GET /v1/files/{name}/rollout)
+	GetRollout(ctx context.Context, request GetRolloutRequestObject) (GetRolloutResponseObject, error)
+	// PutRollout Ask peers that follow rollouts to fetch the file.
+	// (PUT /v1/files/{name}/rollout)
+	PutRollout(ctx context.Context, request PutRolloutRequestObject) (PutRolloutResponseObject, error)
 	// ListPeers The registered peers, in address order.
 	// (GET /v1/peers)
 	ListPeers(ctx context.Context, request ListPeersRequestObject) (ListPeersResponseObject, error)
@@ -3958,6 +5551,12 @@ type StrictServerInterface interface {
 	// RegisterPeer A peerd registers, or renews its lease.
 	// (PUT /v1/peers/{id})
 	RegisterPeer(ctx context.Context, request RegisterPeerRequestObject) (RegisterPeerResponseObject, error)
+	// PeerRollouts What a peer that follows rollouts should have.
+	// (GET /v1/peers/{id}/rollouts)
+	PeerRollouts(ctx context.Context, request PeerRolloutsRequestObject) (PeerRolloutsResponseObject, error)
+	// ListRollouts The rollouts, in the order of the files' names, without their peers.
+	// (GET /v1/rollouts)
+	ListRollouts(ctx context.Context, request ListRolloutsRequestObject) (ListRolloutsResponseObject, error)
 	// ServiceDiscovery Every daemon's metrics address, as Prometheus HTTP service discovery.
 	// (GET /v1/sd)
 	ServiceDiscovery(ctx context.Context, request ServiceDiscoveryRequestObject) (ServiceDiscoveryResponseObject, error)
@@ -4251,6 +5850,91 @@ func (sh *strictHandler) GetManifest(w http.ResponseWriter, r *http.Request, nam
 	}
 }
 
+// DeleteRollout operation middleware
+func (sh *strictHandler) DeleteRollout(w http.ResponseWriter, r *http.Request, name Name) {
+	var request DeleteRolloutRequestObject
+
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteRollout(ctx, request.(DeleteRolloutRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteRollout")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(DeleteRolloutResponseObject); ok {
+		if err := validResponse.VisitDeleteRolloutResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetRollout operation middleware
+func (sh *strictHandler) GetRollout(w http.ResponseWriter, r *http.Request, name Name) {
+	var request GetRolloutRequestObject
+
+	request.Name = name
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetRollout(ctx, request.(GetRolloutRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetRollout")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetRolloutResponseObject); ok {
+		if err := validResponse.VisitGetRolloutResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutRollout operation middleware
+func (sh *strictHandler) PutRollout(w http.ResponseWriter, r *http.Request, name Name) {
+	var request PutRolloutRequestObject
+
+	request.Name = name
+
+	var body PutRolloutJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PutRollout(ctx, request.(PutRolloutRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutRollout")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PutRolloutResponseObject); ok {
+		if err := validResponse.VisitPutRolloutResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListPeers operation middleware
 func (sh *strictHandler) ListPeers(w http.ResponseWriter, r *http.Request) {
 	var request ListPeersRequestObject
@@ -4276,10 +5960,11 @@ func (sh *strictHandler) ListPeers(w http.ResponseWriter, r *http.Request) {
 }
 
 // UnregisterPeer operation middleware
-func (sh *strictHandler) UnregisterPeer(w http.ResponseWriter, r *http.Request, id PeerID) {
+func (sh *strictHandler) UnregisterPeer(w http.ResponseWriter, r *http.Request, id PeerID, params UnregisterPeerParams) {
 	var request UnregisterPeerRequestObject
 
 	request.Id = id
+	request.Params = params
 
 	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
 		return sh.ssi.UnregisterPeer(ctx, request.(UnregisterPeerRequestObject))
@@ -4327,6 +6012,57 @@ func (sh *strictHandler) RegisterPeer(w http.ResponseWriter, r *http.Request, id
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(RegisterPeerResponseObject); ok {
 		if err := validResponse.VisitRegisterPeerResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PeerRollouts operation middleware
+func (sh *strictHandler) PeerRollouts(w http.ResponseWriter, r *http.Request, id PeerID, params PeerRolloutsParams) {
+	var request PeerRolloutsRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.PeerRollouts(ctx, request.(PeerRolloutsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PeerRollouts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(PeerRolloutsResponseObject); ok {
+		if err := validResponse.VisitPeerRolloutsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListRollouts operation middleware
+func (sh *strictHandler) ListRollouts(w http.ResponseWriter, r *http.Request) {
+	var request ListRolloutsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListRollouts(ctx, request.(ListRolloutsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListRollouts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListRolloutsResponseObject); ok {
+		if err := validResponse.VisitListRolloutsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
