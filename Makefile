@@ -8,6 +8,7 @@ BUILD    := go build -ldflags '$(LDFLAGS)'
 
 # Static binaries without the paths of this machine. The tools and linters are built with the
 # same flags, for then the build cache serves them all: it halves the first `make test`.
+RACE     := CGO_ENABLED=1 GOFLAGS='$(filter-out -trimpath,$(GOFLAGS))'
 export CGO_ENABLED := 0
 export GOFLAGS     := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
 
@@ -60,7 +61,9 @@ lint: ## Formatting, vet, staticcheck, import directions.
 	go test ./internal/archtest
 
 go-test: ## Unit, property, fuzz-seed and end-to-end tests, with the race detector.
-	CGO_ENABLED=1 GOFLAGS='$(filter-out -trimpath,$(GOFLAGS))' go test -race -timeout 8m ./...
+	$(BUILD) -o $(BIN)/test/plain/ $(DAEMONS)
+	$(RACE) go build -race -o $(BIN)/test/race/ $(DAEMONS)
+	$(RACE) FLEETTEST_BINARIES='$(CURDIR)/$(BIN)/test' go test -race -timeout 8m ./...
 
 lab-test: ## The tests of the lab.
 	@if [ -d mininet/tests ]; then mininet/setup.sh && cd mininet && exec /usr/bin/python3 -m pytest -q tests; fi

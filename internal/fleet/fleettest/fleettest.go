@@ -37,6 +37,13 @@ const (
 // logShown is how much of each daemon's log a failed test shows, bytes.
 const logShown = 4000
 
+// As `make build` does it, for then the build cache has the most of it.
+const plainEnv, plainFlag = "CGO_ENABLED=0", "-trimpath"
+
+// ready names a directory with binaries that are built already, in plain/ and race/, so
+// that `make test` need not link them once more for every package.
+const ready = "FLEETTEST_BINARIES"
+
 // built is where the binaries of this test run are; Main sets it.
 var built struct {
 	dir         func() (string, error)
@@ -50,8 +57,7 @@ func Main(m *testing.M) {
 		made, err = os.MkdirTemp("", "fanout-binaries-")
 		return made, err
 	})
-	// As `make build` and `go test -race` do it, for then the build cache has the most of it.
-	built.plain = sync.OnceValues(func() (fleet.Binaries, error) { return compile("plain", "CGO_ENABLED=0", "-trimpath") })
+	built.plain = sync.OnceValues(func() (fleet.Binaries, error) { return compile("plain", plainEnv, plainFlag) })
 	built.race = sync.OnceValues(func() (fleet.Binaries, error) { return compile("race", "CGO_ENABLED=1", "-race") })
 	code := m.Run()
 	if made != "" {
@@ -61,18 +67,24 @@ func Main(m *testing.M) {
 }
 
 func compile(name, env, flag string) (fleet.Binaries, error) {
+	if dir := os.Getenv(ready); dir != "" {
+		return fleet.In(filepath.Join(dir, name)), nil
+	}
 	dir, err := built.dir()
 	if err != nil {
 		return fleet.Binaries{}, err
 	}
 	dir = filepath.Join(dir, name)
-	build := exec.Command("go", "build", flag, "-o", dir+string(filepath.Separator),
-		"fanout/tracker", "fanout/origin", "fanout/peerd")
+	return fleet.In(dir), goBuild(dir, env, flag, "fanout/tracker", "fanout/origin", "fanout/peerd")
+}
+
+func goBuild(dir, env, flag string, packages ...string) error {
+	build := exec.Command("go", append([]string{"build", flag, "-o", dir + string(filepath.Separator)}, packages...)...)
 	build.Env = append(os.Environ(), env)
 	if out, err := build.CombinedOutput(); err != nil {
-		return fleet.Binaries{}, fmt.Errorf("%s %s: %w\n%s", env, build, err, out)
+		return fmt.Errorf("%s %s: %w\n%s", env, build, err, out)
 	}
-	return fleet.In(dir), nil
+	return nil
 }
 
 // Binaries builds the daemons, unless that is done.
@@ -92,11 +104,29 @@ func Binaries(t testing.TB, b Build) fleet.Binaries {
 	return binaries
 }
 
+// Program builds a further command of this module, such as fanout/internal/liar, and returns
+// its path.
+func Program(t testing.TB, pkg string) string {
+	t.Helper()
+	if built.dir == nil {
+		t.Fatal("fleettest: call fleettest.Main from TestMain")
+	}
+	dir, err := built.dir()
+	if err == nil {
+		dir = filepath.Join(dir, "plain")
+		err = goBuild(dir, plainEnv, plainFlag, pkg)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, filepath.Base(pkg))
+}
+
 // New makes a fleet in a temporary directory. It is closed when the test ends; a daemon that
 // does not stop in order, or had a data race, fails the test.
 func New(t testing.TB, b Build) *fleet.Fleet {
 	t.Helper()
-	f, err := fleet.New(fleet.Config{Dir: t.TempDir(), Binaries: Binaries(t, b), LogLevel: "debug"})
+	f, err := fleet.New(fleet.Config{Dir: t.TempDir(), Binaries: Binaries(t, b), LogLevel: "debug", Env: environment(b)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +137,15 @@ func New(t testing.TB, b Build) *fleet.Fleet {
 		check(t, f)
 	})
 	return f
+}
+
+// environment spares the second that a program with the race detector sleeps before it ends,
+// for findings of goroutines that are still running: ours have ended by then.
+func environment(b Build) []string {
+	if b == Race {
+		return []string{"GORACE=atexit_sleep_ms=20"}
+	}
+	return nil
 }
 
 func check(t testing.TB, f *fleet.Fleet) {
