@@ -11,6 +11,10 @@ import (
 // limiter and the session's end.
 const sliceBytes = 256 << 10
 
+// landAside is the size from which a chunk is verified and stored beside the reading of the
+// next: for a smaller one, waking another goroutine costs more than it gains.
+const landAside = 256 << 10
+
 // read parses messages until the session ends, and returns why.
 func (s *Session) read() error {
 	for {
@@ -85,12 +89,19 @@ func (s *Session) receive(m wire.Message) error {
 	if err != nil {
 		return err
 	}
+	s.in.bulk = true
 	err = s.slices(m.Bytes, func(at, n int) error { return s.reader.ReadPayload(data[at : at+n]) })
+	s.in.bulk = false
 	if err != nil {
 		s.server.buffers.put(data)
 		return fmt.Errorf("receive chunk %d: %w", m.Chunk, err)
 	}
-	s.arrived <- arrival{m.Chunk, data, began}
+	a := arrival{m.Chunk, data, began}
+	if m.Bytes < landAside {
+		s.landOne(a)
+	} else {
+		s.arrived <- a
+	}
 	return nil
 }
 

@@ -122,7 +122,11 @@ func (v *Server) shakeHands(c *net.TCPConn) (*Session, string, error) {
 	if _, err := c.Write(wire.AppendGreeting(nil, wire.Greeting{Version: wire.Version, Nonce: nonce})); err != nil {
 		return nil, wire.CodeTimeout, err
 	}
-	r := wire.NewReader(c)
+	in, err := newInbound(c)
+	if err != nil {
+		return nil, wire.CodeBadMessage, err
+	}
+	r := wire.NewReader(in)
 	hello, err := r.ClientHello()
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
@@ -144,7 +148,7 @@ func (v *Server) shakeHands(c *net.TCPConn) (*Session, string, error) {
 		return nil, wire.CodeTimeout, err
 	}
 	c.SetDeadline(time.Time{})
-	return newSession(v, target, c, r, hello.Peer, false), "", nil
+	return newSession(v, target, c, in, r, hello.Peer, false), "", nil
 }
 
 // refuse tells a caller why it gets no session.
@@ -217,7 +221,11 @@ func (v *Server) introduce(ctx context.Context, c *net.TCPConn, target *Target) 
 	if err := tune(c, v.cfg.Download != nil); err != nil {
 		return nil, err
 	}
-	r := wire.NewReader(c)
+	in, err := newInbound(c)
+	if err != nil {
+		return nil, err
+	}
+	r := wire.NewReader(in)
 	if _, err := r.Greeting(); err != nil {
 		return nil, err
 	}
@@ -236,5 +244,5 @@ func (v *Server) introduce(ctx context.Context, c *net.TCPConn, target *Target) 
 		return nil, ctx.Err()
 	}
 	c.SetDeadline(time.Time{})
-	return newSession(v, target, c, r, answer.Peer, true), nil
+	return newSession(v, target, c, in, r, answer.Peer, true), nil
 }

@@ -23,6 +23,7 @@ type Session struct {
 	server  *Server
 	target  *Target
 	conn    *net.TCPConn
+	in      *inbound
 	reader  *wire.Reader
 	peer    string
 	dialled bool
@@ -41,9 +42,9 @@ type Session struct {
 	once    sync.Once
 }
 
-func newSession(v *Server, t *Target, c *net.TCPConn, r *wire.Reader, peer string, dialled bool) *Session {
+func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, r *wire.Reader, peer string, dialled bool) *Session {
 	s := &Session{
-		server: v, target: t, conn: c, reader: r, peer: peer, dialled: dialled,
+		server: v, target: t, conn: c, in: in, reader: r, peer: peer, dialled: dialled,
 		out:     outbox{wake: make(chan struct{}, 1), late: make(chan struct{}, 1)},
 		grant:   make(chan job, 1),
 		arrived: make(chan arrival, 1),
@@ -185,14 +186,18 @@ func fault(code, format string, args ...any) error {
 // land verifies and stores the chunks that the reader has received.
 func (s *Session) land() {
 	for a := range s.arrived {
-		l := Landing{Chunk: a.chunk, Bytes: len(a.data)}
-		l.Fresh, l.Err = s.target.Store.Put(a.chunk, a.data)
-		s.server.buffers.put(a.data)
-		l.Took = time.Since(a.began)
-		s.target.Handler.Landed(s, l)
-		if errors.Is(l.Err, manifest.ErrDigest) {
-			s.Fail(wire.CodeBanned, l.Err)
-		}
+		s.landOne(a)
+	}
+}
+
+func (s *Session) landOne(a arrival) {
+	l := Landing{Chunk: a.chunk, Bytes: len(a.data)}
+	l.Fresh, l.Err = s.target.Store.Put(a.chunk, a.data)
+	s.server.buffers.put(a.data)
+	l.Took = time.Since(a.began)
+	s.target.Handler.Landed(s, l)
+	if errors.Is(l.Err, manifest.ErrDigest) {
+		s.Fail(wire.CodeBanned, l.Err)
 	}
 }
 

@@ -3,6 +3,7 @@ package chunkserver
 import (
 	"fmt"
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,12 +50,12 @@ func writeMore(c *net.TCPConn, p []byte) error {
 	var sent error
 	err = raw.Write(func(fd uintptr) bool {
 		for len(p) > 0 {
-			n, err := unix.SendmsgN(int(fd), p, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
+			n, err := syscall.SendmsgN(int(fd), p, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
 			switch err {
 			case nil:
 				p = p[n:]
-			case unix.EINTR:
-			case unix.EAGAIN:
+			case syscall.EINTR:
+			case syscall.EAGAIN:
 				return false
 			default:
 				sent = err

@@ -11,7 +11,7 @@ import (
 )
 
 // latest is how long a line queued by SendLater waits for company.
-const latest = 5 * time.Millisecond
+const latest = 150 * time.Millisecond
 
 // lendAfter is how long a slice may take before its upload slot is given on.
 const lendAfter = time.Second

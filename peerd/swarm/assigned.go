@@ -133,7 +133,7 @@ func (a *assigned) landed(from *link, landing chunkserver.Landing) {
 	if from.origin && a.mine.Test(uint(chunk)) {
 		a.d.cfg.Progress.own(chunk)
 	}
-	a.d.tellHave(chunk, from)
+	a.d.tellHave(chunk, from, false)
 }
 
 // waits is true for what this peer owns: it is on its way from the origin.

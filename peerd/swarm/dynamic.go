@@ -140,7 +140,7 @@ func (w *dynamic) landed(from *link, a chunkserver.Landing) {
 		if from.nb != nil {
 			w.p.Hold(from.nb, chunk)
 		}
-		w.d.tellHave(chunk, from)
+		w.d.tellHave(chunk, from, w.endgame())
 		return
 	}
 	if _, asked := from.asked[chunk]; asked {

@@ -161,10 +161,14 @@ func (d *Download) landed(s session, c *contact, a chunkserver.Landing) {
 	d.checkComplete()
 }
 
-// tellHave tells everybody but the one it came from, who knows.
-func (d *Download) tellHave(chunk int, from *link) {
+// tellHave tells everybody but the one it came from, who knows; at once where it is urgent.
+func (d *Download) tellHave(chunk int, from *link, urgent bool) {
 	for _, o := range d.links {
-		if o != from || o.origin {
+		switch {
+		case o == from && !o.origin:
+		case urgent:
+			o.s.Send(wire.KindHave, chunk)
+		default:
 			o.s.SendLater(wire.KindHave, chunk)
 		}
 	}
