@@ -42,7 +42,7 @@ var allowed = map[string][]string{
 	"api/peerapi":           {},
 	"internal/httpkit":      {},
 	"internal/cli":          {"internal/httpkit"},
-	"internal/chunkmetrics": {},
+	"internal/chunkmetrics": {"internal/wire"},
 
 	// These know the daemons by their HTTP interfaces and flags alone.
 	"internal/fleet": {"api/peerapi", "api/trackerapi"},

@@ -2,7 +2,11 @@
 // It must not know either of them.
 package chunkmetrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"fanout/internal/wire"
+)
 
 // Metrics implements chunkserver.Observer.
 type Metrics struct {
@@ -28,6 +32,9 @@ func New(r prometheus.Registerer) (*Metrics, error) {
 			Name: "fanout_sessions_rejected_total",
 			Help: "Sessions refused or closed for the other side's fault, by the protocol's error code.",
 		}, []string{"code"}),
+	}
+	for _, code := range wire.Codes() { // from the start, so that rates begin at 0
+		m.rejected.WithLabelValues(code)
 	}
 	for _, c := range []prometheus.Collector{m.sent, m.sessions, m.queue, m.rejected} {
 		if err := r.Register(c); err != nil {

@@ -25,6 +25,13 @@ const (
 	CodeShutdown        = "shutdown"         // this side is stopping
 )
 
+// Codes are all of them that this side says.
+func Codes() []string {
+	return []string{
+		CodeBadMessage, CodeBadLength, CodeUnknownManifest, CodeTooMany, CodeTimeout, CodeBanned, CodeAuth, CodeShutdown,
+	}
+}
+
 const maxCode = 32
 
 // Kind says what a message is. The zero Kind is none.

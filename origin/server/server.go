@@ -55,12 +55,11 @@ type Config struct {
 
 // Origin serves files. Make it with New, then Run it once.
 type Origin struct {
-	cfg      Config
-	sources  []*source
-	chunks   *chunkserver.Server
-	http     *httpkit.Daemon
-	handouts prometheus.Counter
-	requests prometheus.Counter
+	cfg     Config
+	sources []*source
+	chunks  *chunkserver.Server
+	http    *httpkit.Daemon
+	metrics *metrics
 
 	mu        sync.Mutex
 	published map[manifest.ID]*publication
@@ -81,38 +80,22 @@ func New(cfg Config) (*Origin, error) {
 		o.waiting[s.name] = errors.New("is being digested")
 		o.sources = append(o.sources, s)
 	}
-	metrics, err := chunkmetrics.New(cfg.Registry)
+	observer, err := chunkmetrics.New(cfg.Registry)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.register(); err != nil {
+	if o.metrics, err = newMetrics(cfg.Registry); err != nil {
 		return nil, err
 	}
 	o.chunks = chunkserver.New(chunkserver.Config{
 		Self: cfg.ID, Lookup: o.lookup, Slots: uploadSlots, Upload: chunkserver.NewLimiter(cfg.MaxUpload),
-		BufferBytes: 4 << 20, Observer: metrics, Limits: chunkserver.DefaultLimits(),
+		BufferBytes: 4 << 20, Observer: observer, Limits: chunkserver.DefaultLimits(),
 	})
 	o.http, err = httpkit.New(httpkit.Options{
 		Name: "origin", Logger: cfg.Logger, Registry: cfg.Registry, Ready: o.ready, Contract: fanout.OpenAPI,
 	})
 	return o, err
 }
-
-func (o *Origin) register() error {
-	o.handouts = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "fanout_origin_handouts_total", Help: "Chunks handed out to swarms.",
-	})
-	o.requests = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "fanout_origin_requests_total", Help: "Chunks asked for by number.",
-	})
-	return errors.Join(o.cfg.Registry.Register(o.handouts), o.cfg.Registry.Register(o.requests))
-}
-
-// HandedOut implements Events.
-func (o *Origin) HandedOut() { o.handouts.Inc() }
-
-// Requested implements Events.
-func (o *Origin) Requested() { o.requests.Inc() }
 
 // Run serves until ctx ends or something fails that cannot mend itself.
 func (o *Origin) Run(ctx context.Context) error {
@@ -154,7 +137,7 @@ func (o *Origin) digest(ctx context.Context, s *source) (*publication, error) {
 		progress = o.cfg.Progress(s.name, s.size())
 	}
 	began := time.Now()
-	p, err := s.digest(ctx, o.cfg.ChunkSize, o, progress)
+	p, err := s.digest(ctx, o.cfg.ChunkSize, o.metrics.of, progress)
 	if err != nil {
 		return nil, err
 	}

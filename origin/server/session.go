@@ -5,6 +5,7 @@ import (
 
 	"fanout/internal/chunkserver"
 	"fanout/internal/chunkstore"
+	"fanout/internal/manifest"
 	"fanout/internal/wire"
 	"fanout/origin/handout"
 )
@@ -12,8 +13,8 @@ import (
 // swarm answers the sessions about one manifest: chunks to those who ask for them by
 // number, handouts to those who take any.
 type swarm struct {
-	chunks int
-	events Events
+	manifest *manifest.Manifest
+	events   Events
 
 	mu     sync.Mutex
 	pool   *handout.Pool
@@ -24,12 +25,13 @@ type swarm struct {
 type Events interface {
 	HandedOut()
 	Requested()
+	SentBytes(n int)
 }
 
-func newSwarm(chunks int, events Events) *swarm {
+func newSwarm(m *manifest.Manifest, events Events) *swarm {
 	return &swarm{
-		chunks: chunks, events: events,
-		pool: handout.New(chunks), takers: map[*chunkserver.Session]*handout.Taker{},
+		manifest: m, events: events,
+		pool: handout.New(m.Chunks()), takers: map[*chunkserver.Session]*handout.Taker{},
 	}
 }
 
@@ -83,7 +85,7 @@ func (w *swarm) hold(s *chunkserver.Session, chunk int) {
 }
 
 func (w *swarm) holdAll(s *chunkserver.Session, payload []byte) {
-	bits, err := chunkstore.DecodeBits(payload, w.chunks)
+	bits, err := chunkstore.DecodeBits(payload, w.manifest.Chunks())
 	if err != nil {
 		s.Fail(wire.CodeBadLength, err)
 		return
@@ -98,8 +100,12 @@ func (w *swarm) holdAll(s *chunkserver.Session, payload []byte) {
 // Landed implements chunkserver.Handler: an origin has everything already.
 func (w *swarm) Landed(*chunkserver.Session, chunkserver.Landing) {}
 
-// Sent implements chunkserver.Handler.
-func (w *swarm) Sent(*chunkserver.Session, int) {}
+// Sent implements chunkserver.Handler. No chunk is sent where everything is handed out.
+func (w *swarm) Sent(_ *chunkserver.Session, chunk int) {
+	if chunk != wire.NoChunk {
+		w.events.SentBytes(w.manifest.Length(chunk))
+	}
+}
 
 // Closed implements chunkserver.Handler. What its peer took and nobody else has goes back
 // into the pool.

@@ -58,7 +58,7 @@ type publication struct {
 }
 
 // digest reads the whole file and makes what is published of it.
-func (s *source) digest(ctx context.Context, chunkSize int64, events Events, progress func(int64)) (*publication, error) {
+func (s *source) digest(ctx context.Context, chunkSize int64, events func(file string, size int64) Events, progress func(int64)) (*publication, error) {
 	f, err := os.Open(s.path)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (s *source) digest(ctx context.Context, chunkSize int64, events Events, pro
 		return nil, errors.Join(fmt.Errorf("digest %s: %w", s.path, ErrChanging), store.Close())
 	}
 	s.info = after
-	p := &publication{manifest: m, id: m.ID(), swarm: newSwarm(m.Chunks(), events), info: after}
+	p := &publication{manifest: m, id: m.ID(), swarm: newSwarm(m, events(s.name, m.Size)), info: after}
 	p.target = &chunkserver.Target{Manifest: m, ID: p.id, Store: store, Handler: p.swarm}
 	return p, nil
 }

@@ -16,6 +16,7 @@ const maxProgress = 32
 // metrics is what peerd exports of its own.
 type metrics struct {
 	transfers  *prometheus.HistogramVec
+	ends       *prometheus.CounterVec
 	fetches    *prometheus.HistogramVec
 	received   *prometheus.CounterVec
 	duplicates prometheus.Counter
@@ -27,12 +28,19 @@ func newMetrics(r prometheus.Registerer, n *Node) (*metrics, error) {
 		transfers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "fanout_transfer_duration_seconds",
 			Help:    "Time from the start of a download until it ended.",
-			Buckets: prometheus.ExponentialBuckets(0.1, 2, 16), NativeHistogramBucketFactor: 1.1,
+			Buckets: prometheus.ExponentialBuckets(0.1, 2, 16),
+
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"strategy", "outcome"}),
+		ends: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fanout_transfers_total", Help: "Downloads that ended, by outcome.",
+		}, []string{"outcome"}),
 		fetches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "fanout_chunk_fetch_duration_seconds",
 			Help:    "Time from the first byte of a chunk until it was verified and stored, by its source.",
-			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16), NativeHistogramBucketFactor: 1.1,
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"source"}),
 		received: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fanout_received_bytes_total", Help: "Payload bytes of verified chunks received, by source.",
@@ -44,12 +52,20 @@ func newMetrics(r prometheus.Registerer, n *Node) (*metrics, error) {
 			Name: "fanout_chunk_verify_failures_total", Help: "Chunks received whose bytes were wrong.",
 		}),
 	}
+	// What may happen is exported from the start, so that rates begin at 0. A daemon's first
+	// transfer is often its only one.
+	for _, s := range []peerapi.Strategy{peerapi.StrategyDirect, peerapi.StrategyStatic, peerapi.StrategySwarm} {
+		m.transfers.WithLabelValues(string(s), string(peerapi.DownloadStateComplete))
+	}
+	for _, s := range []peerapi.DownloadState{peerapi.DownloadStateComplete, peerapi.DownloadStateFailed, peerapi.DownloadStateCancelled} {
+		m.ends.WithLabelValues(string(s))
+	}
 	for _, source := range []swarm.Source{swarm.FromOrigin, swarm.FromPeer} {
 		m.received.WithLabelValues(string(source))
 		m.fetches.WithLabelValues(string(source))
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.transfers, m.fetches, m.received, m.duplicates, m.failures, &listCollector{n}} {
+	for _, c := range []prometheus.Collector{m.transfers, m.ends, m.fetches, m.received, m.duplicates, m.failures, &listCollector{n}} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)
@@ -57,6 +73,7 @@ func newMetrics(r prometheus.Registerer, n *Node) (*metrics, error) {
 
 // ended counts a download that is over.
 func (m *metrics) ended(r record) {
+	m.ends.WithLabelValues(string(r.State)).Inc()
 	m.transfers.WithLabelValues(string(r.Strategy), string(r.State)).Observe(r.Finished.Sub(r.Started).Seconds())
 }
 
@@ -86,12 +103,18 @@ type listCollector struct{ n *Node }
 var (
 	progressDesc = prometheus.NewDesc("fanout_download_progress_ratio", "Verified part of a download, of the newest ones.", []string{"file", "download"}, nil)
 	statesDesc   = prometheus.NewDesc("fanout_downloads", "Downloads on the list, by state.", []string{"state"}, nil)
+	stalledDesc  = prometheus.NewDesc("fanout_downloads_stalled", "Downloads under way to which nothing has come for some seconds.", nil, nil)
+	diskDesc     = prometheus.NewDesc("fanout_data_dir_size_bytes", "Size of the file system of the data directory.", nil, nil)
+	roomDesc     = prometheus.NewDesc("fanout_data_dir_free_bytes", "Room in the file system of the data directory.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *listCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- progressDesc
 	ch <- statesDesc
+	ch <- stalledDesc
+	ch <- diskDesc
+	ch <- roomDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -100,10 +123,14 @@ func (c *listCollector) Collect(ch chan<- prometheus.Metric) {
 		peerapi.DownloadStateQueued: 0, peerapi.DownloadStateDownloading: 0, peerapi.DownloadStatePaused: 0,
 		peerapi.DownloadStateComplete: 0, peerapi.DownloadStateFailed: 0, peerapi.DownloadStateCancelled: 0,
 	}
+	stalled := 0
 	all := c.n.all()
 	for i, d := range all {
 		v := d.view()
 		states[v.State]++
+		if v.State == peerapi.DownloadStateDownloading && v.Error != nil {
+			stalled++
+		}
 		if i < len(all)-maxProgress {
 			continue
 		}
@@ -115,5 +142,10 @@ func (c *listCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for s, n := range states {
 		ch <- prometheus.MustNewConstMetric(statesDesc, prometheus.GaugeValue, float64(n), string(s))
+	}
+	ch <- prometheus.MustNewConstMetric(stalledDesc, prometheus.GaugeValue, float64(stalled))
+	if size, free, err := disk(c.n.cfg.DataDir); err == nil { // else there is nothing to tell
+		ch <- prometheus.MustNewConstMetric(diskDesc, prometheus.GaugeValue, size)
+		ch <- prometheus.MustNewConstMetric(roomDesc, prometheus.GaugeValue, free)
 	}
 }
