@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -33,7 +34,11 @@ func NewHandler(t *table.Table, log zerolog.Logger, registry *prometheus.Registr
 		return nil, err
 	}
 	s := &Server{table: t, announces: newAnnounceCounter()}
-	for _, c := range []prometheus.Collector{s.announces, tableCollector{t}} {
+	distributions := newDistributionMetrics()
+	t.OnFinished(distributions.observe)
+	for _, c := range []prometheus.Collector{
+		s.announces, distributions.durations, distributions.ratios, tableCollector{t, newLabelPlaces(time.Now)},
+	} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

@@ -61,14 +61,19 @@ type Reply struct {
 	ID      manifest.ID
 	Origins []Origin    // in address order
 	Peers   []SwarmPeer // in random order
+	Active  int         // peers of the swarm that are downloading
 }
 
 // member is a peer of a swarm with its lease. It does not change: the next announce replaces
 // it.
 type member struct {
 	Report
-	heldCount int
-	expires   time.Time
+	heldCount, ownedCount int
+	seen, expires         time.Time
+	version               uint64  // no two reports have the same
+	rate                  float64 // bytes a second
+	markAt                time.Time
+	markBytes             int64 // received at markAt, from when on the next rate is measured
 }
 
 func (m *member) live(now time.Time) bool { return now.Before(m.expires) }
@@ -130,6 +135,13 @@ func (t *Table) Announce(name string, r Report) (Reply, error) {
 }
 
 func (t *Table) enter(f *file, r Report) {
+	now := t.now()
+	t.version++
+	m := &member{
+		Report: r, heldCount: r.Held.count(), ownedCount: r.Owned.count(),
+		seen: now, expires: now.Add(t.lease), version: t.version,
+	}
+	t.follow(f, m)
 	if r.State == Cancelled {
 		delete(f.members, r.ID)
 		return
@@ -137,15 +149,19 @@ func (t *Table) enter(f *file, r Report) {
 	for id, other := range f.members {
 		if id != r.ID && other.Address == r.Address {
 			delete(f.members, id) // the peer was restarted under another ID
+			t.leave(f, id, Lost)
 		}
 	}
-	f.members[r.ID] = &member{Report: r, heldCount: r.Held.count(), expires: t.now().Add(t.lease)}
+	f.members[r.ID] = m
 }
 
 func (t *Table) reply(f *file, asker string) Reply {
-	now := t.now()
+	now, active := t.now(), 0
 	var peers []SwarmPeer
 	for id, m := range f.members {
+		if m.live(now) && m.State == Downloading {
+			active++
+		}
 		if id != asker && m.live(now) && m.shares() {
 			peers = append(peers, SwarmPeer{ID: id, Address: m.Address})
 		}
@@ -153,19 +169,19 @@ func (t *Table) reply(f *file, asker string) Reply {
 	// The map's order is random, too, but cannot be reproduced from a seed.
 	slices.SortFunc(peers, func(a, b SwarmPeer) int { return strings.Compare(a.ID, b.ID) })
 	t.rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
-	return Reply{ID: f.ID, Origins: f.liveOrigins(now), Peers: peers[:min(len(peers), MaxPeers)]}
+	return Reply{ID: f.ID, Origins: f.liveOrigins(now), Peers: peers[:min(len(peers), MaxPeers)], Active: active}
 }
 
-// PeerCounts counts the live members of all swarms by state.
+// PeerCounts counts the live members of all swarms by state, and as Lost those that were
+// lost lately.
 func (t *Table) PeerCounts() map[State]int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now, counts := t.now(), map[State]int{}
 	for _, f := range t.files {
-		for _, m := range f.members {
-			if m.live(now) {
-				counts[m.State]++
-			}
+		t.settle(f, now)
+		for s, n := range t.stateCounts(f, now) {
+			counts[s] += n
 		}
 	}
 	return counts

@@ -98,6 +98,9 @@ func (t *Table) Withdraw(name string) error {
 	if err := t.store.Withdraw(f.ID, now); err != nil {
 		return err
 	}
+	for id := range f.members {
+		t.leave(f, id, Cancelled)
+	}
 	delete(t.files, f.ID)
 	if t.names[f.Name] == f.ID {
 		delete(t.names, f.Name)

@@ -43,6 +43,7 @@ func (t *Table) Unregister(id string) error {
 		if _, ok := f.members[id]; ok {
 			found = true
 			delete(f.members, id)
+			t.leave(f, id, Cancelled)
 		}
 	}
 	if !found {

@@ -45,6 +45,12 @@ type Table struct {
 	names     map[string]manifest.ID // what they stand for now
 	withdrawn map[manifest.ID]store.Withdrawal
 	fleet     map[string]*Peer
+	version   uint64
+	finished  []Distribution // the latest last, at most MaxDistributions
+	totals    Totals
+	rates     rates
+
+	onFinished func(Distribution)
 }
 
 // file is one manifest and its swarm.
@@ -52,9 +58,10 @@ type file struct {
 	store.File
 	origins  map[string]*Origin
 	members  map[string]*member
-	assigned *Assignment // nil: none yet; see staticTable for when it counts
-	uploaded bool        // assigned was
-	loadedAt time.Time   // from the store at the start, zero if published since
+	dist     *distribution // nil: none yet
+	assigned *Assignment   // nil: none yet; see staticTable for when it counts
+	uploaded bool          // assigned was
+	loadedAt time.Time     // from the store at the start, zero if published since
 }
 
 // New makes a table of what the store has.
@@ -169,6 +176,7 @@ func (t *Table) Sweep() error {
 	for _, f := range t.files {
 		maps.DeleteFunc(f.origins, func(_ string, o *Origin) bool { return !o.live(now) })
 		maps.DeleteFunc(f.members, func(_ string, m *member) bool { return !m.live(now) })
+		t.settle(f, now)
 		if err := t.sweepFile(f, now); err != nil {
 			errs = append(errs, fmt.Errorf("sweep manifest %s of %q: %w", f.ID, f.Name, err))
 		}

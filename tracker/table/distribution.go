@@ -1,0 +1,287 @@
+package table
+
+import (
+	"slices"
+	"time"
+
+	"fanout/internal/manifest"
+)
+
+const (
+	// MaxDistributions is how many finished distributions are remembered.
+	MaxDistributions = 50
+	// maxParticipants bounds what a client can make the tracker remember of one
+	// distribution by announcing under ever new IDs.
+	maxParticipants = 10_000
+	// keepEnded is how long peers that have left are shown after their distribution.
+	keepEnded = 10 * time.Minute
+	// leastSpan is the shortest time over which a rate is measured.
+	leastSpan = 500 * time.Millisecond
+)
+
+// Lost is the state of a peer whose lease ran out before it had ended. No peer reports it.
+const Lost State = "lost"
+
+// Distribution is one file on its way to a number of peers. It starts when a peer of the
+// swarm begins to download while none does, and ends when all its peers have ended.
+type Distribution struct {
+	ID         manifest.ID
+	Name       string
+	Size       int64
+	Peers      int
+	Complete   int
+	Failed     int              // those that failed and those that were lost
+	Left       int              // those that paused, were cancelled or left in order
+	Strategies map[Strategy]int // peers by strategy
+	Started    time.Time
+	Ended      time.Time     // zero while it runs
+	Duration   time.Duration // from the start until the last completion; 0 if there was none
+	// Partial says that the tracker was started in the middle of it: Started and Duration
+	// count from then.
+	Partial         bool
+	BytesFromOrigin int64
+	BytesFromPeers  int64
+}
+
+// Running says that some of its peers are still downloading.
+func (d *Distribution) Running() bool { return d.Ended.IsZero() }
+
+// EgressRatio is what the origin sent, in sizes of the file; 0 for an empty file.
+func (d *Distribution) EgressRatio() float64 {
+	if d.Size == 0 {
+		return 0
+	}
+	return float64(d.BytesFromOrigin) / float64(d.Size)
+}
+
+// Strategy is the one of all its peers, or "mixed".
+func (d *Distribution) Strategy() Strategy {
+	if len(d.Strategies) == 1 {
+		for s := range d.Strategies {
+			return s
+		}
+	}
+	return "mixed"
+}
+
+// Totals are sums over all swarms since the tracker was started.
+type Totals struct {
+	BytesFromOrigin, BytesFromPeers int64 // of verified chunks, as the peers report
+	Handouts                        int64 // chunks that peers brought from an origin
+}
+
+// distribution is the running one of a file, or its last.
+type distribution struct {
+	started time.Time
+	ended   time.Time
+	partial bool
+	peers   map[string]*participant
+}
+
+// participant is a peer of a distribution. It stays when its lease has run out.
+type participant struct {
+	last      *member
+	state     State // that of last, or Lost, or Cancelled for one that has left
+	completed time.Time
+	// What it had received before: a resumed download brings its counts along.
+	originBefore, peersBefore int64
+	version                   uint64
+}
+
+// active says that a download is under way.
+func active(s State) bool { return s == Queued || s == Downloading }
+
+// follow keeps the distribution of a file, the totals and the rates up to date with a report.
+// m is about to be entered.
+func (t *Table) follow(f *file, m *member) {
+	t.settle(f, m.seen)
+	before := f.known(m.ID)
+	m.measure(before)
+	if before != nil {
+		t.count(before, m)
+	}
+	if f.dist == nil || !f.dist.ended.IsZero() {
+		if !active(m.State) {
+			return
+		}
+		f.dist = &distribution{
+			started: m.seen, peers: map[string]*participant{},
+			partial: !f.loadedAt.IsZero() && m.seen.Sub(f.loadedAt) < 2*t.lease && m.received() > 0,
+		}
+	}
+	p := f.dist.join(m, before)
+	if p == nil {
+		return
+	}
+	p.last, p.state, p.version = m, m.State, m.version
+	if m.State == Paused && m.complete(f.Chunks) {
+		p.state = Complete // it stops serving
+	}
+	if p.state == Complete && p.completed.IsZero() {
+		p.completed = m.seen
+	}
+	t.settle(f, m.seen)
+}
+
+// known is the last report of a peer, whether it is still listed or not.
+func (f *file) known(id string) *member {
+	if m := f.members[id]; m != nil {
+		return m
+	}
+	if f.dist != nil && f.dist.peers[id] != nil {
+		return f.dist.peers[id].last
+	}
+	return nil
+}
+
+// join gets the participant of a report, a new one for a download that is under way.
+func (d *distribution) join(m, before *member) *participant {
+	p := d.peers[m.ID]
+	if p != nil || !active(m.State) || len(d.peers) >= maxParticipants {
+		return p
+	}
+	p = &participant{}
+	switch {
+	case d.partial: // what it brings along belongs to this distribution
+	case before == nil:
+		p.originBefore, p.peersBefore = m.BytesFromOrigin, m.BytesFromPeers
+	case before.received() <= m.received(): // else it was begun anew
+		p.originBefore, p.peersBefore = before.BytesFromOrigin, before.BytesFromPeers
+	}
+	d.peers[m.ID] = p
+	return p
+}
+
+func (m *member) received() int64 { return m.BytesFromOrigin + m.BytesFromPeers }
+
+// measure sets the rate from the report before.
+func (m *member) measure(before *member) {
+	m.markAt, m.markBytes = m.seen, m.received()
+	if before == nil || !active(m.State) || before.received() > m.received() {
+		return
+	}
+	m.rate = before.rate
+	if span := m.seen.Sub(before.markAt); span >= leastSpan {
+		m.rate = float64(m.received()-before.markBytes) / span.Seconds()
+		return
+	}
+	m.markAt, m.markBytes = before.markAt, before.markBytes
+}
+
+// count adds what has come since the report before to the totals.
+func (t *Table) count(before, m *member) {
+	origin := growth(before.BytesFromOrigin, m.BytesFromOrigin)
+	peers := growth(before.BytesFromPeers, m.BytesFromPeers)
+	t.totals.BytesFromOrigin += origin
+	t.totals.BytesFromPeers += peers
+	t.totals.Handouts += growth(int64(before.ownedCount), int64(m.ownedCount))
+	t.rates.add(before.seen, m.seen, float64(origin+peers))
+}
+
+// growth of a count that begins anew with the download.
+func growth(before, now int64) int64 {
+	if now < before {
+		return now
+	}
+	return now - before
+}
+
+// settle marks the peers that are lost, and ends the distribution if nobody downloads.
+func (t *Table) settle(f *file, now time.Time) {
+	if f.dist == nil || !f.dist.ended.IsZero() {
+		return
+	}
+	running := false
+	for _, p := range f.dist.peers {
+		if active(p.state) && !p.last.live(now) {
+			t.part(p, Lost)
+		}
+		running = running || active(p.state)
+	}
+	if running || len(f.dist.peers) == 0 {
+		return
+	}
+	f.dist.ended = now
+	t.finished = append(t.finished, f.describe())
+	if extra := len(t.finished) - MaxDistributions; extra > 0 {
+		t.finished = slices.Delete(t.finished, 0, extra)
+	}
+	if t.onFinished != nil {
+		t.onFinished(t.finished[len(t.finished)-1])
+	}
+}
+
+// part gives a participant a state that it has not reported.
+func (t *Table) part(p *participant, s State) {
+	t.version++
+	p.state, p.version = s, t.version
+}
+
+// leave notes that a peer is no longer listed though its lease has not run out.
+func (t *Table) leave(f *file, id string, s State) {
+	if f.dist == nil {
+		return
+	}
+	if p := f.dist.peers[id]; p != nil && active(p.state) {
+		t.part(p, s)
+		t.settle(f, t.now())
+	}
+}
+
+// describe sums up the running or last distribution.
+func (f *file) describe() Distribution {
+	d := Distribution{
+		ID: f.ID, Name: f.Name, Size: f.Size, Peers: len(f.dist.peers), Strategies: map[Strategy]int{},
+		Started: f.dist.started, Ended: f.dist.ended, Partial: f.dist.partial,
+	}
+	var last time.Time
+	for _, p := range f.dist.peers {
+		d.Strategies[p.last.Strategy]++
+		d.BytesFromOrigin += max(0, p.last.BytesFromOrigin-p.originBefore)
+		d.BytesFromPeers += max(0, p.last.BytesFromPeers-p.peersBefore)
+		switch {
+		case p.state == Complete:
+			d.Complete++
+			if p.completed.After(last) {
+				last = p.completed
+			}
+		case p.state == Failed || p.state == Lost:
+			d.Failed++
+		case !active(p.state):
+			d.Left++
+		}
+	}
+	if !last.IsZero() {
+		d.Duration = last.Sub(d.Started)
+	}
+	return d
+}
+
+// Distributions are the running ones, the latest first, and then the finished ones, the
+// latest first.
+func (t *Table) Distributions() []Distribution {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now, list := t.now(), []Distribution{}
+	for _, f := range t.files {
+		if t.settle(f, now); f.dist != nil && f.dist.ended.IsZero() {
+			list = append(list, f.describe())
+		}
+	}
+	slices.SortFunc(list, func(a, b Distribution) int { return b.Started.Compare(a.Started) })
+	for _, d := range slices.Backward(t.finished) {
+		list = append(list, d)
+	}
+	return list
+}
+
+// Totals are the sums.
+func (t *Table) Totals() Totals {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.totals
+}
+
+// OnFinished has f told of every distribution that ends. It is called with the table's mutex
+// held and must not call back. Call it before the table is used.
+func (t *Table) OnFinished(f func(Distribution)) { t.onFinished = f }
