@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ import (
 
 type grammar struct {
 	Serve   serve       `cmd:"" default:"withargs" help:"Publish files and serve their chunks until stopped."`
+	Health  health      `cmd:"" help:"Ask a running origin whether it is ready: exit code 0 if it is."`
 	Version cli.Version `cmd:"" help:"Print the version."`
 }
 
@@ -37,6 +39,15 @@ type serve struct {
 	Insecure  bool       `help:"Allow listening beyond loopback without authentication."`
 	LogLevel  string     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 }
+
+// health asks a running origin whether it is ready. The flag is that of serve, so that an
+// environment twin is for both.
+type health struct {
+	HTTP string `name:"http" default:"127.0.0.1:2694" placeholder:"HOST:PORT" help:"The address that it was given (${default})."`
+}
+
+// Run implements the command.
+func (c *health) Run(ctx context.Context, out io.Writer) error { return cli.Health(ctx, out, c.HTTP) }
 
 func main() {
 	cli.Main("origin", "Publish files at a fanout tracker and serve their chunks.", &grammar{})

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,7 @@ import (
 
 type grammar struct {
 	Serve   serve       `cmd:"" default:"withargs" help:"Download and serve until stopped, as the REST interface says."`
+	Health  health      `cmd:"" help:"Ask a running peerd whether it is ready: exit code 0 if it is."`
 	Version cli.Version `cmd:"" help:"Print the version."`
 }
 
@@ -31,6 +33,15 @@ type serve struct {
 	Insecure    bool       `help:"Allow listening beyond loopback without authentication."`
 	LogLevel    string     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 }
+
+// health asks a running peerd whether it is ready. The flag is that of serve, so that an
+// environment twin is for both.
+type health struct {
+	HTTP string `name:"http" default:"127.0.0.1:2695" placeholder:"HOST:PORT" help:"The address that it was given (${default})."`
+}
+
+// Run implements the command.
+func (c *health) Run(ctx context.Context, out io.Writer) error { return cli.Health(ctx, out, c.HTTP) }
 
 func main() {
 	cli.Main("peerd", "Download files with fanout, and serve them on to other peers.", &grammar{})

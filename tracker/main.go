@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 type commands struct {
 	Serve   serve       `cmd:"" default:"withargs" help:"Publish files, chunk tables and the fleet over HTTP."`
+	Health  health      `cmd:"" help:"Ask a running tracker whether it is ready: exit code 0 if it is."`
 	Version cli.Version `cmd:"" help:"Print the version."`
 }
 
@@ -30,6 +32,15 @@ type serve struct {
 	Insecure bool          `help:"Listen beyond loopback although anybody there may then publish and delete."`
 	LogLevel string        `default:"info" help:"debug, info, warn or error (default ${default})."`
 }
+
+// health asks a running tracker whether it is ready. The flag is that of serve, so that an
+// environment twin is for both.
+type health struct {
+	Listen string `default:"127.0.0.1:2680" placeholder:"HOST:PORT" help:"The address that it was given (${default})."`
+}
+
+// Run implements the command.
+func (c *health) Run(ctx context.Context, out io.Writer) error { return cli.Health(ctx, out, c.Listen) }
 
 func main() {
 	cli.Main("tracker", "The tracker of fanout.", &commands{})
