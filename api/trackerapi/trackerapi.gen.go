@@ -121,6 +121,39 @@ func (e Strategy) Valid() bool {
 	}
 }
 
+// Defines values for SwarmMemberState.
+const (
+	SwarmMemberStateCancelled   SwarmMemberState = "cancelled"
+	SwarmMemberStateComplete    SwarmMemberState = "complete"
+	SwarmMemberStateDownloading SwarmMemberState = "downloading"
+	SwarmMemberStateFailed      SwarmMemberState = "failed"
+	SwarmMemberStateLost        SwarmMemberState = "lost"
+	SwarmMemberStatePaused      SwarmMemberState = "paused"
+	SwarmMemberStateQueued      SwarmMemberState = "queued"
+)
+
+// Valid indicates whether the value is a known member of the SwarmMemberState enum.
+func (e SwarmMemberState) Valid() bool {
+	switch e {
+	case SwarmMemberStateCancelled:
+		return true
+	case SwarmMemberStateComplete:
+		return true
+	case SwarmMemberStateDownloading:
+		return true
+	case SwarmMemberStateFailed:
+		return true
+	case SwarmMemberStateLost:
+		return true
+	case SwarmMemberStatePaused:
+		return true
+	case SwarmMemberStateQueued:
+		return true
+	default:
+		return false
+	}
+}
+
 // Address host:port of a daemon's chunk or HTTP listener.
 //
 // Example: 10.0.0.2:2685
@@ -202,6 +235,52 @@ type ChunkTable struct {
 
 	// NextOffset The next page's offset; absent on the last page.
 	NextOffset *int `json:"next_offset,omitempty"`
+}
+
+// Distribution defines model for Distribution.
+type Distribution struct {
+	// BytesFromOrigin What its peers have received from origins.
+	BytesFromOrigin int64 `json:"bytes_from_origin"`
+
+	// BytesFromPeers What its peers have received from each other.
+	BytesFromPeers int64 `json:"bytes_from_peers"`
+
+	// DurationSeconds From the start until the last completion; absent before the first.
+	DurationSeconds *float64 `json:"duration_seconds,omitempty"`
+
+	// EgressRatio bytes_from_origin in sizes of the file; 0 for an empty one.
+	EgressRatio float64 `json:"egress_ratio"`
+
+	// EndedAt When the last peer ended; absent while it runs.
+	EndedAt *time.Time `json:"ended_at,omitempty"`
+
+	// ManifestId BLAKE3 of the manifest's canonical encoding, in hex.
+	ManifestId ManifestID `json:"manifest_id"`
+	Name       string     `json:"name"`
+
+	// Partial Whether the tracker was started in the middle of it; its times count from then.
+	Partial       bool `json:"partial"`
+	Peers         int  `json:"peers"`
+	PeersComplete int  `json:"peers_complete"`
+
+	// PeersFailed Those that failed, and those that were not heard of again.
+	PeersFailed int `json:"peers_failed"`
+
+	// PeersLeft Those that paused, were cancelled or left in order.
+	PeersLeft int  `json:"peers_left"`
+	Running   bool `json:"running"`
+
+	// Size Bytes of the file.
+	Size      int64     `json:"size"`
+	StartedAt time.Time `json:"started_at"`
+
+	// Strategies Peers by strategy.
+	Strategies map[string]int `json:"strategies"`
+}
+
+// DistributionList defines model for DistributionList.
+type DistributionList struct {
+	Distributions []Distribution `json:"distributions"`
 }
 
 // DownloadState defines model for DownloadState.
@@ -477,6 +556,61 @@ type RolloutState string
 // Strategy defines model for Strategy.
 type Strategy string
 
+// SwarmEvent A snapshot has everything; a change what has changed.
+type SwarmEvent struct {
+	// Distributions The finished ones, the latest first; all of them, whenever one is new.
+	Distributions *[]Distribution `json:"distributions,omitempty"`
+	Files         *[]SwarmStatus  `json:"files,omitempty"`
+	FilesGone     *[]ManifestID   `json:"files_gone,omitempty"`
+
+	// FilesTotal The events have up to 200 of them: first those with a running distribution.
+	FilesTotal      int `json:"files_total"`
+	RegisteredPeers int `json:"registered_peers"`
+
+	// Seconds Bytes received in each of the last seconds by all peers, the oldest first, up to the one before `time`: of the last minutes in a snapshot, in a change those that can have changed.
+	Seconds []float64 `json:"seconds"`
+	Time    time.Time `json:"time"`
+}
+
+// SwarmMember defines model for SwarmMember.
+type SwarmMember struct {
+	// Address host:port of a daemon's chunk or HTTP listener.
+	//
+	// Example: 10.0.0.2:2685
+	Address         Address `json:"address"`
+	BytesFromOrigin int64   `json:"bytes_from_origin"`
+	BytesFromPeers  int64   `json:"bytes_from_peers"`
+	BytesHeld       int64   `json:"bytes_held"`
+
+	// Chunks Runs of chunks, from chunk 0 on: a letter, and after it the length in base 36 (digits,
+	// lower-case letters) where that is not 1. `O` came from an origin, `P` from peers, `M` is
+	// missing, `K` is as it was before, in a change. What is left out at the end is `K`, in
+	// a snapshot `M`.
+	//
+	//
+	// Example: M1cO2P
+	Chunks     string `json:"chunks"`
+	ChunksHeld int    `json:"chunks_held"`
+
+	// EtaSeconds Absent while no rate is known.
+	EtaSeconds *float64 `json:"eta_seconds,omitempty"`
+
+	// Id A daemon's identity.
+	Id       PeerID    `json:"id"`
+	LastSeen time.Time `json:"last_seen"`
+
+	// Listed Whether it is in the swarm; false for one that was in it during the distribution.
+	Listed             bool    `json:"listed"`
+	RateBytesPerSecond float64 `json:"rate_bytes_per_second"`
+
+	// State A download's state; lost: its lease ran out before it had ended.
+	State    SwarmMemberState `json:"state"`
+	Strategy Strategy         `json:"strategy"`
+}
+
+// SwarmMemberState A download's state; lost: its lease ran out before it had ended.
+type SwarmMemberState string
+
 // SwarmPeer defines model for SwarmPeer.
 type SwarmPeer struct {
 	// Address host:port of a daemon's chunk or HTTP listener.
@@ -486,6 +620,36 @@ type SwarmPeer struct {
 
 	// Id A daemon's identity.
 	Id PeerID `json:"id"`
+}
+
+// SwarmStatus defines model for SwarmStatus.
+type SwarmStatus struct {
+	// ChunkSize Bytes.
+	ChunkSize    int64         `json:"chunk_size"`
+	ChunksTotal  int           `json:"chunks_total"`
+	Current      bool          `json:"current"`
+	Distribution *Distribution `json:"distribution,omitempty"`
+
+	// ManifestId BLAKE3 of the manifest's canonical encoding, in hex.
+	ManifestId  ManifestID     `json:"manifest_id"`
+	Members     *[]SwarmMember `json:"members,omitempty"`
+	MembersGone *[]PeerID      `json:"members_gone,omitempty"`
+
+	// MembersTotal The events have up to 1000 of them, in address order.
+	MembersTotal int    `json:"members_total"`
+	Name         string `json:"name"`
+
+	// Origins Their chunk addresses.
+	Origins []string `json:"origins"`
+
+	// Peers Peers in the swarm.
+	Peers int `json:"peers"`
+
+	// PeersComplete Those that have every chunk.
+	PeersComplete int `json:"peers_complete"`
+
+	// Size Bytes.
+	Size int64 `json:"size"`
 }
 
 // TargetGroup defines model for TargetGroup.
@@ -610,6 +774,24 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 
 // The interface specification for the client above.
 type ClientInterface interface {
+
+	// ListDistributions The running distributions and the last 50 finished ones, each kind the latest first.
+	//
+	// A distribution is one file on its way to a number of peers. It starts when a peer of the
+	// swarm begins to download while none does, and ends when all its peers have ended.
+	// The tracker does not keep them over a restart.
+	//
+	// Corresponds with GET /v1/distributions (the `ListDistributions` operationId).
+	ListDistributions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WatchSwarms Every file and swarm, live, as server-sent events.
+	//
+	// First an event `snapshot`, then an event `change` when something has changed, at most
+	// four a second; the data of both is SwarmEvent. The tracker's page is made of it. Who
+	// does not keep up is cut off and begins anew with a snapshot.
+	//
+	// Corresponds with GET /v1/events (the `WatchSwarms` operationId).
+	WatchSwarms(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListFiles The published files, in the order of their names.
 	//
@@ -775,6 +957,44 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/sd (the `ServiceDiscovery` operationId).
 	ServiceDiscovery(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// ListDistributions The running distributions and the last 50 finished ones, each kind the latest first.
+//
+// A distribution is one file on its way to a number of peers. It starts when a peer of the
+// swarm begins to download while none does, and ends when all its peers have ended.
+// The tracker does not keep them over a restart.
+//
+// Corresponds with GET /v1/distributions (the `ListDistributions` operationId).
+func (c *Client) ListDistributions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListDistributionsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WatchSwarms Every file and swarm, live, as server-sent events.
+//
+// First an event `snapshot`, then an event `change` when something has changed, at most
+// four a second; the data of both is SwarmEvent. The tracker's page is made of it. Who
+// does not keep up is cut off and begins anew with a snapshot.
+//
+// Corresponds with GET /v1/events (the `WatchSwarms` operationId).
+func (c *Client) WatchSwarms(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWatchSwarmsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ListFiles The published files, in the order of their names.
@@ -1160,6 +1380,60 @@ func (c *Client) ServiceDiscovery(ctx context.Context, reqEditors ...RequestEdit
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewListDistributionsRequest constructs an http.Request for the ListDistributions method
+func NewListDistributionsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/distributions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewWatchSwarmsRequest constructs an http.Request for the WatchSwarms method
+func NewWatchSwarmsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewListFilesRequest constructs an http.Request for the ListFiles method
@@ -1964,6 +2238,28 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// ListDistributionsWithResponse The running distributions and the last 50 finished ones, each kind the latest first.
+	//
+	// A distribution is one file on its way to a number of peers. It starts when a peer of the
+	// swarm begins to download while none does, and ends when all its peers have ended.
+	// The tracker does not keep them over a restart.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/distributions (the `ListDistributions` operationId).
+	ListDistributionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListDistributionsResponse, error)
+
+	// WatchSwarmsWithResponse Every file and swarm, live, as server-sent events.
+	//
+	// First an event `snapshot`, then an event `change` when something has changed, at most
+	// four a second; the data of both is SwarmEvent. The tracker's page is made of it. Who
+	// does not keep up is cut off and begins anew with a snapshot.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/events (the `WatchSwarms` operationId).
+	WatchSwarmsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WatchSwarmsResponse, error)
+
 	// ListFilesWithResponse The published files, in the order of their names.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -2154,6 +2450,102 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/sd (the `ServiceDiscovery` operationId).
 	ServiceDiscoveryWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ServiceDiscoveryResponse, error)
+}
+
+type ListDistributionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DistributionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListDistributionsResponse) GetJSON200() *DistributionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListDistributionsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListDistributionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListDistributionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListDistributionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListDistributionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type WatchSwarmsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *Problem
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r WatchSwarmsResponse) GetApplicationproblemJSON503() *Problem {
+	return r.ApplicationproblemJSON503
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r WatchSwarmsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r WatchSwarmsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WatchSwarmsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WatchSwarmsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WatchSwarmsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type ListFilesResponse struct {
@@ -2999,6 +3391,40 @@ func (r ServiceDiscoveryResponse) ContentType() string {
 	return ""
 }
 
+// ListDistributionsWithResponse The running distributions and the last 50 finished ones, each kind the latest first.
+//
+// A distribution is one file on its way to a number of peers. It starts when a peer of the
+// swarm begins to download while none does, and ends when all its peers have ended.
+// The tracker does not keep them over a restart.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/distributions (the `ListDistributions` operationId).
+func (c *ClientWithResponses) ListDistributionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListDistributionsResponse, error) {
+	rsp, err := c.ListDistributions(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListDistributionsResponse(rsp)
+}
+
+// WatchSwarmsWithResponse Every file and swarm, live, as server-sent events.
+//
+// First an event `snapshot`, then an event `change` when something has changed, at most
+// four a second; the data of both is SwarmEvent. The tracker's page is made of it. Who
+// does not keep up is cut off and begins anew with a snapshot.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/events (the `WatchSwarms` operationId).
+func (c *ClientWithResponses) WatchSwarmsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*WatchSwarmsResponse, error) {
+	rsp, err := c.WatchSwarms(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWatchSwarmsResponse(rsp)
+}
+
 // ListFilesWithResponse The published files, in the order of their names.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3320,6 +3746,72 @@ func (c *ClientWithResponses) ServiceDiscoveryWithResponse(ctx context.Context, 
 		return nil, err
 	}
 	return ParseServiceDiscoveryResponse(rsp)
+}
+
+// ParseListDistributionsResponse parses an HTTP response from a ListDistributionsWithResponse call
+func ParseListDistributionsResponse(rsp *http.Response) (*ListDistributionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListDistributionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DistributionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseWatchSwarmsResponse parses an HTTP response from a WatchSwarmsWithResponse call
+func ParseWatchSwarmsResponse(rsp *http.Response) (*WatchSwarmsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WatchSwarmsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
 }
 
 // ParseListFilesResponse parses an HTTP response from a ListFilesWithResponse call
@@ -3915,6 +4407,12 @@ func ParseServiceDiscoveryResponse(rsp *http.Response) (*ServiceDiscoveryRespons
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListDistributions The running distributions and the last 50 finished ones, each kind the latest first.
+	// (GET /v1/distributions)
+	ListDistributions(w http.ResponseWriter, r *http.Request)
+	// WatchSwarms Every file and swarm, live, as server-sent events.
+	// (GET /v1/events)
+	WatchSwarms(w http.ResponseWriter, r *http.Request)
 	// ListFiles The published files, in the order of their names.
 	// (GET /v1/files)
 	ListFiles(w http.ResponseWriter, r *http.Request)
@@ -3974,6 +4472,18 @@ type ServerInterface interface {
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// ListDistributions The running distributions and the last 50 finished ones, each kind the latest first.
+// (GET /v1/distributions)
+func (_ Unimplemented) ListDistributions(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// WatchSwarms Every file and swarm, live, as server-sent events.
+// (GET /v1/events)
+func (_ Unimplemented) WatchSwarms(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // ListFiles The published files, in the order of their names.
 // (GET /v1/files)
@@ -4091,6 +4601,34 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// ListDistributions operation middleware
+func (siw *ServerInterfaceWrapper) ListDistributions(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDistributions(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// WatchSwarms operation middleware
+func (siw *ServerInterfaceWrapper) WatchSwarms(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.WatchSwarms(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ListFiles operation middleware
 func (siw *ServerInterfaceWrapper) ListFiles(w http.ResponseWriter, r *http.Request) {
@@ -4772,6 +5310,12 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 		r.Get(options.BaseURL+"/v1/peers/{id}/rollouts", wrapper.PeerRollouts)
 	})
 	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/distributions", wrapper.ListDistributions)
+	})
+	r.Group(func(r chi.Router) {
+		r.Get(options.BaseURL+"/v1/events", wrapper.WatchSwarms)
+	})
+	r.Group(func(r chi.Router) {
 		r.Get(options.BaseURL+"/v1/sd", wrapper.ServiceDiscovery)
 	})
 
@@ -4779,6 +5323,127 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 }
 
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type ListDistributionsRequestObject struct {
+}
+
+type ListDistributionsResponseObject interface {
+	VisitListDistributionsResponse(w http.ResponseWriter) error
+}
+
+type ListDistributions200JSONResponse DistributionList
+
+func (response ListDistributions200JSONResponse) VisitListDistributionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDistributionsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDistributionsdefaultApplicationProblemPlusJSONResponse) VisitListDistributionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WatchSwarmsRequestObject struct {
+}
+
+type WatchSwarmsResponseObject interface {
+	VisitWatchSwarmsResponse(w http.ResponseWriter) error
+}
+
+type WatchSwarms200TexteventStreamResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response WatchSwarms200TexteventStreamResponse) VisitWatchSwarmsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/event-stream")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type WatchSwarms503ApplicationProblemPlusJSONResponse struct {
+	ProblemApplicationProblemPlusJSONResponse
+}
+
+func (response WatchSwarms503ApplicationProblemPlusJSONResponse) VisitWatchSwarmsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WatchSwarmsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response WatchSwarmsdefaultApplicationProblemPlusJSONResponse) VisitWatchSwarmsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListFilesRequestObject struct {
 }
@@ -5506,6 +6171,12 @@ func (response ServiceDiscoverydefaultApplicationProblemPlusJSONResponse) VisitS
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListDistributions The running distributions and the last 50 finished ones, each kind the latest first.
+	// (GET /v1/distributions)
+	ListDistributions(ctx context.Context, request ListDistributionsRequestObject) (ListDistributionsResponseObject, error)
+	// WatchSwarms Every file and swarm, live, as server-sent events.
+	// (GET /v1/events)
+	WatchSwarms(ctx context.Context, request WatchSwarmsRequestObject) (WatchSwarmsResponseObject, error)
 	// ListFiles The published files, in the order of their names.
 	// (GET /v1/files)
 	ListFiles(ctx context.Context, request ListFilesRequestObject) (ListFilesResponseObject, error)
@@ -5599,6 +6270,54 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// ListDistributions operation middleware
+func (sh *strictHandler) ListDistributions(w http.ResponseWriter, r *http.Request) {
+	var request ListDistributionsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDistributions(ctx, request.(ListDistributionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDistributions")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDistributionsResponseObject); ok {
+		if err := validResponse.VisitListDistributionsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WatchSwarms operation middleware
+func (sh *strictHandler) WatchSwarms(w http.ResponseWriter, r *http.Request) {
+	var request WatchSwarmsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.WatchSwarms(ctx, request.(WatchSwarmsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WatchSwarms")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(WatchSwarmsResponseObject); ok {
+		if err := validResponse.VisitWatchSwarmsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListFiles operation middleware
