@@ -21,9 +21,22 @@ type contact struct {
 	keep     bool // dialled again for as long as the download runs
 	dialling bool
 	link     *link
-	fails    int
+	fails    int // dials in a row after which there was no session, or only a short one
 	err      error
 	retryAt  time.Time
+}
+
+// lasting is how long a session must have stood to have been worth the dial: a daemon that
+// accepts and hangs up is as good as dead.
+const lasting = 2 * redialMost
+
+// lost notes the end of the session.
+func (c *contact) lost(now time.Time, err error) {
+	if now.Sub(c.link.since) > lasting {
+		c.fails = 0
+	}
+	c.link = nil
+	c.failed(now, err)
 }
 
 func (c *contact) failed(now time.Time, err error) {
@@ -51,12 +64,22 @@ func (d *Download) redial(now time.Time) {
 	for addr, c := range d.contacts {
 		switch {
 		case c.link != nil || c.dialling || now.Before(c.retryAt) || d.isBanned(c.ID):
-		case !c.keep && c.fails >= deadAfter:
-			delete(d.contacts, addr)
+		case !c.keep && (c.fails >= deadAfter || d.connected(c.ID)):
+			delete(d.contacts, addr) // connected: it has dialled, too, and that session was kept
 		default:
 			d.dial(c)
 		}
 	}
+}
+
+// connected says whether there is a session with a peer, whoever has dialled.
+func (d *Download) connected(id string) bool {
+	for _, l := range d.links {
+		if l.id == id {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *Download) dial(c *contact) {

@@ -182,19 +182,10 @@ func (w *dynamic) met(r Reply) {
 		return
 	}
 	for _, p := range r.Peers {
-		if !w.connected(p.ID) && !w.d.isBanned(p.ID) {
+		if !w.d.connected(p.ID) && !w.d.isBanned(p.ID) {
 			w.d.want(p, false, false)
 		}
 	}
-}
-
-func (w *dynamic) connected(id string) bool {
-	for _, l := range w.d.links {
-		if l.id == id {
-			return true
-		}
-	}
-	return false
 }
 
 // tick takes back what has been awaited for too long.

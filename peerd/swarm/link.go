@@ -18,6 +18,7 @@ type link struct {
 	id      string
 	origin  bool
 	contact *contact // as dialled; nil if the other side dialled
+	since   time.Time
 
 	queued  int               // chunks waiting to be sent to it
 	waiting map[int]struct{}  // chunks it asked for that are still to come here
@@ -28,7 +29,10 @@ type link struct {
 
 // opened takes a new session in.
 func (d *Download) opened(s session, c *contact) {
-	l := &link{s: s, id: s.Peer(), contact: c, waiting: map[int]struct{}{}, asked: map[int]time.Time{}}
+	l := &link{
+		s: s, id: s.Peer(), contact: c, origin: c != nil && c.origin, since: time.Now(),
+		waiting: map[int]struct{}{}, asked: map[int]time.Time{},
+	}
 	if code, err := d.unwelcome(l); err != nil {
 		s.Fail(code, err)
 		if c != nil {
@@ -37,8 +41,7 @@ func (d *Download) opened(s session, c *contact) {
 		return
 	}
 	if c != nil {
-		l.origin = c.origin
-		c.link, c.dialling, c.fails = l, false, 0
+		c.link, c.dialling = l, false
 	}
 	d.links[s] = l
 	if d.target.Store.Count() > 0 {
@@ -67,8 +70,7 @@ func (d *Download) closed(s session, err error) {
 	}
 	delete(d.links, s)
 	if c := l.contact; c != nil && c.link == l {
-		c.link = nil
-		c.failed(time.Now(), err)
+		c.lost(time.Now(), err)
 	}
 	d.strategy.closed(l)
 }
