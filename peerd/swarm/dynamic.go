@@ -59,7 +59,8 @@ func (w *dynamic) opened(l *link) {
 		return
 	}
 	if old := w.other(l); old != nil {
-		if w.preferred(old) {
+		// Of two that the same side has dialled, it has given up the older one.
+		if l.s.Dialled() != old.s.Dialled() && w.preferred(old) {
 			l.s.Close()
 			return
 		}
