@@ -57,7 +57,7 @@ func (d *Download) unwelcome(l *link) (code string, err error) {
 		return wire.CodeBadMessage, fmt.Errorf("%s is my own peer ID", l.id)
 	case d.isBanned(l.id):
 		return wire.CodeBanned, errors.New("it sent wrong bytes before")
-	case len(d.links) >= maxLinks:
+	case len(d.links) >= maxLinks && !l.origin:
 		return wire.CodeTooMany, fmt.Errorf("%d sessions are open in this swarm, the most there may be", maxLinks)
 	}
 	return "", nil
