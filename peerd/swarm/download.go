@@ -194,6 +194,10 @@ func (d *Download) choose(ctx context.Context) error {
 		d.strategy = newAssigned(d, nil)
 	default:
 		owners, err := d.owners(ctx)
+		if d.target.Store.Complete() { // nothing to ask for: the table is of no use
+			d.strategy = newAssigned(d, nil)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
