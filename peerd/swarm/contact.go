@@ -163,6 +163,8 @@ func (d *Download) owners(ctx context.Context) ([]string, error) {
 			}
 		}
 		d.cfg.Progress.noteTracker(fmt.Errorf("get the chunk table: %w", err))
+		now := time.Now()
+		d.cfg.Progress.measure(now, d.target.Store.Bytes(), d.trouble(now))
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
