@@ -98,7 +98,7 @@ func (d *Download) announceLoop(ctx context.Context) {
 	retry := redialFirst
 	for {
 		reply, err := d.cfg.Tracker.Announce(ctx, d.report())
-		wait := reply.Interval
+		wait := max(reply.Interval, redialFirst) // whatever the tracker says, no busy loop
 		if err != nil {
 			wait = retry
 			retry = min(2*retry, redialMost)
