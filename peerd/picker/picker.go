@@ -189,14 +189,26 @@ func (p *Picker) Land(from *Neighbour, chunk int) (cancel []*Neighbour) {
 // Missing is the number of chunks not yet here.
 func (p *Picker) Missing() int { return int(p.missing.Count()) }
 
-// Orphan returns the lowest chunk that no neighbour holds or has in hand.
-func (p *Picker) Orphan() (chunk int, ok bool) {
-	for c, ok := p.open.NextSet(0); ok; c, ok = p.open.NextSet(c + 1) {
-		if p.holders[c] == 0 {
-			return int(c), true
-		}
+// Orphan returns a chunk that no neighbour holds or has in hand, and that is not asked for
+// elsewhere: the first one from a random place, so that peers in the same plight begin with
+// different ones.
+func (p *Picker) Orphan(asked map[int]time.Time) (chunk int, ok bool) {
+	if p.chunks == 0 {
+		return 0, false
 	}
-	return 0, false
+	start := uint(p.rand.IntN(p.chunks))
+	find := func(from, to uint) (int, bool) {
+		for c, ok := p.open.NextSet(from); ok && c < to; c, ok = p.open.NextSet(c + 1) {
+			if _, is := asked[int(c)]; !is && p.holders[c] == 0 {
+				return int(c), true
+			}
+		}
+		return 0, false
+	}
+	if chunk, ok = find(start, uint(p.chunks)); ok {
+		return chunk, true
+	}
+	return find(0, start)
 }
 
 // Rarest returns a chunk to ask of a neighbour: one that it holds, that nobody was asked

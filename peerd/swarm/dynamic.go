@@ -42,7 +42,10 @@ type dynamic struct {
 	most    int                 // pulls outstanding in all
 	drained map[*link]time.Time // origins that have handed everything out -> when to ask again
 	moved   time.Time           // when a chunk last landed
-	took    time.Duration       // how long a chunk takes to come, on average
+	// stranded is set when chunks turn out to be held only by peers out of reach: they come
+	// from the origin until there are none.
+	stranded bool
+	took     time.Duration // how long a chunk takes to come, on average
 }
 
 func newDynamic(d *Download) *dynamic {
@@ -124,6 +127,9 @@ func (w *dynamic) got(l *link, m wire.Message) {
 			w.drained[l] = time.Now().Add(askAgain)
 		case m.Chunk != wire.NoChunk && l.nb != nil:
 			w.p.Refused(l.nb, m.Chunk)
+		case m.Chunk != wire.NoChunk:
+			delete(l.asked, m.Chunk)
+			w.drained[l] = time.Now().Add(askAgain)
 		}
 	}
 }
@@ -234,14 +240,17 @@ func (w *dynamic) askHandouts(l *link, now time.Time) {
 		if now.Before(again) {
 			return
 		}
-		chunk, ok := w.p.Orphan()
+		chunk, ok := w.p.Orphan(l.asked)
 		if !ok {
+			w.drained[l] = now.Add(askAgain) // looking takes long in a large file
+			w.stranded = w.stranded && len(l.asked) > 0
 			return
 		}
-		if now.Sub(w.moved) > orphaned {
-			w.moved = now
-			l.asked[chunk] = now
-			l.s.Send(wire.KindGet, chunk)
+		if w.stranded = w.stranded || now.Sub(w.moved) > orphaned; w.stranded {
+			for ; ok && len(l.asked) < w.window; chunk, ok = w.p.Orphan(l.asked) {
+				l.asked[chunk] = now
+				l.s.Send(wire.KindGet, chunk)
+			}
 			return
 		}
 		delete(w.drained, l)
