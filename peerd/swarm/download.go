@@ -100,6 +100,7 @@ type Download struct {
 	stopped  chan struct{}
 	announce chan struct{} // announce sooner than the interval says
 	wg       sync.WaitGroup
+	sessions sessions
 
 	// What follows belongs to the goroutine of Run.
 	ctx      context.Context
@@ -193,11 +194,11 @@ func (d *Download) choose(ctx context.Context) error {
 	case Direct:
 		d.strategy = newAssigned(d, nil)
 	default:
-		owners, err := d.owners(ctx)
 		if d.target.Store.Complete() { // nothing to ask for: the table is of no use
 			d.strategy = newAssigned(d, nil)
 			return nil
 		}
+		owners, err := d.owners(ctx)
 		if err != nil {
 			return err
 		}
@@ -233,6 +234,7 @@ func (d *Download) hangUp() {
 	for s := range d.links {
 		s.Close()
 	}
+	d.sessions.end()
 }
 
 func (d *Download) tick(now time.Time) {
@@ -285,8 +287,8 @@ type handler struct {
 }
 
 func (h *handler) Opened(s *chunkserver.Session) {
-	if !h.d.post(func() { h.d.opened(s, h.contact) }) {
-		s.Close()
+	if h.d.sessions.add(s) {
+		h.d.post(func() { h.d.opened(s, h.contact) })
 	}
 }
 
@@ -303,5 +305,6 @@ func (h *handler) Sent(s *chunkserver.Session, chunk int) {
 }
 
 func (h *handler) Closed(s *chunkserver.Session, err error) {
+	h.d.sessions.remove(s)
 	h.d.post(func() { h.d.closed(s, err) })
 }
