@@ -1,0 +1,239 @@
+package swarm
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fanout/internal/chunkserver"
+	"fanout/internal/wire"
+)
+
+func TestDirectTakesEverythingFromTheOrigin(t *testing.T) {
+	r := newRig(t, Direct, 4).begin()
+	o := r.origin("o")
+	o.heard(lines("GET", 0, 1, 2, 3)...)
+	peer := r.caller("a")
+	peer.shows(0, 1, 2, 3)
+	peer.heard(nothing)
+	for _, c := range []int{2, 0, 3, 1} {
+		if r.complete != 0 {
+			t.Fatal("complete too soon")
+		}
+		o.gives(c)
+	}
+	peer.heard(lines("HAVE", 2, 0, 3, 1)...)
+	o.gives(1)
+	if r.complete != 1 || !r.finished {
+		t.Errorf("Complete called %d times, want once", r.complete)
+	}
+	if s := r.cfg.Progress.Snapshot(); s.FromOrigin != int64(len(r.data)) || s.FromPeers != 0 || s.Duplicates != chunkSize {
+		t.Errorf("%+v", s)
+	}
+}
+
+// What an origin owes when its session is lost is asked again of the next.
+func TestOriginIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Direct, 4).begin()
+		o := r.origin("o")
+		o.gives(1)
+		o.hangsUp()
+		r.pass(300 * time.Millisecond)
+		if n := r.dialer.count("o:1"); n != 2 {
+			t.Fatalf("dialled %d times, want again", n)
+		}
+		r.answered("o").heard("BITS", "GET 0", "GET 2", "GET 3")
+	})
+}
+
+// Two origins share the work.
+func TestTwoOrigins(t *testing.T) {
+	r := newRig(t, Direct, 100).begin()
+	a, b := r.origin("a"), r.origin("b")
+	if x, y := len(a.heard()), len(b.heard()); x != 64 || y != 36 {
+		t.Errorf("asked for %d and %d chunks, want each of 100 once, 64 at a time", x, y)
+	}
+}
+
+// static: each chunk is asked of its owner, own chunks of the origin.
+func TestStaticObeysTheTable(t *testing.T) {
+	r := static(t, "m:1", "a:1", "b:1", "a:1", "m:1")
+	o := r.origin("o")
+	a, b := r.answered("a"), r.answered("b")
+	o.heard("GET 0", "GET 4")
+	a.heard("GET 1", "GET 3")
+	b.heard("GET 2")
+	o.gives(0)
+	a.gives(1)
+	o.gives(4)
+	if owned := r.cfg.Progress.ownedBits(5); !slices.Equal(owned, []byte{0b10001000}) {
+		t.Errorf("owned %b", owned)
+	}
+	o.heard("HAVE 0", "HAVE 1", "HAVE 4")
+	// Who dialled here asks here, and is not asked.
+	caller := r.caller("c")
+	caller.heard("BITS")
+	caller.says(wire.KindOffer, 2) // a peer of another strategy
+	caller.heard("CANCEL 2")
+}
+
+// A chunk that this peer owns and has not got yet is awaited; others' are not.
+func TestOwnerAnswersWhenItHasTheChunk(t *testing.T) {
+	r := static(t, "m:1", "a:1", "m:1")
+	o := r.origin("o")
+	c, d := r.caller("c"), r.caller("d")
+	c.says(wire.KindGet, 0)
+	d.says(wire.KindGet, 0)
+	c.says(wire.KindGet, 2)
+	c.says(wire.KindCancel, 2)
+	c.heard(nothing)
+	c.says(wire.KindGet, 1)
+	c.heard("NONE 1")
+	o.gives(0)
+	o.gives(2)
+	if !slices.Equal(c.queue, []int{0}) || !slices.Equal(d.queue, []int{0}) {
+		t.Errorf("to be sent: %v and %v, want chunk 0 to both", c.queue, d.queue)
+	}
+	d.says(wire.KindAny, 0)
+	if got := d.heard(); !slices.Contains(got, "NONE -") {
+		t.Errorf("ANY was answered with %q", got)
+	}
+}
+
+func TestTooManyWaitingRequests(t *testing.T) {
+	n := chunkserver.DefaultLimits().Requests
+	r := newRig(t, Direct, n+1).begin()
+	c := r.caller("c")
+	for chunk := range n {
+		c.says(wire.KindGet, chunk)
+	}
+	if c.ended {
+		t.Fatal("ended too soon")
+	}
+	c.says(wire.KindGet, n)
+	if c.code != wire.CodeTooMany {
+		t.Errorf("ended %v with code %q", c.ended, c.code)
+	}
+}
+
+// An owner may say NONE, be dead, hang up whenever it is called, be stuck, or lie: the
+// origin has its chunks.
+func TestOwnerFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		act   func(r *rig)
+		after time.Duration
+		not   time.Duration // before which the origin is not asked
+	}{
+		"says NONE": {act: func(r *rig) {
+			a := r.answered("a")
+			a.says(wire.KindNone, 1)
+			a.says(wire.KindNone, 2)
+		}},
+		"is dead": {
+			act:   func(r *rig) { r.refuse("a") },
+			after: 3 * time.Second, not: 500 * time.Millisecond,
+		},
+		"hangs up": {
+			act:   func(r *rig) { r.each(func() { r.answerIfDialled("a", (*fake).hangsUp) }) },
+			after: 4 * time.Second, not: 300 * time.Millisecond,
+		},
+		"is stuck": {
+			act:   func(r *rig) { r.answered("a") },
+			after: ownerPatience + 500*time.Millisecond, not: ownerPatience - time.Second,
+		},
+		"lies": {
+			act: func(r *rig) {
+				r.answered("a").lies(1)
+				r.each(func() { r.answerIfDialled("a", func(*fake) {}) })
+			},
+			after: 4 * time.Second,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := static(t, "m:1", "a:1", "a:1")
+				o := r.origin("o")
+				o.heard("GET 0")
+				o.gives(0)
+				o.heard("HAVE 0")
+				c.act(r)
+				r.pass(c.not)
+				if c.not > 0 {
+					o.heard(nothing)
+				}
+				r.pass(c.after - c.not)
+				o.heard("GET 1", "GET 2")
+			})
+		})
+	}
+}
+
+// An owner that sends one chunk after the other is not stuck, however long it takes.
+func TestBusyOwnerIsNotStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := static(t, "a:1", "a:1", "a:1", "a:1")
+		o, a := r.origin("o"), r.answered("a")
+		for c := range 3 {
+			r.pass(ownerPatience - time.Second)
+			a.gives(c)
+		}
+		o.heard(lines("HAVE", 0, 1, 2)...)
+		a.heard(lines("GET", 0, 1, 2, 3)...)
+		r.pass(ownerPatience + time.Second)
+		o.heard("GET 3")
+		a.heard("CANCEL 3")
+		a.gives(3) // it comes after all
+		o.heard("CANCEL 3", "HAVE 3")
+		if r.complete != 1 {
+			t.Error("not complete")
+		}
+	})
+}
+
+// A static download waits for its table, says so, and then begins.
+func TestLateTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Static, 2)
+		r.tracker.err = errors.New("no peer is registered")
+		r.tracker.reply = Reply{Interval: time.Hour, Origins: []Contact{{"o", "o:1"}}}
+		stop := r.run()
+		defer stop()
+		time.Sleep(10 * time.Second)
+		if s := r.cfg.Progress.Snapshot(); s.Trouble != "waiting for the tracker: get the chunk table: no peer is registered" {
+			t.Errorf("trouble is %q", s.Trouble)
+		}
+		if len(r.tracker.announced()) == 0 || r.dialer.count("o:1") != 0 {
+			t.Error("it must announce, which settles the table, and not begin")
+		}
+		r.tracker.mu.Lock()
+		r.tracker.owners, r.tracker.err = []string{"m:1", "a:1"}, nil
+		r.tracker.mu.Unlock()
+		time.Sleep(redialMost + time.Second)
+		if r.dialer.count("o:1") != 1 || r.dialer.count("a:1") != 1 {
+			t.Error("it did not begin")
+		}
+	})
+}
+
+// A download that is complete needs no table: after a restart it is served, and an empty
+// file finished, whatever the tracker does.
+func TestCompleteStaticNeedsNoTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Static, 0)
+		r.tracker.err = errors.New("no peer is registered")
+		r.tracker.reply = Reply{Interval: time.Hour}
+		stop := r.run()
+		time.Sleep(time.Second)
+		stop()
+		if r.complete != 1 {
+			t.Errorf("Complete called %d times, want once", r.complete)
+		}
+	})
+}
+
+func static(t *testing.T, owners ...string) *rig {
+	return newRig(t, Static, len(owners), func(r *rig) { r.tracker.owners = owners }).begin()
+}

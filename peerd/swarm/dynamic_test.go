@@ -1,0 +1,392 @@
+package swarm
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"fanout/internal/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A handout is offered and sent to every neighbour that lacks it.
+func TestHandoutIsPushed(t *testing.T) {
+	r := newRig(t, Swarm, 10).begin()
+	a, b := r.caller("a"), r.caller("b")
+	o := r.origin("o")
+	o.heard("ANY", "ANY")
+	a.says(wire.KindHave, 5)
+	o.gives(5)
+	a.heard(nothing)
+	b.heard("OFFER 5")
+	if len(a.queue) != 0 || !slices.Equal(b.queue, []int{5}) {
+		t.Errorf("queued for a %v, for b %v", a.queue, b.queue)
+	}
+	if got := o.heard(); !slices.Contains(got, "HAVE 5") {
+		t.Errorf("the origin heard %q, want HAVE", got)
+	}
+	if owned := r.cfg.Progress.ownedBits(10); owned[0] != 0b100 {
+		t.Errorf("owned %b", owned)
+	}
+	// What comes from a neighbour is not pushed, but told.
+	b.gives(6)
+	a.heard("HAVE 6")
+	if len(a.queue) != 0 {
+		t.Errorf("queued for a: %v", a.queue)
+	}
+}
+
+// Handouts are asked for only while the neighbours take what was pushed: this gives a peer
+// with a slow uplink few chunks.
+func TestBacklogStopsHandouts(t *testing.T) {
+	r := newRig(t, Swarm, 100).begin()
+	n := []*fake{r.caller("a"), r.caller("b"), r.caller("c")}
+	o := r.origin("o")
+	given := 0
+	for l := r.links[o]; l.anys > 0; given++ {
+		if l.anys > anysOpen {
+			t.Fatalf("%d handouts asked for at once", l.anys)
+		}
+		o.gives(given)
+	}
+	// Two chunks a neighbour, and what was on its way when that was reached.
+	if given < 2 || given > 4 {
+		t.Fatalf("took %d handouts without sending one on", given)
+	}
+	for i := range given {
+		for _, s := range n {
+			if len(s.queue) != given-i {
+				t.Fatalf("%d queued, want %d", len(s.queue), given-i)
+			}
+			s.takes()
+		}
+	}
+	if l := r.links[o]; l.anys != anysOpen {
+		t.Errorf("%d handouts asked for with nothing queued, want %d", l.anys, anysOpen)
+	}
+	for _, s := range n {
+		if q := r.links[s].queued; q != 0 {
+			t.Errorf("%d counted as queued", q)
+		}
+	}
+}
+
+// A neighbour that has got a chunk elsewhere, or does not want it, is not sent it.
+func TestPushIsTakenBack(t *testing.T) {
+	r := newRig(t, Swarm, 100).begin()
+	a, b := r.caller("a"), r.caller("b")
+	o := r.origin("o")
+	o.gives(0)
+	o.gives(1)
+	a.says(wire.KindHave, 0)
+	b.says(wire.KindCancel, 1)
+	if !slices.Equal(a.queue, []int{1}) || !slices.Equal(b.queue, []int{0}) || r.links[a].queued != 1 || r.links[b].queued != 1 {
+		t.Errorf("queued for a %v (%d), for b %v (%d)", a.queue, r.links[a].queued, b.queue, r.links[b].queued)
+	}
+}
+
+// When all is handed out, handouts are asked for again only if there is a chunk that nobody
+// is known to hold: then its owner may be lost, and the origin has it again.
+func TestAskAgainAfterNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		a := r.caller("a")
+		a.shows(0)
+		o := r.origin("o")
+		o.heard("ANY", "ANY")
+		o.says(wire.KindNone, wire.NoChunk)
+		o.says(wire.KindNone, wire.NoChunk)
+		a.gives(0)
+		o.heard("HAVE 0")
+		r.pass(askAgain / 2)
+		o.heard(nothing)
+		r.pass(askAgain)
+		o.heard("ANY", "ANY")
+		o.says(wire.KindNone, wire.NoChunk)
+		o.says(wire.KindNone, wire.NoChunk)
+		a.says(wire.KindHave, 1)
+		o.heard(nothing)
+		r.pass(2 * time.Second)
+		o.heard(nothing)
+		if got := a.heard(); !slices.Contains(got, "GET 1") {
+			t.Errorf("a heard %q", got)
+		}
+	})
+}
+
+// Chunks that are handed out but held by nobody in reach come from the origin after all, and
+// not one at a time.
+func TestOrphans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const chunks = 200
+		r := newRig(t, Swarm, chunks).begin()
+		o := r.origin("o")
+		began := time.Now()
+		got := map[int]bool{}
+		for range 6000 {
+			for _, line := range o.heard() {
+				var c int
+				if line == "ANY" {
+					o.says(wire.KindNone, wire.NoChunk)
+				} else if n, _ := fmt.Sscanf(line, "GET %d", &c); n == 1 {
+					if got[c] {
+						t.Fatalf("chunk %d asked for twice", c)
+					}
+					got[c] = true
+					o.gives(c)
+				}
+			}
+			if r.complete > 0 {
+				break
+			}
+			r.pass(50 * time.Millisecond)
+		}
+		if took := time.Since(began); r.complete != 1 || took < orphaned || took > 30*time.Second {
+			t.Errorf("%d of %d chunks after %v", len(got), chunks, took)
+		}
+		if l := r.links[o]; len(l.asked) != 0 {
+			t.Errorf("still asked: %v", l.asked)
+		}
+	})
+}
+
+// The chunks that a lost neighbour had offered or was asked for come from elsewhere.
+func TestNeighbourIsLost(t *testing.T) {
+	r := newRig(t, Swarm, 3).begin()
+	a, b := r.caller("a"), r.caller("b")
+	a.shows(1)
+	a.heard("GET 1")
+	a.says(wire.KindOffer, 2)
+	b.shows(1, 2)
+	b.heard(nothing)
+	a.hangsUp()
+	if got := b.heard(); len(got) != 2 || !slices.Contains(got, "GET 1") || !slices.Contains(got, "GET 2") {
+		t.Errorf("b heard %q, want GET 1 and 2", got)
+	}
+	b.says(wire.KindNone, 1) // it has lost it
+	b.says(wire.KindHave, 1)
+	if l := r.links[b]; l.nb.Asked() != 1 {
+		t.Errorf("asked for %d, want 1 until the chunk is ripe", l.nb.Asked())
+	}
+}
+
+// In the endgame a chunk at the end of a long queue is asked of another holder.
+func TestSteal(t *testing.T) {
+	r := newRig(t, Swarm, 4).begin()
+	o := r.origin("o")
+	a, b := r.caller("a"), r.caller("b")
+	for c := range 3 {
+		a.says(wire.KindOffer, c)
+	}
+	a.heard(nothing)
+	b.shows(0, 2)
+	b.heard(nothing) // no endgame yet
+	o.says(wire.KindNone, wire.NoChunk)
+	a.heard("CANCEL 2")
+	b.heard("GET 2")
+	b.gives(2)
+	a.heard("HAVE 2")
+	// Chunk 0 is the first that a will send: it is left to it.
+	b.heard(nothing)
+	a.gives(0)
+	a.gives(1)
+	if n := r.cfg.Progress.Snapshot().Duplicates; n != 0 {
+		t.Errorf("%d bytes of duplicates", n)
+	}
+}
+
+// A chunk awaited for long in the endgame is asked of a second holder; the loser is told.
+func TestSecondRequestInTheEndgame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 1).begin()
+		a := r.caller("a")
+		a.shows(0)
+		b := r.caller("b")
+		b.shows(0)
+		c := r.caller("c")
+		c.shows(0)
+		a.heard("GET 0")
+		r.pass(twice + 200*time.Millisecond)
+		x, y := b.heard(), c.heard()
+		if len(x)+len(y) != 1 {
+			t.Fatalf("b heard %q, c %q: want one of them asked", x, y)
+		}
+		second := b
+		if len(y) == 1 {
+			second = c
+		}
+		second.gives(0)
+		a.heard("CANCEL 0", "HAVE 0")
+		if r.complete != 1 {
+			t.Error("not complete")
+		}
+	})
+}
+
+// A neighbour that sends nothing of what it owes is given up on after a while.
+func TestStaleNeighbour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		r.origin("o") // no endgame
+		a := r.caller("a")
+		a.shows(0)
+		a.says(wire.KindOffer, 1)
+		a.heard("GET 0")
+		b := r.caller("b")
+		b.shows(0, 1)
+		r.pass(stale - 200*time.Millisecond)
+		a.heard(nothing)
+		b.heard(nothing)
+		r.pass(400 * time.Millisecond)
+		if got := a.heard(); !slices.Contains(got, "CANCEL 0") || !slices.Contains(got, "CANCEL 1") {
+			t.Errorf("a heard %q", got)
+		}
+	})
+}
+
+// Two peers that dial each other keep exactly one session, the same on both sides, whoever
+// has the lower ID and in whatever order the sessions are noticed.
+func TestTieBreak(t *testing.T) {
+	for _, self := range []string{"a", "z"} {
+		for _, first := range []bool{true, false} {
+			r := newRig(t, Swarm, 2, func(r *rig) { r.cfg.Self = self }).begin()
+			r.met(Reply{Peers: []Contact{{"m", "m:1"}}})
+			var mine, theirs *fake
+			if first {
+				mine, theirs = r.answered("m"), r.caller("m")
+			} else {
+				theirs, mine = r.caller("m"), r.answered("m")
+			}
+			// Both sides keep the one that the lower ID has dialled.
+			if keep := self < "m"; mine.ended == keep || theirs.ended != keep {
+				t.Errorf("self %s, dialled one first %v: ended mine %v, theirs %v", self, first, mine.ended, theirs.ended)
+			}
+		}
+	}
+}
+
+// The session that lost the tie is not dialled again while the other one stands.
+func TestTieIsNotBrokenForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2, func(r *rig) { r.cfg.Self = "z" }).begin()
+		r.met(Reply{Peers: []Contact{{"m", "m:1"}}})
+		mine, theirs := r.answered("m"), r.caller("m")
+		mine.hangsUp()
+		r.pass(5 * time.Second)
+		if n := r.dialer.count("m:1"); n != 1 || theirs.ended {
+			t.Errorf("dialled %d times, want once", n)
+		}
+		// When that one is lost, too, the tracker's next answer brings the peer back.
+		theirs.hangsUp()
+		r.met(Reply{Peers: []Contact{{"m", "m:1"}}})
+		r.pass(time.Second)
+		if n := r.dialer.count("m:1"); n != 2 {
+			t.Errorf("dialled %d times, want again", n)
+		}
+	})
+}
+
+// A peer that calls anew has lost its old session, which this side may not know yet.
+func TestReconnectReplacesTheOldSession(t *testing.T) {
+	for _, self := range []string{"a", "z"} {
+		r := newRig(t, Swarm, 2, func(r *rig) { r.cfg.Self = self }).begin()
+		old := r.caller("m")
+		again := r.caller("m")
+		if !old.ended || again.ended {
+			t.Errorf("self %s: ended old %v, new %v", self, old.ended, again.ended)
+		}
+	}
+}
+
+// A peer that accepts and hangs up at once is not called ten times a second.
+func TestFlappingPeerIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		r.origin("o")
+		r.met(Reply{Peers: []Contact{{"a", "a:1"}}})
+		r.each(func() { r.answerIfDialled("a", (*fake).hangsUp) })
+		r.pass(30 * time.Second)
+		if n := r.dialer.count("a:1"); n != deadAfter {
+			t.Errorf("dialled %d times, want %d until the tracker names it again", n, deadAfter)
+		}
+	})
+}
+
+// Wrong bytes: the peer is banned, and its chunk asked elsewhere.
+func TestBan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		a, b := r.caller("a"), r.caller("b")
+		a.shows(0, 1)
+		b.shows(0, 1)
+		a.heard()
+		a.lies(1)
+		if got := b.heard(); len(got) != 2 {
+			t.Errorf("b heard %q, want both GETs", got)
+		}
+		if again := r.caller("a"); again.code != wire.CodeBanned {
+			t.Errorf("it may come again: code %q", again.code)
+		}
+		r.met(Reply{Peers: []Contact{{"a", "a:1"}}})
+		r.pass(time.Minute)
+		if r.dialer.count("a:1") != 0 || !slices.Equal(r.failures, []string{"a 1"}) || r.cfg.Progress.Snapshot().VerifyFailures != 1 {
+			t.Errorf("dialled %d times; failures %v", r.dialer.count("a:1"), r.failures)
+		}
+	})
+}
+
+// An origin that sent wrong bytes gets another chance, since there may be no other.
+func TestOriginIsBannedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		r.origin("o").lies(0)
+		r.pass(9 * time.Second)
+		if n := r.dialer.count("o:1"); n != 1 {
+			t.Errorf("dialled %d times within the ban", n)
+		}
+		if s := r.cfg.Progress.Snapshot(); s.Trouble == "" {
+			t.Error("nothing says why it waits")
+		}
+		r.pass(2 * time.Second)
+		if n := r.dialer.count("o:1"); n != 2 {
+			t.Errorf("dialled %d times after the ban", n)
+		}
+	})
+}
+
+// Sessions are bounded, but there is always room for the origin.
+func TestMaxLinks(t *testing.T) {
+	r := newRig(t, Swarm, 2).begin()
+	for i := range maxLinks {
+		if s := r.caller(fmt.Sprint("p", i)); s.ended {
+			t.Fatalf("session %d refused", i)
+		}
+	}
+	if s := r.caller("late"); s.code != wire.CodeTooMany {
+		t.Errorf("code %q", s.code)
+	}
+	if o := r.origin("o"); o.ended {
+		t.Error("the origin was refused")
+	}
+	if s := r.caller("m"); s.code != wire.CodeBadMessage {
+		t.Errorf("a session with itself: code %q", s.code)
+	}
+}
+
+// A chunk that lands after its session has ended is as good.
+func TestLandingAfterClose(t *testing.T) {
+	r := newRig(t, Swarm, 2).begin()
+	a, o := r.caller("a"), r.origin("o")
+	o.hangsUp()
+	o.gives(0)
+	a.hangsUp()
+	a.gives(1)
+	if s := r.cfg.Progress.Snapshot(); r.complete != 1 || s.FromOrigin != chunkSize {
+		t.Errorf("complete %d, %+v", r.complete, s)
+	}
+}
