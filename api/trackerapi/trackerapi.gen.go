@@ -186,11 +186,10 @@ type Announce struct {
 	Id PeerID `json:"id"`
 
 	// Owned One bit a chunk, the most significant bit of the first byte is chunk 0; base64.
-	Owned              *Bitmap        `json:"owned,omitempty"`
-	RateBytesPerSecond *float64       `json:"rate_bytes_per_second,omitempty"`
-	Role               AnnounceRole   `json:"role"`
-	State              *DownloadState `json:"state,omitempty"`
-	Strategy           *Strategy      `json:"strategy,omitempty"`
+	Owned    *Bitmap        `json:"owned,omitempty"`
+	Role     AnnounceRole   `json:"role"`
+	State    *DownloadState `json:"state,omitempty"`
+	Strategy *Strategy      `json:"strategy,omitempty"`
 }
 
 // AnnounceRole defines model for Announce.Role.

@@ -165,7 +165,7 @@ func (c *Client) Register(ctx context.Context, id string, reg trackerapi.Registr
 func (c *Client) Unregister(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	r, err := c.api.UnregisterPeerWithResponse(ctx, id)
+	r, err := c.api.UnregisterPeerWithResponse(ctx, id, nil)
 	if err := c.check(r, err, err == nil && r.StatusCode() == http.StatusNoContent); err != nil {
 		return fmt.Errorf("unregister peer %s: %w", id, err)
 	}

@@ -21,6 +21,7 @@ var statuses = []struct {
 	{table.ErrWithdrawn, http.StatusGone, ""},
 	{table.ErrNoPeers, http.StatusConflict, ""},
 	{table.ErrInvalid, http.StatusUnprocessableEntity, ""},
+	{table.ErrNotFollowing, http.StatusConflict, ""},
 	{trackerfile.ErrMalformed, http.StatusUnprocessableEntity, ""},
 	{manifest.ErrName, http.StatusUnprocessableEntity, "manifest.name"},
 	{manifest.ErrSize, http.StatusUnprocessableEntity, "manifest.size"},

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"time"
 
 	"fanout/api/trackerapi"
 	"fanout/internal/manifestjson"
@@ -100,6 +101,8 @@ func (s *Server) announce(name string, a trackerapi.Announce) (table.Reply, erro
 		Strategy: table.Strategy(value(a.Strategy)), State: table.State(value(a.State)),
 		Held: value(a.Held), Owned: value(a.Owned),
 		BytesFromOrigin: value(a.BytesFromOrigin), BytesFromPeers: value(a.BytesFromPeers),
+		Error:    value(a.Error),
+		EndedAgo: time.Duration(value(a.EndedSecondsAgo) * float64(time.Second)),
 	})
 }
 

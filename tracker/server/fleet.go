@@ -13,7 +13,7 @@ func (s *Server) ListPeers(context.Context, trackerapi.ListPeersRequestObject) (
 	for _, p := range s.table.Fleet() {
 		peers = append(peers, trackerapi.Peer{
 			Id: p.ID, Address: p.Address.String(), HttpAddress: optional(p.HTTPAddress.String()),
-			LastSeen: p.LastSeen.UTC(),
+			LastSeen: p.LastSeen.UTC(), Follow: p.Follow,
 		})
 	}
 	return trackerapi.ListPeers200JSONResponse{Peers: peers}, nil
@@ -29,7 +29,12 @@ func (s *Server) RegisterPeer(_ context.Context, r trackerapi.RegisterPeerReques
 	if err != nil {
 		return nil, err
 	}
-	s.table.Register(table.Peer{ID: r.Id, Address: address, HTTPAddress: httpAddress})
+	err = s.table.Register(table.Peer{
+		ID: r.Id, Address: address, HTTPAddress: httpAddress, Follow: value(r.Body.Follow),
+	})
+	if err != nil {
+		return nil, err
+	}
 	return trackerapi.RegisterPeer200JSONResponse{
 		LeaseSeconds: s.table.Lease().Seconds(), IntervalSeconds: s.table.Interval().Seconds(),
 	}, nil
@@ -37,7 +42,11 @@ func (s *Server) RegisterPeer(_ context.Context, r trackerapi.RegisterPeerReques
 
 // UnregisterPeer implements DELETE /v1/peers/{id}.
 func (s *Server) UnregisterPeer(_ context.Context, r trackerapi.UnregisterPeerRequestObject) (trackerapi.UnregisterPeerResponseObject, error) {
-	if err := s.table.Unregister(r.Id); err != nil {
+	leave := s.table.Unregister
+	if value(r.Params.Forget) {
+		leave = s.table.Forget
+	}
+	if err := leave(r.Id); err != nil {
 		return nil, err
 	}
 	return trackerapi.UnregisterPeer204Response{}, nil

@@ -43,7 +43,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	g.Go(func() error { sweep(ctx, t, c.Logger); return nil })
 	c.Logger.Info().Str("url", "http://"+c.Listener.Addr().String()).
 		Int("files", len(t.Files())).Stringer("lease", t.Lease()).Msg("tracker ready")
-	err = g.Wait()
+	err = errors.Join(g.Wait(), t.Save())
 	c.Logger.Info().Msg("tracker stopped")
 	return err
 }

@@ -24,13 +24,15 @@ const FileName = "tracker.db"
 // the time that one has for its shutdown in a restart.
 const lockTimeout = 3 * time.Second
 
-// Buckets. All keys but those of names are manifest IDs, 32 bytes.
+// Buckets. The keys are manifest IDs, 32 bytes, where nothing else is said.
 var (
 	manifestsBucket = []byte("manifests") // canonical encoding
 	metaBucket      = []byte("meta")      // meta as JSON
 	namesBucket     = []byte("names")     // name -> manifest ID that it stands for
 	tablesBucket    = []byte("tables")    // 'U' uploaded or 'A' assigned, then a tracker file
 	withdrawnBucket = []byte("withdrawn") // withdrawn as JSON
+	rolloutsBucket  = []byte("rollouts")  // name -> rollout as JSON
+	followersBucket = []byte("followers") // peer ID -> follower as JSON
 )
 
 type meta struct {
@@ -65,7 +67,9 @@ func Open(dir string) (*Bolt, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		for _, b := range [][]byte{manifestsBucket, metaBucket, namesBucket, tablesBucket, withdrawnBucket} {
+		for _, b := range [][]byte{
+			manifestsBucket, metaBucket, namesBucket, tablesBucket, withdrawnBucket, rolloutsBucket, followersBucket,
+		} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return err
 			}
@@ -96,7 +100,7 @@ func (s *Bolt) Load() (State, error) {
 		if err != nil {
 			return err
 		}
-		return tx.Bucket(withdrawnBucket).ForEach(func(key, value []byte) error {
+		err = tx.Bucket(withdrawnBucket).ForEach(func(key, value []byte) error {
 			var w withdrawn
 			if err := json.Unmarshal(value, &w); err != nil {
 				return fmt.Errorf("withdrawal of %x: %w", key, err)
@@ -104,6 +108,11 @@ func (s *Bolt) Load() (State, error) {
 			state.Withdrawn = append(state.Withdrawn, Withdrawal{ID: manifest.ID(key), Name: w.Name, At: w.At})
 			return nil
 		})
+		if err != nil {
+			return err
+		}
+		state.Rollouts, state.Followers, err = loadRollouts(tx)
+		return err
 	})
 	if err != nil {
 		return State{}, fmt.Errorf("load %s: %w", s.db.Path(), err)
@@ -225,7 +234,7 @@ func remove(tx *bolt.Tx, id manifest.ID) (name string, err error) {
 	if bytes.Equal(names.Get([]byte(m.Name)), id[:]) {
 		err = names.Delete([]byte(m.Name))
 	}
-	return m.Name, errors.Join(err, manifests.Delete(id[:]),
+	return m.Name, errors.Join(err, manifests.Delete(id[:]), endRolloutOf(tx, m.Name, id),
 		tx.Bucket(metaBucket).Delete(id[:]), tx.Bucket(tablesBucket).Delete(id[:]))
 }
 

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +15,8 @@ type Memory struct {
 	files     map[manifest.ID]*memoryFile
 	names     map[string]manifest.ID
 	withdrawn map[manifest.ID]Withdrawal
+	rollouts  map[string]Rollout
+	followers map[string]Follower
 }
 
 type memoryFile struct {
@@ -29,6 +33,8 @@ func NewMemory() *Memory {
 		files:     map[manifest.ID]*memoryFile{},
 		names:     map[string]manifest.ID{},
 		withdrawn: map[manifest.ID]Withdrawal{},
+		rollouts:  map[string]Rollout{},
+		followers: map[string]Follower{},
 	}
 }
 
@@ -43,6 +49,8 @@ func (s *Memory) Load() (State, error) {
 	for _, w := range s.withdrawn {
 		state.Withdrawn = append(state.Withdrawn, w)
 	}
+	state.Rollouts = slices.Collect(maps.Values(s.rollouts))
+	state.Followers = slices.Collect(maps.Values(s.followers))
 	return state, nil
 }
 
@@ -132,6 +140,9 @@ func (s *Memory) remove(id manifest.ID, f *memoryFile) {
 	if s.names[f.manifest.Name] == id {
 		delete(s.names, f.manifest.Name)
 	}
+	if s.rollouts[f.manifest.Name].Manifest == id {
+		delete(s.rollouts, f.manifest.Name)
+	}
 }
 
 // ForgetWithdrawal implements Store.
@@ -139,6 +150,41 @@ func (s *Memory) ForgetWithdrawal(id manifest.ID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.withdrawn, id)
+	return nil
+}
+
+// SetRollout implements Store.
+func (s *Memory) SetRollout(r Rollout) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.files[r.Manifest] == nil {
+		return ErrNotFound
+	}
+	s.rollouts[r.Name] = r
+	return nil
+}
+
+// EndRollout implements Store.
+func (s *Memory) EndRollout(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.rollouts, name)
+	return nil
+}
+
+// SetFollower implements Store.
+func (s *Memory) SetFollower(f Follower) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.followers[f.ID] = f
+	return nil
+}
+
+// ForgetFollower implements Store.
+func (s *Memory) ForgetFollower(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.followers, id)
 	return nil
 }
 

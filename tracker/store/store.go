@@ -1,7 +1,7 @@
 // Package store keeps what the tracker must still know after a restart: manifests, what the
-// names stand for, owner tables, and what was withdrawn. There are two implementations, one
-// in a file (Open) and one in memory (NewMemory); storetest checks both against the contract
-// below.
+// names stand for, owner tables, what was withdrawn, rollouts and the peers that follow them.
+// There are two implementations, one in a file (Open) and one in memory (NewMemory);
+// storetest checks both against the contract below.
 //
 // It knows no leases, no peers' state and no HTTP: those refill by themselves.
 package store
@@ -41,10 +41,44 @@ type Withdrawal struct {
 	At   time.Time
 }
 
+// Follower is a peer that fetches what rollouts ask for.
+type Follower struct {
+	ID      string
+	Address string // of its chunk listener
+	SeenAt  time.Time
+}
+
+// Rollout asks peers to fetch a file. There is one a name.
+type Rollout struct {
+	ID        string // another one each time that it is asked for
+	Manifest  manifest.ID
+	Name      string
+	All       bool     // every peer that follows rollouts is asked, else Peers are
+	Peers     []string // sorted
+	Strategy  string
+	SHA256    string // empty if none was given
+	StartedAt time.Time
+	Outcomes  map[string]Outcome // by peer
+}
+
+// Outcome is what is known of a peer that a rollout asks.
+type Outcome struct {
+	State      string    `json:"state,omitempty"` // of its download; empty before it has reported
+	AskedAt    time.Time `json:"asked_at,omitzero"`
+	FinishedAt time.Time `json:"finished_at,omitzero"` // when it was complete or failed
+	Chunks     int       `json:"chunks"`
+	Bytes      int64     `json:"bytes"`
+	FromOrigin int64     `json:"from_origin"` // bytes since the rollout's start
+	FromPeers  int64     `json:"from_peers"`
+	Error      string    `json:"error,omitempty"`
+}
+
 // State is everything but the digests.
 type State struct {
 	Files     []File // in no particular order
 	Withdrawn []Withdrawal
+	Rollouts  []Rollout
+	Followers []Follower
 }
 
 // Store is safe for concurrent use. A change that has returned nil is durable, as far as the
@@ -63,13 +97,23 @@ type Store interface {
 	SetTable(id manifest.ID, t OwnerTable) error
 	// ClearTable removes the table, if there is one.
 	ClearTable(id manifest.ID) error
-	// Withdraw removes a manifest with its table, and its name if that stands for it, and
-	// remembers that it was withdrawn; ErrNotFound.
+	// Withdraw removes a manifest with its table and rollout, and its name if that stands for
+	// it, and remembers that it was withdrawn; ErrNotFound.
 	Withdraw(id manifest.ID, at time.Time) error
-	// Drop removes a superseded manifest with its table, if it is there, without a trace.
+	// Drop removes a superseded manifest with its table and rollout, if it is there, without
+	// a trace.
 	Drop(id manifest.ID) error
 	// ForgetWithdrawal forgets that a manifest was withdrawn, if it was.
 	ForgetWithdrawal(id manifest.ID) error
+	// SetRollout stores the rollout of a name, in place of the former; ErrNotFound if its
+	// manifest is not stored.
+	SetRollout(r Rollout) error
+	// EndRollout removes the rollout of a name, if there is one.
+	EndRollout(name string) error
+	// SetFollower stores a follower, in place of what was stored of it.
+	SetFollower(f Follower) error
+	// ForgetFollower removes a follower, if it is there.
+	ForgetFollower(id string) error
 	// Close ends the use of the store.
 	Close() error
 }

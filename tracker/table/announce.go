@@ -48,6 +48,8 @@ type Report struct {
 	Owned           Bitmap   // chunks that it brings from the origin; nil means none
 	BytesFromOrigin int64
 	BytesFromPeers  int64
+	EndedAgo        time.Duration // how long Complete, Failed or Cancelled has been so
+	Error           string        // why it failed, or what it waits for
 }
 
 // SwarmPeer is a member of a swarm as others need it.
@@ -142,6 +144,7 @@ func (t *Table) enter(f *file, r Report) {
 		seen: now, expires: now.Add(t.lease), version: t.version,
 	}
 	t.follow(f, m)
+	t.noteOutcome(f, m)
 	if r.State == Cancelled {
 		delete(f.members, r.ID)
 		return

@@ -12,6 +12,8 @@ var (
 	ErrWithdrawn = errors.New("withdrawn")             // the file was there and is not wanted any more
 	ErrInvalid   = errors.New("invalid")               // the request contradicts itself or what is known
 	ErrNoPeers   = errors.New("no peer is registered") // so there is nobody to assign chunks to
+	// ErrNotFollowing: a peer that is registered does not follow rollouts.
+	ErrNotFollowing = errors.New("does not follow rollouts")
 )
 
 // Error is an error of one of the kinds.

@@ -106,6 +106,7 @@ func (t *Table) Withdraw(name string) error {
 		delete(t.names, f.Name)
 	}
 	t.withdrawn[f.ID] = store.Withdrawal{ID: f.ID, Name: f.Name, At: now}
+	t.endRolloutOf(f)
 	return nil
 }
 

@@ -12,6 +12,7 @@ type Peer struct {
 	ID          string
 	Address     Address // of its chunk listener
 	HTTPAddress Address // may be zero
+	Follow      bool    // it fetches what rollouts ask for
 	LastSeen    time.Time
 	expires     time.Time
 }
@@ -19,8 +20,9 @@ type Peer struct {
 func (p *Peer) live(now time.Time) bool { return now.Before(p.expires) }
 
 // Register enters a peer into the fleet for one lease. Another peer with the same address is
-// gone, since an address has one process behind it.
-func (t *Table) Register(p Peer) {
+// gone, since an address has one process behind it. An error is the store's, for a peer that
+// follows rollouts.
+func (t *Table) Register(p Peer) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, other := range t.fleet {
@@ -30,7 +32,11 @@ func (t *Table) Register(p Peer) {
 	}
 	p.LastSeen = t.now()
 	p.expires = p.LastSeen.Add(t.lease)
+	if err := t.noteFollower(&p); err != nil {
+		return err
+	}
 	t.fleet[p.ID] = &p
+	return nil
 }
 
 // Unregister takes a peer out of the fleet and every swarm. ErrUnknown if it was in none.

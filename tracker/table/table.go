@@ -51,6 +51,12 @@ type Table struct {
 	rates     rates
 
 	onFinished func(Distribution)
+
+	rollouts  map[string]*rollout // by the name of the file
+	followers map[string]store.Follower
+	// followersSaved is what the store has of SeenAt.
+	followersSaved map[string]time.Time
+	news           chan struct{} // closed when rollouts have changed, and made anew
 }
 
 // file is one manifest and its swarm.
@@ -72,6 +78,8 @@ func New(o Options) (*Table, error) {
 		names:     map[string]manifest.ID{},
 		withdrawn: map[manifest.ID]store.Withdrawal{},
 		fleet:     map[string]*Peer{},
+		rollouts:  map[string]*rollout{}, followers: map[string]store.Follower{},
+		followersSaved: map[string]time.Time{}, news: make(chan struct{}),
 	}
 	if t.lease == 0 {
 		t.lease = DefaultLease
@@ -88,6 +96,7 @@ func New(o Options) (*Table, error) {
 	for _, w := range state.Withdrawn {
 		t.withdrawn[w.ID] = w
 	}
+	t.loadRollouts(state)
 	return t, nil
 }
 
@@ -163,8 +172,9 @@ func withdrawnError(w store.Withdrawal) error {
 		w.Name, w.ID, w.At.UTC().Format(time.RFC3339))
 }
 
-// Sweep forgets what has run out: leases, assignments that no static download uses any more,
-// superseded manifests that nobody uses any more, old withdrawals. It is called now and then;
+// Sweep stores how rollouts stand, and forgets what has run out: leases, assignments that no
+// static download uses any more, superseded manifests that nobody uses any more, old
+// withdrawals, peers that have been away for long. It is called now and then;
 // lookups pass over what has run out anyway. An error is the store's; what it concerns is
 // tried again by the next sweep.
 func (t *Table) Sweep() error {
@@ -172,7 +182,7 @@ func (t *Table) Sweep() error {
 	defer t.mu.Unlock()
 	now := t.now()
 	maps.DeleteFunc(t.fleet, func(_ string, p *Peer) bool { return !p.live(now) })
-	var errs []error
+	errs := []error{t.sweepRollouts(now)}
 	for _, f := range t.files {
 		maps.DeleteFunc(f.origins, func(_ string, o *Origin) bool { return !o.live(now) })
 		maps.DeleteFunc(f.members, func(_ string, m *member) bool { return !m.live(now) })
@@ -213,6 +223,6 @@ func (t *Table) sweepFile(f *file, now time.Time) error {
 // disused reports whether a swept file may be dropped. After a start the leases need time to
 // come back.
 func (t *Table) disused(f *file, now time.Time) bool {
-	return !f.SupersededAt.IsZero() && len(f.origins) == 0 && len(f.members) == 0 &&
+	return !f.SupersededAt.IsZero() && len(f.origins) == 0 && len(f.members) == 0 && !t.rolledOut(f) &&
 		now.Sub(f.SupersededAt) >= keepSuperseded && now.Sub(f.loadedAt) >= 2*t.lease
 }

@@ -95,11 +95,55 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testi
 			ok(t, s.Withdraw(a1.ID(), t1))
 			publish(t, s, a1, t2)
 		}, store.State{Files: []store.File{file(a1, t2)}}},
+		{"rollout", func(t *testing.T, s store.Store) {
+			publish(t, s, a1, t0)
+			publish(t, s, empty, t0)
+			ok(t, s.SetRollout(rollout(a1, "1")))
+			ok(t, s.SetRollout(rollout(a1, "2", "p", "q")))
+			ok(t, s.SetRollout(rollout(empty, "3")))
+		}, store.State{Files: []store.File{file(a1, t0), file(empty, t0)},
+			Rollouts: []store.Rollout{rollout(a1, "2", "p", "q"), rollout(empty, "3")}}},
+		{"outcomes", func(t *testing.T, s store.Store) {
+			publish(t, s, a1, t0)
+			ok(t, s.SetRollout(withOutcome(rollout(a1, "1"), "p", store.Outcome{State: "downloading"})))
+			ok(t, s.SetRollout(withOutcome(rollout(a1, "1"), "p", outcome)))
+		}, store.State{Files: []store.File{file(a1, t0)}, Rollouts: []store.Rollout{withOutcome(rollout(a1, "1"), "p", outcome)}}},
+		{"rollout ended", func(t *testing.T, s store.Store) {
+			publish(t, s, a1, t0)
+			ok(t, s.SetRollout(rollout(a1, "1")))
+			ok(t, s.EndRollout("a"))
+			ok(t, s.EndRollout("a"))
+		}, store.State{Files: []store.File{file(a1, t0)}}},
+		{"a rollout outlives that its manifest is superseded", func(t *testing.T, s store.Store) {
+			publish(t, s, a1, t0)
+			ok(t, s.SetRollout(rollout(a1, "1")))
+			publish(t, s, a2, t1)
+		}, store.State{Files: []store.File{superseded(a1, t0, t1), file(a2, t1)}, Rollouts: []store.Rollout{rollout(a1, "1")}}},
+		{"a withdrawal takes the rollout along", func(t *testing.T, s store.Store) {
+			publish(t, s, a1, t0)
+			ok(t, s.SetRollout(rollout(a1, "1")))
+			ok(t, s.Withdraw(a1.ID(), t1))
+			publish(t, s, a1, t2)
+		}, store.State{Files: []store.File{file(a1, t2)}}},
+		{"but not that of another manifest of the name", func(t *testing.T, s store.Store) {
+			publish(t, s, a1, t0)
+			publish(t, s, a2, t1)
+			ok(t, s.SetRollout(rollout(a2, "1")))
+			ok(t, s.Drop(a1.ID()))
+		}, store.State{Files: []store.File{file(a2, t1)}, Rollouts: []store.Rollout{rollout(a2, "1")}}},
+		{"followers", func(t *testing.T, s store.Store) {
+			ok(t, s.SetFollower(store.Follower{ID: "p", Address: "x:1", SeenAt: t0}))
+			ok(t, s.SetFollower(store.Follower{ID: "p", Address: "y:1", SeenAt: t1}))
+			ok(t, s.SetFollower(store.Follower{ID: "q", Address: "x:1", SeenAt: t0}))
+			ok(t, s.ForgetFollower("q"))
+			ok(t, s.ForgetFollower("q"))
+		}, store.State{Followers: []store.Follower{{ID: "p", Address: "y:1", SeenAt: t1}}}},
 		{"what is not there", func(t *testing.T, s store.Store) {
 			_, err := s.Manifest(a1.ID())
 			notFound(t, err)
 			notFound(t, s.Withdraw(a1.ID(), t0))
 			notFound(t, s.SetTable(a1.ID(), store.OwnerTable{}))
+			notFound(t, s.SetRollout(rollout(a1, "1")))
 		}, store.State{}},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -129,6 +173,7 @@ func check(t *testing.T, s store.Store, want store.State) {
 	byID := func(a, b store.File) int { return strings.Compare(a.ID.String(), b.ID.String()) }
 	slices.SortFunc(got.Files, byID)
 	slices.SortFunc(want.Files, byID)
+	slices.SortFunc(got.Rollouts, func(a, b store.Rollout) int { return strings.Compare(a.Name, b.Name) })
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -161,6 +206,22 @@ func withTable(f store.File, uploaded bool, owners ...string) store.File {
 	}
 	f.Table = &store.OwnerTable{Owners: owners, Uploaded: uploaded}
 	return f
+}
+
+func rollout(m *manifest.Manifest, id string, peers ...string) store.Rollout {
+	return store.Rollout{
+		ID: id, Manifest: m.ID(), Name: m.Name, All: peers == nil, Peers: peers, Strategy: "swarm",
+		SHA256: strings.Repeat("0", 64), StartedAt: t1,
+	}
+}
+
+var outcome = store.Outcome{
+	State: "failed", AskedAt: t1, FinishedAt: t2, Chunks: 1, Bytes: 32768, FromOrigin: 1, FromPeers: 2, Error: "disk full",
+}
+
+func withOutcome(r store.Rollout, peer string, o store.Outcome) store.Rollout {
+	r.Outcomes = map[string]store.Outcome{peer: o}
+	return r
 }
 
 func ok(t *testing.T, err error) {

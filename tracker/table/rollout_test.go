@@ -1,0 +1,307 @@
+package table_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"fanout/tracker/table"
+)
+
+// A rollout through its life: one peer is fast, one fails, one is off and comes back.
+func TestRollout(t *testing.T) {
+	w := newWorld(t)
+	m := w.manifest("a", 4, 1)
+	w.publish(m, "o")
+	for n := 1; n <= 3; n++ {
+		w.follow(n)
+	}
+	w.register(4) // does not follow
+	w.clock.advance(table.DefaultLease)
+	for _, n := range []int{1, 2, 4} {
+		w.register(n)
+		w.follow(1)
+		w.follow(2)
+	}
+	v, created, err := w.PutRollout("a", table.RolloutRequest{})
+	w.ok(err)
+	if !created || !v.All || v.Strategy != table.Swarm || summary(v) != "p1 pending on, p2 pending on, p3 pending; 0+0+2+1" {
+		t.Errorf("created %v, %s", created, summary(v))
+	}
+	if got := w.orders("p1"); got != "a" {
+		t.Error("p1 should have", got)
+	}
+	w.clock.advance(time.Second)
+	w.announce("a", table.Report{ID: "p1", Address: w.address(1), Held: table.Bitmap{0xc0}, BytesFromOrigin: 32768, BytesFromPeers: 32768})
+	if v := w.rollout("a"); summary(v) != "p1 downloading on, p2 pending on, p3 pending; 0+0+2+1" || v.BytesDone != 65536 || v.Duration != 0 {
+		t.Errorf("%s, %+v", summary(v), v)
+	}
+	w.clock.advance(3 * time.Second)
+	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, EndedAgo: time.Second, BytesFromOrigin: 3 * 32768, BytesFromPeers: 32768})
+	w.announce("a", table.Report{ID: "p2", Address: w.address(2), State: table.Failed, Error: "disk full"})
+	v = w.rollout("a")
+	if summary(v) != "p1 complete on, p2 failed on, p3 pending; 1+1+0+1" || v.Duration != 3*time.Second || v.OriginRatio() != 0.75 || v.Peers[1].Error != "disk full" {
+		t.Errorf("%s, %+v", summary(v), v)
+	}
+
+	w.sweep() // stores the outcomes
+	w.restart()
+	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Paused, Held: table.Bitmap{0xf0}})
+	v = w.rollout("a")
+	if summary(v) != "p1 complete, p2 failed, p3 pending; 1+1+0+1" || v.Duration != 3*time.Second || v.BytesFromOrigin != 3*32768 {
+		t.Errorf("after the restart, and p1 stopping: %s, %+v", summary(v), v)
+	}
+	w.follow(3)
+	if got := w.orders("p3"); got != "a" {
+		t.Error("p3, back, should have", got)
+	}
+	w.announce("a", table.Report{ID: "p3", Address: w.address(3), State: table.Downloading})
+	w.clock.advance(time.Second)
+	w.announce("a", table.Report{ID: "p3", Address: w.address(3), State: table.Complete, BytesFromPeers: 4 * 32768})
+	if v := w.rollout("a"); summary(v) != "p1 complete, p2 failed, p3 complete on; 2+1+0+0" {
+		t.Error(summary(v))
+	}
+	w.follow(5)
+	if v := w.rollout("a"); summary(v) != "p1 complete, p2 failed, p3 complete on, p5 pending on; 2+1+1+0" {
+		t.Error("a new peer is asked, too:", summary(v))
+	}
+}
+
+// Asked again, those that failed are asked again, and those that have the file have it.
+func TestRolloutAgain(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 4, 1), "o")
+	w.follow(1)
+	w.follow(2)
+	w.put("a", table.RolloutRequest{})
+	before, err := w.Orders("p1")
+	w.ok(err)
+	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Downloading})
+	w.clock.advance(time.Second)
+	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, BytesFromOrigin: 4 * 32768})
+	w.announce("a", table.Report{ID: "p2", Address: w.address(2), State: table.Failed, Error: "disk full"})
+	w.clock.advance(time.Second)
+	v, created, err := w.PutRollout("a", table.RolloutRequest{Strategy: table.Direct})
+	w.ok(err)
+	if created || summary(v) != "p1 complete on, p2 pending on; 1+0+1+0" || v.BytesFromOrigin != 0 || v.Duration != 0 || v.BytesDone != 4*32768 {
+		t.Errorf("created %v, %s, %+v", created, summary(v), v)
+	}
+	select {
+	case <-before.Changed:
+	default:
+		t.Error("followers do not learn of it")
+	}
+	after, err := w.Orders("p1")
+	w.ok(err)
+	if after.Version == before.Version || after.List[0].ID == before.List[0].ID || after.List[0].Strategy != table.Direct {
+		t.Errorf("%+v, before %+v", after, before)
+	}
+	// What ended before the second PUT is not its outcome.
+	w.announce("a", table.Report{ID: "p2", Address: w.address(2), State: table.Failed, EndedAgo: time.Second, Error: "disk full"})
+	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, EndedAgo: time.Second, BytesFromOrigin: 4 * 32768})
+	if v := w.rollout("a"); summary(v) != "p1 complete on, p2 pending on; 1+0+1+0" || v.BytesFromOrigin != 0 {
+		t.Errorf("%s, %+v", summary(v), v)
+	}
+}
+
+// A rollout stays with the content that the name stood for.
+func TestRolloutIsOfOneManifest(t *testing.T) {
+	w := newWorld(t)
+	first, second := w.manifest("a", 4, 1), w.manifest("a", 4, 2)
+	w.publish(first, "o")
+	w.follow(1)
+	w.put("a", table.RolloutRequest{})
+	w.publish(second, "o")
+	if v := w.rollout("a"); v.Manifest != first.ID() {
+		t.Error("the rollout has become one of", v.Manifest)
+	}
+	if _, err := w.Rollout(second.ID().String()); !errors.Is(err, table.ErrUnknown) || !strings.Contains(err.Error(), first.ID().String()) {
+		t.Error(err)
+	}
+	for range 300 { // more than an hour
+		w.clock.advance(14 * time.Second)
+		w.follow(1)
+		w.sweep()
+	}
+	if v := w.rollout(first.ID().String()); v.Manifest != first.ID() || w.orders("p1") != "a" {
+		t.Error("the superseded content is gone though it is rolled out")
+	}
+	w.put("a", table.RolloutRequest{})
+	if v := w.rollout("a"); v.Manifest != second.ID() || w.orders("p1") != "a" {
+		t.Error("a second rollout does not replace the first:", v.Manifest)
+	}
+	if v, created, err := w.PutRollout(first.ID().String(), table.RolloutRequest{}); err != nil || created || v.Manifest != first.ID() {
+		t.Error("no way back to the first content:", v.Manifest, err)
+	}
+	w.ok(w.Withdraw(first.ID().String()))
+	if got := w.orders("p1"); got != "" {
+		t.Error("after the withdrawal, p1 should have", got)
+	}
+}
+
+func TestRolloutEnds(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 4, 1), "o")
+	w.follow(1)
+	w.put("a", table.RolloutRequest{Peers: []string{"p1", "p1"}})
+	w.follow(2)
+	if w.orders("p1") != "a" || w.orders("p2") != "" {
+		t.Errorf("p1 should have %q, p2 %q", w.orders("p1"), w.orders("p2"))
+	}
+	w.ok(w.EndRollout("a"))
+	if w.orders("p1") != "" || len(w.Rollouts()) != 0 {
+		t.Error("p1 should still have", w.orders("p1"))
+	}
+	if err := w.EndRollout("a"); !errors.Is(err, table.ErrUnknown) || err.Error() != `there is no rollout of "a"; begin one with PUT /v1/files/a/rollout` {
+		t.Error(err)
+	}
+	w.restart()
+	if len(w.Rollouts()) != 0 {
+		t.Error("it is back after a restart")
+	}
+}
+
+func TestRolloutRefuses(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 4, 1), "o")
+	w.follow(1)
+	w.register(2)
+	for _, c := range []struct {
+		what, name string
+		peers      []string
+		kind       error
+		want       string
+	}{
+		{"a file that is not there", "b", nil, table.ErrUnknown, `no file named "b" is published; published are: a`},
+		{"a peer that was never here", "a", []string{"p1", "p9"}, table.ErrInvalid, "peer p9 has never been registered here; GET /v1/peers lists the peers"},
+		{"several", "a", []string{"q1", "q2", "q3", "q4", "q5", "q6", "q7"}, table.ErrInvalid, "peers q1, q2, q3, q4, q5 and 2 more have never been registered here; GET /v1/peers lists the peers"},
+		{"a peer that does not follow", "a", []string{"p1", "p2"}, table.ErrNotFollowing, "peer p2 does not follow rollouts; start it with peerd --follow"},
+	} {
+		_, _, err := w.PutRollout(c.name, table.RolloutRequest{Peers: c.peers})
+		if !errors.Is(err, c.kind) || err.Error() != c.want {
+			t.Errorf("%s:\ngot  %v\nwant %s", c.what, err, c.want)
+		}
+	}
+	if len(w.Rollouts()) != 0 {
+		t.Error("a refused rollout is there")
+	}
+	for peer, want := range map[string]error{"p2": table.ErrNotFollowing, "p9": table.ErrUnknown} {
+		if _, err := w.Orders(peer); !errors.Is(err, want) {
+			t.Errorf("orders for %s: %v", peer, err)
+		}
+	}
+}
+
+// A peer that is off is asked for as long as there is hope.
+func TestFollowersAreRemembered(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 4, 1), "o")
+	w.follow(1)
+	w.follow(2)
+	w.follow(3)
+	w.ok(w.Unregister("p1"))
+	w.restart()
+	w.put("a", table.RolloutRequest{})
+	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending, p3 pending; 0+0+0+3" {
+		t.Error(summary(v))
+	}
+	w.register(2)
+	if v := w.rollout("a"); summary(v) != "p1 pending, p3 pending; 0+0+0+2" {
+		t.Error("p2 follows no more, but:", summary(v))
+	}
+	w.ok(w.Forget("p3"))
+	if err := w.Forget("p3"); !errors.Is(err, table.ErrUnknown) {
+		t.Error(err)
+	}
+	w.clock.advance(25 * time.Hour)
+	if v := w.rollout("a"); summary(v) != "; 0+0+0+0" {
+		t.Error("after a day:", summary(v))
+	}
+	if got := w.orders("p1"); got != "a" {
+		t.Error("p1, back after a day, should have", got)
+	}
+	w.put("a", table.RolloutRequest{Peers: []string{"p1"}})
+	if v := w.rollout("a"); summary(v) != "p1 pending; 0+0+0+1" {
+		t.Error(summary(v))
+	}
+	w.ok(w.Forget("p1"))
+	w.restart()
+	if v := w.rollout("a"); v.All || summary(v) != "; 0+0+0+0" {
+		t.Error("a list without p1 has become:", v.All, summary(v))
+	}
+	w.follow(4)
+	w.clock.advance(31 * 24 * time.Hour)
+	w.sweep()
+	if _, err := w.Orders("p4"); !errors.Is(err, table.ErrUnknown) {
+		t.Error("remembered for ever:", err)
+	}
+}
+
+// A machine that has got another peer ID is one machine.
+func TestFollowerUnderAnotherID(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 4, 1), "o")
+	w.follow(1)
+	w.ok(w.Register(table.Peer{ID: "new", Address: w.address(1), Follow: true}))
+	w.put("a", table.RolloutRequest{})
+	if v := w.rollout("a"); summary(v) != "new pending on; 0+0+1+0" {
+		t.Error(summary(v))
+	}
+}
+
+// A peer that stops following is not waited for.
+func TestRolloutToOneThatStopsFollowing(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 4, 1), "o")
+	w.follow(1)
+	w.put("a", table.RolloutRequest{Peers: []string{"p1"}})
+	w.register(1)
+	v := w.rollout("a")
+	if summary(v) != "p1 pending; 0+0+0+1" || v.Peers[0].Error != "peer p1 does not follow rollouts; start it with peerd --follow" {
+		t.Errorf("%s, %+v", summary(v), v.Peers)
+	}
+}
+
+func (w *world) follow(n int) {
+	w.t.Helper()
+	w.ok(w.Register(table.Peer{ID: fmt.Sprint("p", n), Address: w.address(n), Follow: true}))
+}
+
+func (w *world) put(name string, q table.RolloutRequest) {
+	w.t.Helper()
+	_, _, err := w.PutRollout(name, q)
+	w.ok(err)
+}
+
+func (w *world) rollout(name string) table.RolloutView {
+	w.t.Helper()
+	v, err := w.Rollout(name)
+	w.ok(err)
+	return v
+}
+
+func (w *world) orders(peer string) string {
+	w.t.Helper()
+	orders, err := w.Orders(peer)
+	w.ok(err)
+	var names []string
+	for _, o := range orders.List {
+		names = append(names, o.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+// summary is the peers with their states, and the counts of complete, failed, running, pending.
+func summary(v table.RolloutView) string {
+	var peers []string
+	for _, p := range v.Peers {
+		s := p.ID + " " + string(p.State)
+		if p.Online {
+			s += " on"
+		}
+		peers = append(peers, s)
+	}
+	return fmt.Sprintf("%s; %d+%d+%d+%d", strings.Join(peers, ", "), v.Complete, v.Failed, v.Running, v.Pending)
+}
