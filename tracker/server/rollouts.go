@@ -10,8 +10,9 @@ import (
 
 // PutRollout implements PUT /v1/files/{name}/rollout.
 func (s *Server) PutRollout(_ context.Context, r trackerapi.PutRolloutRequestObject) (trackerapi.PutRolloutResponseObject, error) {
+	q := value(r.Body) // none at all is fine
 	v, created, err := s.table.PutRollout(r.Name, table.RolloutRequest{
-		Peers: value(r.Body.Peers), Strategy: table.Strategy(value(r.Body.Strategy)), SHA256: value(r.Body.Sha256),
+		Peers: value(q.Peers), Strategy: table.Strategy(value(q.Strategy)), SHA256: value(q.Sha256),
 	})
 	if err != nil {
 		return nil, err

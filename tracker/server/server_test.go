@@ -114,6 +114,17 @@ func TestBadInput(t *testing.T) {
 		{"bitmap", "POST", "/v1/files/a/announce", `{"id":"p","role":"peer","address":"127.0.0.1:1","held":"AAAA"}`, "422 held … 2 chunks need 1"},
 		{"unknown chunk", "PUT", "/v1/files/a/chunks", "0\t127.0.0.1\n2\t127.0.0.1\n", "422 … line 2, \"2\\t127.0.0.1\": there is no chunk 2, the chunks are 0 to 1"},
 		{"missing chunk", "PUT", "/v1/files/a/chunks", "0\t127.0.0.1\n", "422 … 1 of 2 chunks have no line: 1"},
+		{"rollout of an unknown file", "PUT", "/v1/files/b/rollout", "", `404 … no file named "b" is published; published are: a`},
+		{"rollout to an unknown peer", "PUT", "/v1/files/a/rollout", `{"peers":["p9"]}`, "422 peers … peer p9 has never been registered here; GET /v1/peers lists the peers"},
+		{"rollout to a peer that does not follow", "PUT", "/v1/files/a/rollout", `{"peers":["p1"]}`, "409 peers … peer p1 does not follow rollouts; start it with peerd --follow"},
+		{"rollout to nobody", "PUT", "/v1/files/a/rollout", `{"peers":[]}`, "400 peers …"},
+		{"rollout by no strategy", "PUT", "/v1/files/a/rollout", `{"strategy":"magic"}`, "400 strategy …"},
+		{"rollout with a mistyped field", "PUT", "/v1/files/a/rollout", `{"peer":["p1"]}`, `400 body … "peer" is unsupported`},
+		{"no rollout", "GET", "/v1/files/a/rollout", "", `404 … there is no rollout of "a"; begin one with PUT /v1/files/a/rollout`},
+		{"end no rollout", "DELETE", "/v1/files/a/rollout", "", `404 … there is no rollout of "a"`},
+		{"rollouts for an unknown peer", "GET", "/v1/peers/p9/rollouts", "", "404 … peer p9 has never been registered here"},
+		{"rollouts for one that does not follow", "GET", "/v1/peers/p1/rollouts", "", "409 … start it with peerd --follow"},
+		{"forget an unknown peer", "DELETE", "/v1/peers/p9?forget=true", "", "404 … GET /v1/peers lists them"},
 		{"no peer", "PUT", "/v1/files/a/chunks", "0\t127.0.0.1\n1\t10.0.0.1\n", `422 … line 2: chunk 1: "10.0.0.1" is no registered peer`},
 	} {
 		t.Run(c.what, func(t *testing.T) {

@@ -15,65 +15,11 @@ import (
 	"fanout/tracker/store"
 )
 
-const (
-	// keepFollower is how long a peer that follows rollouts is known while it is off.
-	keepFollower = 30 * 24 * time.Hour
-	// expectFollower is how long one that is off counts as asked where all are.
-	expectFollower = 24 * time.Hour
-	// followerSaved is how old the time may be that the store has of it.
-	followerSaved = time.Hour
-	// maxShownPeers is how many peers an error names.
-	maxShownPeers = 5
-)
-
-// Pending is the state in a rollout of a peer that is off or has not reported yet. No peer
-// reports it.
-const Pending State = "pending"
-
 // RolloutRequest is what a rollout is to be.
 type RolloutRequest struct {
 	Peers    []string // nil: every peer that follows rollouts, now and later
 	Strategy Strategy // Swarm if empty
 	SHA256   string   // of the whole file; empty if it is not known
-}
-
-// RolloutView describes a rollout at one moment.
-type RolloutView struct {
-	ID              string
-	Manifest        manifest.ID
-	Name            string
-	Size            int64
-	Chunks          int
-	All             bool
-	Strategy        Strategy
-	SHA256          string
-	Started         time.Time
-	Duration        time.Duration // until the last peer that is complete was so; 0 if none is
-	Peers           []RolloutPeer // by ID
-	Complete        int           // these four add up to len(Peers)
-	Failed          int           // or cancelled
-	Running         int           // on, and neither complete nor failed
-	Pending         int           // off
-	BytesDone       int64
-	BytesFromOrigin int64
-	BytesFromPeers  int64
-}
-
-// OriginRatio is how often the origin has sent the file; 0 for an empty one.
-func (v *RolloutView) OriginRatio() float64 {
-	if v.Size == 0 {
-		return 0
-	}
-	return float64(v.BytesFromOrigin) / float64(v.Size)
-}
-
-// RolloutPeer is a peer that a rollout asks.
-type RolloutPeer struct {
-	ID     string
-	Online bool
-	State  State
-	Rate   float64 // bytes a second, while it is downloading
-	store.Outcome
 }
 
 // Order is one file that a peer should have.
@@ -154,50 +100,6 @@ func (t *Table) PutRollout(name string, q RolloutRequest) (v RolloutView, create
 	}
 	t.wakeFollowers()
 	return t.viewRollout(r), !replaced, nil
-}
-
-// checkFollow refuses peers that would never fetch.
-func (t *Table) checkFollow(peers []string) error {
-	var unknown, deaf []string
-	for _, id := range peers {
-		if _, ok := t.followers[id]; ok {
-			continue
-		}
-		if p := t.fleet[id]; p != nil && p.live(t.now()) {
-			deaf = append(deaf, id)
-		} else {
-			unknown = append(unknown, id)
-		}
-	}
-	switch {
-	case len(unknown) > 0:
-		return invalid("peers", "%s never been registered here; GET /v1/peers lists the peers", have("peer", unknown))
-	case len(deaf) > 0:
-		return &Error{Kind: ErrNotFollowing, Field: "peers", Text: notFollowing(deaf)}
-	}
-	return nil
-}
-
-func notFollowing(ids []string) string {
-	if len(ids) == 1 {
-		return fmt.Sprintf("peer %s does not follow rollouts; start it with peerd --follow", ids[0])
-	}
-	return fmt.Sprintf("peers %s do not follow rollouts; start them with peerd --follow", enumerate(ids))
-}
-
-// have is the subject and the auxiliary of a sentence about IDs.
-func have(what string, ids []string) string {
-	if len(ids) == 1 {
-		return what + " " + ids[0] + " has"
-	}
-	return what + "s " + enumerate(ids) + " have"
-}
-
-func enumerate(ids []string) string {
-	if len(ids) > maxShownPeers {
-		return fmt.Sprintf("%s and %d more", strings.Join(ids[:maxShownPeers], ", "), len(ids)-maxShownPeers)
-	}
-	return strings.Join(ids, ", ")
 }
 
 // findRollout finds the rollout of a name, or of a manifest ID. Errors: ErrUnknown,
@@ -304,77 +206,6 @@ func (t *Table) Orders(peer string) (Orders, error) {
 	return orders, nil
 }
 
-// wakeFollowers lets those that wait look at their orders again.
-func (t *Table) wakeFollowers() {
-	close(t.news)
-	t.news = make(chan struct{})
-}
-
-// noteFollower remembers, or forgets, that a peer that registers follows rollouts.
-func (t *Table) noteFollower(p *Peer) error {
-	known, was := t.followers[p.ID]
-	if !p.Follow {
-		if !was {
-			return nil
-		}
-		return t.forgetFollower(p.ID)
-	}
-	for id, other := range t.followers {
-		if id != p.ID && other.Address == p.Address.String() {
-			if err := t.forgetFollower(id); err != nil {
-				return err // an address has one process behind it
-			}
-		}
-	}
-	now := store.Follower{ID: p.ID, Address: p.Address.String(), SeenAt: p.LastSeen}
-	if !was || known.Address != now.Address || now.SeenAt.Sub(t.followersSaved[p.ID]) >= followerSaved {
-		if err := t.store.SetFollower(now); err != nil {
-			return err
-		}
-		t.followersSaved[p.ID] = now.SeenAt
-	}
-	t.followers[p.ID] = now
-	return nil
-}
-
-func (t *Table) forgetFollower(id string) error {
-	if err := t.store.ForgetFollower(id); err != nil {
-		return err
-	}
-	delete(t.followers, id)
-	delete(t.followersSaved, id)
-	return nil
-}
-
-// Forget takes a peer out of the fleet and every swarm, and no rollout waits for it any
-// more. ErrUnknown if it was nowhere.
-func (t *Table) Forget(id string) error {
-	err := t.Unregister(id)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, ok := t.followers[id]; ok {
-		if err := t.forgetFollower(id); err != nil {
-			return err
-		}
-		err = nil
-	}
-	for _, r := range t.rollouts {
-		at, listed := slices.BinarySearch(r.Peers, id)
-		if _, reported := r.Outcomes[id]; !listed && !reported {
-			continue
-		}
-		if listed {
-			r.Peers = slices.Delete(slices.Clone(r.Peers), at, at+1)
-		}
-		delete(r.Outcomes, id)
-		if err := t.store.SetRollout(r.snapshot()); err != nil {
-			return err
-		}
-		err = nil
-	}
-	return err
-}
-
 // had notes that a peer has the file from before the rollout.
 func (r *rollout) had(peer string, f *file) {
 	r.Outcomes[peer] = store.Outcome{
@@ -422,75 +253,6 @@ func (t *Table) noteOutcome(f *file, q *member) {
 
 // ended says that a download does not go on by itself.
 func ended(s State) bool { return s == Complete || s == Failed || s == Cancelled }
-
-func (t *Table) viewRollout(r *rollout) RolloutView {
-	f, now := t.files[r.Manifest], t.now()
-	v := RolloutView{
-		ID: r.ID, Manifest: r.Manifest, Name: r.Name, Size: f.Size, Chunks: f.Chunks, All: r.All,
-		Strategy: Strategy(r.Strategy), SHA256: r.SHA256, Started: r.StartedAt, Peers: []RolloutPeer{},
-	}
-	for _, id := range t.asked(r, now) {
-		p := t.viewRolloutPeer(r, id, now)
-		v.add(p)
-	}
-	return v
-}
-
-// asked are the peers that a rollout counts, by ID.
-func (t *Table) asked(r *rollout, now time.Time) []string {
-	if !r.All {
-		return r.Peers
-	}
-	ids := map[string]bool{}
-	for id, f := range t.followers {
-		if now.Sub(f.SeenAt) < expectFollower {
-			ids[id] = true
-		}
-	}
-	for id, o := range r.Outcomes {
-		if ended(State(o.State)) {
-			ids[id] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(ids))
-}
-
-func (t *Table) viewRolloutPeer(r *rollout, id string, now time.Time) RolloutPeer {
-	p := RolloutPeer{ID: id, Outcome: r.Outcomes[id]}
-	live := t.fleet[id] != nil && t.fleet[id].live(now)
-	p.Online = live
-	p.State = State(p.Outcome.State)
-	switch {
-	case ended(p.State):
-	case live && !t.fleet[id].Follow:
-		p.State, p.Online, p.Error = Pending, false, notFollowing([]string{id})
-	case !live || p.State == "":
-		p.State = Pending
-	case p.State == Downloading:
-		if m := t.files[r.Manifest].members[id]; m != nil && m.live(now) {
-			p.Rate = m.rate
-		}
-	}
-	return p
-}
-
-func (v *RolloutView) add(p RolloutPeer) {
-	v.Peers = append(v.Peers, p)
-	v.BytesDone += p.Bytes
-	v.BytesFromOrigin += p.FromOrigin
-	v.BytesFromPeers += p.FromPeers
-	switch {
-	case p.State == Complete:
-		v.Complete++
-		v.Duration = max(v.Duration, p.FinishedAt.Sub(v.Started))
-	case ended(p.State):
-		v.Failed++
-	case p.Online:
-		v.Running++
-	default:
-		v.Pending++
-	}
-}
 
 // loadRollouts takes over what was stored.
 func (t *Table) loadRollouts(s store.State) {

@@ -1,0 +1,122 @@
+package table
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"fanout/internal/manifest"
+	"fanout/tracker/store"
+)
+
+// Pending is the state in a rollout of a peer that is off or has not reported yet. No peer
+// reports it.
+const Pending State = "pending"
+
+// RolloutView describes a rollout at one moment.
+type RolloutView struct {
+	ID              string
+	Manifest        manifest.ID
+	Name            string
+	Size            int64
+	Chunks          int
+	All             bool
+	Strategy        Strategy
+	SHA256          string
+	Started         time.Time
+	Duration        time.Duration // until the last peer that is complete was so; 0 if none is
+	Peers           []RolloutPeer // by ID
+	Complete        int           // these four add up to len(Peers)
+	Failed          int           // or cancelled
+	Running         int           // on, and neither complete nor failed
+	Pending         int           // off
+	BytesDone       int64
+	BytesFromOrigin int64
+	BytesFromPeers  int64
+}
+
+// OriginRatio is how often the origin has sent the file; 0 for an empty one.
+func (v *RolloutView) OriginRatio() float64 {
+	if v.Size == 0 {
+		return 0
+	}
+	return float64(v.BytesFromOrigin) / float64(v.Size)
+}
+
+// RolloutPeer is a peer that a rollout asks.
+type RolloutPeer struct {
+	ID     string
+	Online bool
+	State  State
+	Rate   float64 // bytes a second, while it is downloading
+	store.Outcome
+}
+
+func (t *Table) viewRollout(r *rollout) RolloutView {
+	f, now := t.files[r.Manifest], t.now()
+	v := RolloutView{
+		ID: r.ID, Manifest: r.Manifest, Name: r.Name, Size: f.Size, Chunks: f.Chunks, All: r.All,
+		Strategy: Strategy(r.Strategy), SHA256: r.SHA256, Started: r.StartedAt, Peers: []RolloutPeer{},
+	}
+	for _, id := range t.asked(r, now) {
+		p := t.viewRolloutPeer(r, id, now)
+		v.add(p)
+	}
+	return v
+}
+
+// asked are the peers that a rollout counts, by ID.
+func (t *Table) asked(r *rollout, now time.Time) []string {
+	if !r.All {
+		return r.Peers
+	}
+	ids := map[string]bool{}
+	for id, f := range t.followers {
+		if now.Sub(f.SeenAt) < expectFollower {
+			ids[id] = true
+		}
+	}
+	for id, o := range r.Outcomes {
+		if ended(State(o.State)) {
+			ids[id] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(ids))
+}
+
+func (t *Table) viewRolloutPeer(r *rollout, id string, now time.Time) RolloutPeer {
+	p := RolloutPeer{ID: id, Outcome: r.Outcomes[id]}
+	live := t.fleet[id] != nil && t.fleet[id].live(now)
+	p.Online = live
+	p.State = State(p.Outcome.State)
+	switch {
+	case ended(p.State):
+	case live && !t.fleet[id].Follow:
+		p.State, p.Online, p.Error = Pending, false, notFollowing([]string{id})
+	case !live || p.State == "":
+		p.State = Pending
+	case p.State == Downloading:
+		if m := t.files[r.Manifest].members[id]; m != nil && m.live(now) {
+			p.Rate = m.rate
+		}
+	}
+	return p
+}
+
+func (v *RolloutView) add(p RolloutPeer) {
+	v.Peers = append(v.Peers, p)
+	v.BytesDone += p.Bytes
+	v.BytesFromOrigin += p.FromOrigin
+	v.BytesFromPeers += p.FromPeers
+	switch {
+	case p.State == Complete:
+		v.Complete++
+		v.Duration = max(v.Duration, p.FinishedAt.Sub(v.Started))
+	case ended(p.State):
+		v.Failed++
+	case p.Online:
+		v.Running++
+	default:
+		v.Pending++
+	}
+}
