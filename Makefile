@@ -23,14 +23,13 @@ FUZZTIME := 10s
 ARGS     :=
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test gen gen-check fmt lint go-test lab-test fuzz bench sweep setup clean
+.PHONY: help build demo test gen gen-check fmt lint go-test readme-test lab-test fuzz bench sweep setup clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 build: ## Build tracker, origin and peerd, static, into bin/.
-	@mkdir -p $(BIN)
-	$(BUILD) -o $(BIN)/ $(DAEMONS)
+	@$(BUILD) -o $(BIN)/ $(DAEMONS)
 
 demo: build ## One file to N peers on loopback, under every strategy: N=8 SIZE=64MiB FILE=path RATE=200Mbit.
 	@$(BUILD) -o $(BIN)/ ./internal/demo
@@ -42,6 +41,7 @@ test: ## Everything: installs what it needs, generates, lints, builds, tests.
 	$(MAKE) lint
 	$(MAKE) build
 	$(MAKE) go-test
+	$(MAKE) readme-test
 	$(MAKE) lab-test
 
 gen: ## Generate api/ from openapi.yaml.
@@ -61,9 +61,12 @@ lint: ## Formatting, vet, staticcheck, import directions.
 	go test ./internal/archtest
 
 go-test: ## Unit, property, fuzz-seed and end-to-end tests, with the race detector.
-	$(BUILD) -o $(BIN)/test/plain/ $(DAEMONS)
-	$(RACE) go build -race -o $(BIN)/test/race/ $(DAEMONS)
+	@$(BUILD) -o $(BIN)/test/plain/ $(DAEMONS)
+	@$(RACE) go build -race -o $(BIN)/test/race/ $(DAEMONS)
 	$(RACE) FLEETTEST_BINARIES='$(CURDIR)/$(BIN)/test' go test -race -timeout 8m ./...
+
+readme-test: ## The transcripts of README.md, as a reader would paste them.
+	README_TEST=1 go test -count=1 -timeout 5m ./internal/readmetest
 
 lab-test: ## The tests of the lab.
 	@if [ -d mininet/tests ]; then mininet/setup.sh && cd mininet && exec /usr/bin/python3 -m pytest -q tests; fi
@@ -72,8 +75,8 @@ fuzz: ## Every fuzz target for FUZZTIME=10s.
 	scripts/fuzz.sh $(FUZZTIME)
 
 bench: build ## Micro-benchmarks, and one peer against curl from nginx. See docs/performance.md.
-	scripts/setup.sh bench
-	scripts/bench.sh
+	@scripts/setup.sh bench
+	@scripts/bench.sh
 
 sweep: ## The lab's experiment, as root: ARGS='...' for mininet/sweep.py.
 	mininet/sweep.py $(ARGS)
