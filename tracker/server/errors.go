@@ -8,6 +8,7 @@ import (
 	"fanout/internal/manifest"
 	"fanout/internal/manifestjson"
 	"fanout/internal/trackerfile"
+	"fanout/tracker/feed"
 	"fanout/tracker/table"
 )
 
@@ -20,6 +21,7 @@ var statuses = []struct {
 	{table.ErrUnknown, http.StatusNotFound, ""},
 	{table.ErrWithdrawn, http.StatusGone, ""},
 	{table.ErrNoPeers, http.StatusConflict, ""},
+	{feed.ErrFull, http.StatusServiceUnavailable, ""},
 	{table.ErrInvalid, http.StatusUnprocessableEntity, ""},
 	{table.ErrNotFollowing, http.StatusConflict, ""},
 	{trackerfile.ErrMalformed, http.StatusUnprocessableEntity, ""},

@@ -80,7 +80,7 @@ func (s *Server) Announce(_ context.Context, r trackerapi.AnnounceRequestObject)
 	}
 	return trackerapi.Announce200JSONResponse{
 		ManifestId: reply.ID.String(), LeaseSeconds: s.table.Lease().Seconds(),
-		IntervalSeconds: s.table.Interval().Seconds(), Origins: originModels(reply.Origins), Peers: peers,
+		IntervalSeconds: s.interval(value(r.Body.State), reply).Seconds(), Origins: originModels(reply.Origins), Peers: peers,
 	}, nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"fanout"
 	"fanout/api/trackerapi"
 	"fanout/internal/httpkit"
+	"fanout/tracker/feed"
+	"fanout/tracker/page"
 	"fanout/tracker/table"
 )
 
@@ -19,6 +21,7 @@ import (
 type Server struct {
 	table     *table.Table
 	announces *prometheus.CounterVec
+	feed      *feed.Feed
 }
 
 var _ trackerapi.StrictServerInterface = (*Server)(nil)
@@ -33,7 +36,7 @@ func NewHandler(t *table.Table, log zerolog.Logger, registry *prometheus.Registr
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{table: t, announces: newAnnounceCounter()}
+	s := &Server{table: t, announces: newAnnounceCounter(), feed: feed.New(t.Overview)}
 	distributions := newDistributionMetrics()
 	t.OnFinished(distributions.observe)
 	for _, c := range []prometheus.Collector{
@@ -50,7 +53,7 @@ func NewHandler(t *table.Table, log zerolog.Logger, registry *prometheus.Registr
 	trackerapi.HandlerWithOptions(strict, trackerapi.ChiServerOptions{
 		BaseRouter: d.API(), ErrorHandlerFunc: d.RenderRequest,
 	})
-	return d, nil
+	return d, page.Mount(d.Router())
 }
 
 type hostKey struct{}

@@ -1,0 +1,110 @@
+// A file: what it is, what its distribution has cost so far, and its swarm.
+import { make, set, attribute } from './dom.js';
+import { Members } from './members.js';
+import * as format from './format.js';
+
+export class FileView {
+  constructor(file, repaint) {
+    this.fields = {};
+    const field = (key, tag = 'span') => this.fields[key] = make(tag, { 'data-field': key });
+    const name = file.status.name;
+    this.members = new Members('Peers of ' + name, repaint);
+    this.bar = make('progress', { max: 1, value: 0, 'aria-label': 'Progress of ' + name + ' over all peers' });
+    this.egressBar = make('span', { class: 'egress-fill' });
+    this.egress = make('span', { class: 'egress', role: 'img' }, this.egressBar, make('span', { class: 'egress-once' }));
+    this.hint = make('p', { class: 'hint' });
+    this.more = make('p', { class: 'quiet', hidden: true });
+    this.legend = make('ul', { class: 'legend', 'aria-label': 'Colours of the chunk maps' },
+      ...[['origin', 'from the origin'], ['peers', 'from peers'], ['missing', 'missing']].map(([c, t]) => make('li', {}, make('span', { class: 'swatch ' + c }), t)));
+    this.element = make('details', { class: 'file card', 'data-file': file.id },
+      make('summary', {}, make('h3', {}, field('name')), ' ', field('badge'), ' ', field('progress'), this.bar),
+      make('p', { class: 'facts' }, field('facts')),
+      make('p', { class: 'cost' }, make('span', { class: 'label' }, 'The origin has sent '), field('egress'), ' ', this.egress),
+      make('p', { class: 'course' }, field('course')),
+      this.hint, this.legend, this.members.element, this.more);
+    this.element.open = file.members.size > 0;
+    this.element.addEventListener('toggle', () => { this.touched = this.element.open !== this.automatic; repaint(); });
+    this.automatic = this.element.open;
+  }
+
+  update(file, hint) {
+    if (this.automatic === false && !this.touched && file.members.size > 0) {
+      this.automatic = this.element.open = true;
+    }
+    this.members.update(file);
+    this.summary(file);
+    this.showHint(file, hint);
+  }
+
+  summary(file) {
+    const s = file.status, f = this.fields, d = s.distribution;
+    const running = d !== undefined && d.running;
+    set(f.name, s.name);
+    set(f.badge, running ? 'running' : s.current ? '' : 'superseded');
+    this.element.classList.toggle('running', running);
+    set(f.facts, [format.bytes(s.size), format.count(s.chunks_total, 'chunk') + ' of ' + format.bytes(s.chunk_size),
+      s.origins.length === 0 ? 'no origin is up' : (s.origins.length === 1 ? 'origin ' : 'origins ') + s.origins.join(', '),
+      'manifest ' + s.manifest_id.slice(0, 12) + '…'].join(' · '));
+    attribute(f.facts, 'title', 'manifest ' + s.manifest_id);
+    set(f.progress, s.members_total === 0 ? 'no peers' : `${s.peers_complete} of ${format.count(s.peers, 'peer')} complete`, s.peers_complete);
+    this.progress(file);
+    this.cost(s, d);
+  }
+
+  // progress is over the peers of the distribution under way, or else of the swarm.
+  progress(file) {
+    let held = 0, n = 0;
+    for (const m of file.members.values()) { held += m.bytes_held; n++; }
+    const share = n === 0 || file.status.size === 0 ? 0 : held / (n * file.status.size);
+    this.share = share;
+    this.bar.hidden = n === 0;
+    if (Math.abs(this.bar.value - share) > 0.0005 || share === 1) this.bar.value = share;
+    attribute(this.bar, 'aria-valuetext', format.percent(share, 1));
+    this.legend.hidden = this.members.element.hidden = n === 0;
+    this.more.hidden = file.status.members_total <= n;
+    set(this.more, `${format.count(file.status.members_total - n, 'more peer')} not shown here; all count above.`);
+  }
+
+  cost(s, d) {
+    const box = this.egress.parentElement;
+    box.hidden = this.fields.course.parentElement.hidden = d === undefined;
+    if (d === undefined) return;
+    set(this.fields.egress, `${format.bytes(d.bytes_from_origin)} of ${format.bytes(s.size)}: ${format.ratio(d.egress_ratio)} the size`, d.bytes_from_origin);
+    const most = Math.max(2, d.egress_ratio);
+    this.egress.style.setProperty('--fill', (100 * d.egress_ratio / most) + '%');
+    this.egress.style.setProperty('--once', (100 / most) + '%');
+    attribute(this.egress, 'aria-label', `${format.ratio(d.egress_ratio)} the size of the file; the mark is once`);
+  }
+
+  // tick is what moves with the time alone.
+  tick(file, now) {
+    const d = file.status.distribution;
+    if (d === undefined) return;
+    set(this.fields.course, course(file, d, now));
+  }
+
+  showHint(file, hint) {
+    const wanted = file.members.size === 0 && file.status.current;
+    this.hint.hidden = !wanted;
+    if (wanted) this.hint.replaceChildren(...hint(file.status));
+  }
+}
+
+function course(file, d, now) {
+  const others = [];
+  if (d.peers_failed > 0) others.push(d.peers_failed + ' failed or lost');
+  if (d.peers_left > 0) others.push(d.peers_left + ' left');
+  const peers = `${d.peers_complete} of ${format.count(d.peers, 'peer')} complete` + (others.length ? ', ' + others.join(', ') : '');
+  const begun = d.partial ? ' (the tracker was started in the middle of it)' : '';
+  if (!d.running) {
+    return `Last distribution: ${peers}` + (d.duration_seconds === undefined ? '' : ` in ${d.partial ? 'more than ' : ''}${format.duration(d.duration_seconds)}`) + `, ended ${format.moment(d.ended_at)}${begun}.`;
+  }
+  let slowest = 0, unknown = false;
+  for (const m of file.members.values()) {
+    if (m.state !== 'downloading') continue;
+    if (m.eta_seconds === undefined) unknown = unknown || m.bytes_held < file.status.size;
+    else slowest = Math.max(slowest, m.eta_seconds);
+  }
+  const left = slowest > 0 ? `, about ${format.clock(slowest)} left` : unknown ? '' : ', about to end';
+  return `Distribution: ${peers}, for ${format.clock((now - Date.parse(d.started_at)) / 1000)}${left}${begun}.`;
+}
