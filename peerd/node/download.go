@@ -195,6 +195,9 @@ func (d *download) finish(ctx context.Context, store *chunkstore.Store) {
 	defer d.mu.Unlock()
 	if d.rec.State == peerapi.DownloadStateDownloading {
 		d.setState(peerapi.DownloadStateComplete, nil)
+		if d.run != nil {
+			d.run.AnnounceSoon() // the distribution's time ends with this
+		}
 	}
 }
 

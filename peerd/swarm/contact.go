@@ -128,6 +128,10 @@ func (d *Download) met(r Reply) {
 	d.strategy.met(r)
 }
 
+// AnnounceSoon has the tracker told of a change without waiting for the interval. It may be
+// called from any goroutine.
+func (d *Download) AnnounceSoon() { d.announceSoon() }
+
 func (d *Download) announceSoon() {
 	select {
 	case d.announce <- struct{}{}:
