@@ -71,7 +71,8 @@ func TestLend(t *testing.T) {
 func TestTooManyJobs(t *testing.T) {
 	u := newTestUploader(0, 2)
 	s := u.session()
-	if u.add(s, job{}) != nil || u.add(s, job{}) != nil || u.add(s, job{}) != ErrTooMany {
+	first, second, third := u.add(s, job{}), u.add(s, job{}), u.add(s, job{})
+	if first != nil || second != nil || third != ErrTooMany {
 		t.Error("want the third to be refused")
 	}
 	u.remove(s)

@@ -89,7 +89,7 @@ func TestRunEnds(t *testing.T) {
 		if all := r.tracker.announced(); len(all) == 0 || !all[len(all)-1].Left {
 			t.Error("the tracker was not told")
 		}
-		if r.post(func() {}) && r.post(func() {}) && len(r.events) > eventBuffer {
+		if first, second := r.post(func() {}), r.post(func() {}); first && second && len(r.events) > eventBuffer {
 			t.Error("events pile up")
 		}
 	})
