@@ -1,0 +1,62 @@
+package grafana
+
+// fleet shows the daemons, whether they transfer or not.
+func fleet() *Dashboard {
+	const (
+		daemon  = `{instance=~"$instance"}`
+		rate    = `{instance=~"$instance"}[$__rate_interval])`
+		latency = `sum by (le) (rate(fanout_http_request_duration_seconds_bucket{role="tracker", handler=~"/v1/.*", handler!~".*(events|rollouts)"}[$__rate_interval])))`
+	)
+	return newDashboard("fanout-fleet", "fanout / Fleet",
+		"The daemons: which run, what they have room for, what they do, and how the tracker copes.",
+		[]Variable{choice("instance", "Instance", "The HTTP addresses of the daemons.", `up{role=~"tracker|origin|peer"}`)},
+		number("Daemons up", "Daemons that the tracker lists and Prometheus reaches, by role.", "none",
+			query(`sum by (role) (up{role=~"tracker|origin|peer", instance=~"$instance"})`, "{{role}}")).decimals(0).colours("red", 1, "green"),
+		number("Daemons unreachable", "Daemons that the tracker lists and Prometheus does not reach.", "none",
+			query(`count(up{role=~"tracker|origin|peer", instance=~"$instance"}) - sum(up{role=~"tracker|origin|peer", instance=~"$instance"})`, "unreachable")).decimals(0).colours("green", 1, "red"),
+		number("Registered peers", "Peers that renew their registration at the tracker, whether they download or not.", "none",
+			query(`sum(fanout_tracker_registered_peers)`, "peers")).decimals(0),
+		number("Files", "Files that the tracker lists, superseded ones that are still in use included.", "none",
+			query(`sum(fanout_tracker_files)`, "files")).decimals(0),
+		timeline("Up", "Whether Prometheus reaches each daemon.",
+			map[string]Object{"0": {"text": "down", "color": "red", "index": 0}, "1": {"text": "up", "color": "green", "index": 1}},
+			query(`max by (id) (up{role=~"tracker|origin|peer", instance=~"$instance"})`, "{{id}}")),
+		rows("Alerts", "Alerts of deploy/prometheus/rules that are pending or firing; docs/operations.md says what to do.", "none",
+			map[string]string{"alertname": "Alert", "alertstate": "State", "severity": "Severity", "id": "Daemon", "file": "File", "Value": "", "instance": "", "role": ""},
+			table(`ALERTS{alertname=~"Fanout.*"}`)),
+		row("Peers"),
+		graph("Downloads by state", "Downloads on the lists of all peers.", "none",
+			query(`sum by (state) (fanout_downloads`+daemon+`)`, "{{state}}")).decimals(0).stacked(),
+		graph("Downloads that stall or fail", "Downloads under way to which nothing has come for some seconds, and downloads that failed.", "none",
+			query(`sum(fanout_downloads_stalled`+daemon+`)`, "stalled"),
+			query(`sum(increase(fanout_transfers_total{outcome="failed", instance=~"$instance"}[$__rate_interval]))`, "failed")),
+		bars("Least room on disk", "The twenty peers with the least free part of the file system of their data directory.", "percentunit",
+			now(`bottomk(20, fanout_data_dir_free_bytes`+daemon+` / fanout_data_dir_size_bytes`+daemon+`)`, "{{id}}")).max(1).colours("red", 0.1, "orange", 0.2, "green"),
+		graph("Room on disk", "Free bytes of the file system of each peer's data directory.", "bytes",
+			query(`min by (id) (fanout_data_dir_free_bytes`+daemon+`)`, "{{id}}")).values("lastNotNull", "min"),
+		row("Tracker"),
+		graph("Requests to the tracker", "Calls of the tracker's API a second, by call and status.", "reqps",
+			query(`sum by (method, handler, code) (rate(fanout_http_request_duration_seconds_count{role="tracker", handler=~"/v1/.*"}[$__rate_interval]))`, "{{method}} {{handler}} {{code}}")).values("lastNotNull"),
+		graph("Latency of the tracker", "Time to answer, of half and of 99 % of the calls. Calls that wait on purpose, such as event streams, are left out.", "s",
+			query(`histogram_quantile(0.5, `+latency, "median"),
+			query(`histogram_quantile(0.99, `+latency, "99 %")),
+		graph("Announces", "Announces that the tracker accepted, by role: every daemon's, three times a lease and swarm.", "reqps",
+			query(`sum by (role) (rate(fanout_tracker_announces_total[$__rate_interval]))`, "{{role}}")),
+		graph("Swarms", "Peers in all swarms by state.", "none",
+			query(`sum by (state) (fanout_tracker_peers)`, "{{state}}")).decimals(0).stacked(),
+		graph("What the swarms move", "Verified bytes that the peers report to the tracker, by source.", "Bps",
+			query(`sum by (source) (rate(fanout_tracker_received_bytes_total[$__rate_interval]))`, "{{source}}")).stacked(),
+		graph("Chunks that peers own", "Chunks a second that peers report to have brought from an origin.", "cps",
+			query(`sum(rate(fanout_tracker_handouts_total[$__rate_interval]))`, "handouts")),
+		row("Processes"),
+		graph("CPU", "Processors that each daemon keeps busy.", "none",
+			query(`sum by (id) (rate(process_cpu_seconds_total`+rate+`)`, "{{id}}")).values("lastNotNull", "max"),
+		graph("Memory", "Resident memory of each daemon.", "bytes",
+			query(`max by (id) (process_resident_memory_bytes`+daemon+`)`, "{{id}}")).values("lastNotNull", "max"),
+		graph("Open files", "File descriptors of each daemon, sockets among them, by its limit.", "percentunit",
+			query(`max by (id) (process_open_fds`+daemon+` / process_max_fds`+daemon+`)`, "{{id}}")).values("lastNotNull"),
+		rows("Versions", "What is running where.", "none",
+			map[string]string{"id": "Daemon", "role": "Role", "version": "Version", "revision": "Revision", "goversion": "Go", "instance": "Address", "Value": ""},
+			table(`fanout_build_info`+daemon)),
+	)
+}
