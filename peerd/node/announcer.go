@@ -2,11 +2,18 @@ package node
 
 import (
 	"context"
+	"strings"
+	"time"
 
-	"fanout/api/peerapi"
 	"fanout/api/trackerapi"
+	"fanout/internal/manifest"
 	"fanout/internal/trackerclient"
 	"fanout/peerd/swarm"
+)
+
+const (
+	longestError = 2000 // bytes; the contract counts characters
+	tellTimeout  = 3 * time.Second
 )
 
 // announcer speaks with the tracker for a download. It implements swarm.Tracker.
@@ -14,18 +21,9 @@ type announcer struct{ d *download }
 
 // Announce implements swarm.Tracker.
 func (a *announcer) Announce(ctx context.Context, r swarm.Report) (swarm.Reply, error) {
-	cfg := &a.d.node.cfg
-	a.d.mu.Lock()
-	strategy, state := trackerapi.Strategy(a.d.rec.Strategy), trackerapi.DownloadState(a.d.rec.State)
-	a.d.mu.Unlock()
-	if r.Left && state != trackerapi.DownloadState(peerapi.DownloadStateFailed) && state != trackerapi.DownloadState(peerapi.DownloadStateCancelled) {
-		state = trackerapi.DownloadState(peerapi.DownloadStatePaused)
-	}
-	reply, err := cfg.Tracker.Announce(ctx, a.d.id.String(), trackerapi.Announce{
-		Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: &cfg.HTTPAddress,
-		Strategy: &strategy, State: &state, Held: &r.Held, Owned: &r.Owned,
-		BytesFromOrigin: &r.FromOrigin, BytesFromPeers: &r.FromPeers,
-	})
+	q := a.d.announcement(r)
+	q.Held, q.Owned = &r.Held, &r.Owned
+	reply, err := a.d.node.cfg.Tracker.Announce(ctx, a.d.id.String(), q)
 	if err != nil {
 		return swarm.Reply{}, err
 	}
@@ -37,6 +35,57 @@ func (a *announcer) Announce(ctx context.Context, r swarm.Report) (swarm.Reply, 
 		out.Peers = append(out.Peers, swarm.Contact{ID: p.Id, Address: p.Address})
 	}
 	return out, nil
+}
+
+// announcement is what is said of a download, but for its chunks.
+func (d *download) announcement(r swarm.Report) trackerapi.Announce {
+	cfg := &d.node.cfg
+	d.mu.Lock()
+	rec := d.rec
+	d.mu.Unlock()
+	strategy, state := trackerapi.Strategy(rec.Strategy), trackerapi.DownloadState(rec.State)
+	if r.Left && state != trackerapi.DownloadStateFailed && state != trackerapi.DownloadStateCancelled {
+		state = trackerapi.DownloadStatePaused
+	}
+	q := trackerapi.Announce{
+		Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: &cfg.HTTPAddress,
+		Strategy: &strategy, State: &state, BytesFromOrigin: &r.FromOrigin, BytesFromPeers: &r.FromPeers,
+	}
+	if !rec.Finished.IsZero() {
+		ago := max(0, time.Since(rec.Finished).Seconds())
+		q.EndedSecondsAgo = &ago
+	}
+	trouble := rec.Error
+	if trouble == "" && active(rec.State) {
+		trouble = d.progress.Snapshot().Trouble
+	}
+	if trouble != "" {
+		q.Error = shorten(trouble)
+	}
+	return q
+}
+
+// shorten keeps a text within the contract.
+func shorten(text string) *string {
+	text = strings.ToValidUTF8(text[:min(len(text), longestError)], "")
+	return &text
+}
+
+// tell reports a download that does not run, once.
+func (d *download) tell() {
+	p := d.progress.Snapshot()
+	q := d.announcement(swarm.Report{FromOrigin: p.FromOrigin, FromPeers: p.FromPeers})
+	d.node.wg.Go(func() { d.node.tell(d.id, q) })
+}
+
+// tell reports to the tracker what is not part of a running download. What is lost here is
+// said again when the tracker is next asked for rollouts.
+func (n *Node) tell(id manifest.ID, q trackerapi.Announce) {
+	ctx, cancel := context.WithTimeout(n.ctx, tellTimeout)
+	defer cancel()
+	if _, err := n.cfg.Tracker.Announce(ctx, id.String(), q); err != nil {
+		n.cfg.Logger.Debug().Err(err).Stringer("manifest", id).Msg("state not reported")
+	}
 }
 
 // Owners implements swarm.Tracker.

@@ -86,6 +86,7 @@ func (d *download) launch() {
 		defer stop()
 		if err := d.work(ctx); err != nil && ctx.Err() == nil {
 			d.fail(err)
+			d.tell()
 		}
 		d.mu.Lock()
 		defer d.mu.Unlock()

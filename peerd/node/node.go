@@ -40,6 +40,7 @@ type Config struct {
 	HTTPAddress string
 	MaxUpload   int64 // bytes a second; 0 is unlimited
 	MaxDownload int64
+	Follow      bool // fetch what rollouts at the tracker ask for
 	Tracker     *trackerclient.Client
 	Chunks      net.Listener
 	HTTP        net.Listener
@@ -119,10 +120,13 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.chunks.Serve(ctx, n.cfg.Chunks) })
 	group.Go(func() error {
 		n.cfg.Tracker.KeepRegistered(ctx, n.cfg.ID, func() trackerapi.Registration {
-			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: &n.cfg.HTTPAddress}
+			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: &n.cfg.HTTPAddress, Follow: &n.cfg.Follow}
 		}, n.registered)
 		return nil
 	})
+	if n.cfg.Follow {
+		group.Go(func() error { n.follow(ctx); return nil })
+	}
 	n.cfg.Logger.Info().Str("id", n.cfg.ID).Str("chunks", n.cfg.Address).Str("http", n.cfg.HTTPAddress).
 		Str("data_dir", n.cfg.DataDir).Msg("peerd started")
 	err := group.Wait()

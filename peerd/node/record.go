@@ -17,6 +17,9 @@ import (
 	"fanout/internal/wire"
 )
 
+// ErrInUse is returned for a data directory that has a peerd already.
+var ErrInUse = errors.New("another peerd uses it")
+
 // stateDir is the directory below the data directory that belongs to peerd.
 const stateDir = ".fanout"
 
@@ -28,6 +31,7 @@ type record struct {
 	Strategy   peerapi.Strategy      `json:"strategy"`
 	Output     string                `json:"output"` // relative to the data directory
 	SHA256     string                `json:"sha256,omitempty"`
+	Rollout    string                `json:"rollout,omitempty"` // that asked for it
 	State      peerapi.DownloadState `json:"state"`
 	Error      string                `json:"error,omitempty"`
 	Started    time.Time             `json:"started_at"`
@@ -57,7 +61,7 @@ func openRecords(dataDir string) (*records, error) {
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("--data-dir %s: another peerd uses it: stop it or give this one a directory of its own", dataDir)
+		return nil, fmt.Errorf("--data-dir %s: %w: stop it or give this one a directory of its own", dataDir, ErrInUse)
 	}
 	return &records{dir: dir, lock: lock}, nil
 }

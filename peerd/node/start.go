@@ -20,6 +20,11 @@ func downloadID(id manifest.ID) string { return id.String()[:16] }
 
 // start begins a download, or finds the one that there is.
 func (n *Node) start(ctx context.Context, req peerapi.DownloadRequest) (*download, error) {
+	return n.startFor(ctx, req, "")
+}
+
+// startFor is start for a rollout, unless that is empty.
+func (n *Node) startFor(ctx context.Context, req peerapi.DownloadRequest, rollout string) (*download, error) {
 	m, id, err := n.cfg.Tracker.Manifest(ctx, req.File)
 	if err != nil {
 		return nil, explainTracker(err)
@@ -33,7 +38,7 @@ func (n *Node) start(ctx context.Context, req peerapi.DownloadRequest) (*downloa
 	}
 	rec := record{
 		ID: downloadID(id), File: m.Name, Manifest: m.Encode(), Strategy: peerapi.StrategySwarm, Output: output,
-		State: peerapi.DownloadStateQueued, Started: time.Now(),
+		State: peerapi.DownloadStateQueued, Started: time.Now(), Rollout: rollout,
 	}
 	if req.Strategy != nil {
 		rec.Strategy = *req.Strategy

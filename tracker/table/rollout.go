@@ -245,6 +245,9 @@ func (t *Table) noteOutcome(f *file, q *member) {
 		State: string(q.State), AskedAt: old.AskedAt, FinishedAt: finished, Chunks: q.heldCount, Bytes: f.bytes(q),
 		FromOrigin: q.BytesFromOrigin, FromPeers: q.BytesFromPeers, Error: q.Error,
 	}
+	if q.Held == nil { // said of a download that does not run
+		o.Chunks, o.Bytes = old.Chunks, old.Bytes
+	}
 	if o.AskedAt.IsZero() {
 		o.AskedAt = r.StartedAt // it was fetching already
 	}

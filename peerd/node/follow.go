@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"fanout/api/peerapi"
+	"fanout/api/trackerapi"
+	"fanout/internal/httpkit"
+	"fanout/internal/manifest"
+	"fanout/internal/trackerclient"
+)
+
+// followWait is how long the tracker may keep a request for rollouts waiting for news.
+const followWait = 30 * time.Second
+
+// follower fetches what rollouts ask for.
+type follower struct {
+	node *Node
+	// tried is, by manifest ID, what came of a rollout, so that a download that has ended
+	// without the file is not begun again until it is asked for again.
+	tried map[string]attempt
+}
+
+type attempt struct {
+	rollout string
+	err     error // why no download was begun
+}
+
+// follow does what rollouts ask until ctx ends.
+func (n *Node) follow(ctx context.Context) {
+	f := &follower{node: n, tried: map[string]attempt{}}
+	var backoff trackerclient.Backoff
+	known, trouble := "", ""
+	for {
+		orders, err := n.cfg.Tracker.PeerRollouts(ctx, n.cfg.ID, known, followWait)
+		if err == nil {
+			err = f.obey(ctx, orders.Rollouts)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		pause := trackerclient.MinBackoff // whatever the tracker says, no busy loop
+		if err == nil {
+			known, trouble = orders.Version, ""
+			backoff.Reset()
+		} else {
+			known, pause = "", backoff.Next()
+			if err.Error() != trouble && !errors.Is(err, trackerclient.ErrNotFound) { // not registered yet
+				trouble = err.Error()
+				n.cfg.Logger.Warn().Err(err).Msg("rollouts not followed, trying again")
+			}
+		}
+		if !trackerclient.Sleep(ctx, pause) {
+			return
+		}
+	}
+}
+
+// obey begins what is asked for and not here. An error is one that trying again may mend.
+func (f *follower) obey(ctx context.Context, orders []trackerapi.PeerRollout) error {
+	var errs []error
+	for _, o := range orders {
+		if err := f.obeyOne(ctx, o); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", o.File, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (f *follower) obeyOne(ctx context.Context, o trackerapi.PeerRollout) error {
+	id, err := manifest.ParseID(o.ManifestId)
+	if err != nil {
+		return err
+	}
+	if a := f.tried[o.ManifestId]; a.rollout == o.Id {
+		f.remind(id, a)
+		return nil
+	}
+	if d, err := f.node.find(downloadID(id)); err == nil && d.cancelledFor(o.Id) {
+		f.tried[o.ManifestId] = attempt{rollout: o.Id}
+		d.tell()
+		return nil
+	}
+	f.replace(id, o.File)
+	strategy := peerapi.Strategy(o.Strategy)
+	_, err = f.node.startFor(ctx, peerapi.DownloadRequest{File: o.ManifestId, Strategy: &strategy, Sha256: o.Sha256}, o.Id)
+	var refused *httpkit.Error
+	switch {
+	case err == nil:
+	case errors.As(err, &refused) && refused.Status < 500:
+		f.node.cfg.Logger.Error().Err(err).Str("file", o.File).Str("rollout", o.Id).Msg("rollout not followed")
+		f.refuse(id, err)
+	default:
+		return err
+	}
+	f.tried[o.ManifestId] = attempt{rollout: o.Id, err: err}
+	return nil
+}
+
+// remind says again what has not come off: the tracker may have been restarted since.
+func (f *follower) remind(id manifest.ID, a attempt) {
+	if a.err != nil {
+		f.refuse(id, a.err)
+		return
+	}
+	d, err := f.node.find(downloadID(id))
+	if err != nil {
+		return
+	}
+	if s := d.state(); s == peerapi.DownloadStateFailed || s == peerapi.DownloadStateCancelled {
+		d.tell()
+	}
+}
+
+// refuse reports a download that could not be begun.
+func (f *follower) refuse(id manifest.ID, why error) {
+	cfg := &f.node.cfg
+	state := trackerapi.DownloadStateFailed
+	f.node.wg.Go(func() {
+		f.node.tell(id, trackerapi.Announce{
+			Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: &cfg.HTTPAddress,
+			State: &state, Error: shorten(why.Error()),
+		})
+	})
+}
+
+// replace cancels downloads of earlier content that an earlier rollout asked for.
+func (f *follower) replace(by manifest.ID, output string) {
+	for _, d := range f.node.all() {
+		d.mu.Lock()
+		earlier := d.id != by && d.rec.Rollout != "" && d.rec.Output == output && active(d.rec.State)
+		d.mu.Unlock()
+		if earlier {
+			d.remove()
+		}
+	}
+}
+
+// cancelledFor says that somebody has cancelled what a rollout asked for.
+func (d *download) cancelledFor(rollout string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rec.Rollout == rollout && d.rec.State == peerapi.DownloadStateCancelled
+}
