@@ -17,6 +17,7 @@ import (
 
 type grammar struct {
 	Serve   serve       `cmd:"" default:"withargs" help:"Download and serve until stopped, as the REST interface says."`
+	Get     get         `cmd:"" help:"Download one file, serving it meanwhile, and exit."`
 	Health  health      `cmd:"" help:"Ask a running peerd whether it is ready: exit code 0 if it is."`
 	Version cli.Version `cmd:"" help:"Print the version."`
 }
@@ -28,6 +29,7 @@ type serve struct {
 	HTTP        string     `name:"http" default:"127.0.0.1:2695" placeholder:"HOST:PORT" help:"Where to serve the REST interface and metrics (${default})."`
 	Advertise   string     `placeholder:"HOST:PORT" help:"Chunk address that other peers dial, if it is not --listen."`
 	ID          string     `placeholder:"ID" help:"The peer's identity (kept in the data directory)."`
+	Follow      bool       `help:"Fetch the files that rollouts at the tracker ask for."`
 	MaxUpload   units.Rate `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
 	MaxDownload units.Rate `placeholder:"RATE" help:"Download limit (unlimited)."`
 	Insecure    bool       `help:"Allow listening beyond loopback without authentication."`
@@ -63,6 +65,7 @@ func (c *serve) Run(ctx context.Context) error {
 func (c *serve) config() (cfg node.Config, err error) {
 	cfg = node.Config{
 		ID: c.ID, DataDir: c.DataDir, MaxUpload: int64(c.MaxUpload), MaxDownload: int64(c.MaxDownload),
+		Follow:   c.Follow,
 		Registry: prometheus.NewRegistry(),
 	}
 	if cfg.Logger, err = httpkit.NewLogger(os.Stderr, c.LogLevel, "peerd"); err != nil {

@@ -90,12 +90,27 @@ func help(o kong.HelpOptions, k *kong.Context) error {
 	return nil
 }
 
+// Interrupted is the error of a command that a signal ended before it was done, and that
+// has more to say than that.
+type Interrupted struct {
+	Then string // how it goes on, or can be made to
+}
+
+func (i Interrupted) Error() string { return "interrupted: " + i.Then }
+
+// Unwrap makes it context.Canceled.
+func (i Interrupted) Unwrap() error { return context.Canceled }
+
 func report(ctx context.Context, stderr io.Writer, name string, err error) int {
 	switch {
 	case err == nil:
 		return ExitOK
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		fmt.Fprintf(stderr, "%s: interrupted\n", name)
+		line := "interrupted"
+		if i := (Interrupted{}); errors.As(err, &i) {
+			line = i.Error()
+		}
+		fmt.Fprintf(stderr, "%s: %s\n", name, line)
 		return ExitInterrupted
 	}
 	fmt.Fprintf(stderr, "%s: %s\n", name, err)

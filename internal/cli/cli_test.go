@@ -28,6 +28,8 @@ func (s serve) Run(ctx context.Context) error {
 		return nil
 	case "interrupted":
 		return fmt.Errorf("wait: %w", ctx.Err())
+	case "hint":
+		return fmt.Errorf("wait: %w", cli.Interrupted{Then: "run it again"})
 	}
 	return errors.New(s.Fail)
 }
@@ -46,6 +48,7 @@ func TestRun(t *testing.T) {
 		{"serve", t.Context(), cli.ExitOK, "", ""},
 		{"--fail=disk", t.Context(), cli.ExitFailure, "", "demo: disk\n"},
 		{"--fail=interrupted", cancelled, cli.ExitInterrupted, "", "demo: interrupted\n"},
+		{"--fail=hint", cancelled, cli.ExitInterrupted, "", "demo: interrupted: run it again\n"},
 		{"--nonsense", t.Context(), cli.ExitUsage, "", "demo: unknown flag --nonsense (demo --help shows the flags)\n"},
 		{"version", t.Context(), cli.ExitOK, "demo devel", ""},
 		{"--help", t.Context(), cli.ExitOK, "$FANOUT_DATA_DIR", ""},
