@@ -1,0 +1,205 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fanout/api/peerapi"
+	"fanout/internal/fleet"
+	"fanout/internal/fleet/fleettest"
+)
+
+func TestMain(m *testing.M) { fleettest.Main(m) }
+
+const (
+	// patience bounds a test that hangs. No test depends on how long anything takes.
+	patience = 3 * time.Minute
+	lookEach = 20 * time.Millisecond
+
+	kib = int64(1) << 10
+	mib = int64(1) << 20
+	gib = int64(1) << 30
+)
+
+var strategies = []peerapi.Strategy{peerapi.StrategyDirect, peerapi.StrategyStatic, peerapi.StrategySwarm}
+
+// plan is what a rig is made of.
+type plan struct {
+	build   fleettest.Build // Plain unless Race is asked for
+	files   []string
+	tracker []string // further flags
+	origin  []string
+	peers   int
+	peer    []string
+}
+
+// rig is a fleet that runs: a tracker, an origin with its files published, and peers.
+type rig struct {
+	*fleet.Fleet
+	t       *testing.T
+	ctx     context.Context
+	tracker *fleet.Tracker
+	origin  *fleet.Origin
+	peers   []*fleet.Peer
+}
+
+func start(t *testing.T, p plan) *rig {
+	t.Helper()
+	r := bare(t, p.build)
+	r.tracker = r.Tracker(p.tracker...)
+	r.origin = r.Origin("origin", p.files, p.origin...)
+	fleettest.Start(t, r.tracker, r.origin)
+	r.addPeers(p.peers, p.peer...)
+	return r
+}
+
+// bare is a rig of which nothing runs yet.
+func bare(t *testing.T, b fleettest.Build) *rig {
+	t.Helper()
+	f := fleettest.New(t, b)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return &rig{Fleet: f, t: t, ctx: ctx}
+}
+
+// addPeers starts further peers and returns them.
+func (r *rig) addPeers(n int, args ...string) []*fleet.Peer {
+	r.t.Helper()
+	var added []*fleet.Peer
+	var group errgroup.Group
+	group.SetLimit(4)
+	for range n {
+		p := r.Peer(fmt.Sprintf("peer-%02d", len(r.peers)+1), args...)
+		r.peers, added = append(r.peers, p), append(added, p)
+		group.Go(func() error { return p.Start(r.ctx) })
+	}
+	r.must(group.Wait())
+	return added
+}
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// download is one that was begun at a peer.
+type download struct {
+	peer *fleet.Peer
+	id   string
+	name string // below the peer's data directory
+}
+
+func (d download) path() string { return d.peer.Path(d.name) }
+
+// begin starts a download at several peers at the same time.
+func (r *rig) begin(q peerapi.DownloadRequest, peers ...*fleet.Peer) []download {
+	r.t.Helper()
+	begun := make([]download, len(peers))
+	var group errgroup.Group
+	for i, p := range peers {
+		group.Go(func() error {
+			d, err := p.Download(r.ctx, q)
+			begun[i] = download{p, d.Id, strings.TrimPrefix(d.Path, p.DataDir()+"/")}
+			return err
+		})
+	}
+	r.must(group.Wait())
+	return begun
+}
+
+// complete waits until downloads are, compares them with the source, and returns them.
+func (r *rig) complete(source string, downloads ...download) []peerapi.Download {
+	r.t.Helper()
+	ended := make([]peerapi.Download, len(downloads))
+	var group errgroup.Group
+	for i, d := range downloads {
+		group.Go(func() (err error) {
+			ended[i], err = d.peer.Complete(r.ctx, d.id)
+			return err
+		})
+	}
+	r.must(group.Wait())
+	for _, d := range downloads {
+		fleettest.Same(r.t, d.path(), source)
+	}
+	return ended
+}
+
+// await waits until a download has so much of its chunks, and not all of them: a test that
+// comes too late for its moment has tested nothing, and must say so.
+func (r *rig) await(d download, part float64) peerapi.Download {
+	r.t.Helper()
+	now, err := d.peer.Await(r.ctx, d.id, func(now peerapi.Download) bool {
+		return float64(now.ChunksDone) >= part*float64(now.ChunksTotal) && now.ChunksTotal > 0
+	})
+	r.must(err)
+	if now.State != peerapi.DownloadStateDownloading {
+		r.t.Fatalf("%s is %s already: limit its rate more", d.peer.Name(), now.State)
+	}
+	return now
+}
+
+// underWay fails the test unless a download still is.
+func (r *rig) underWay(downloads ...download) {
+	r.t.Helper()
+	for _, d := range downloads {
+		now, err := d.peer.Get(r.ctx, d.id)
+		r.must(err)
+		if fleet.Ended(now) {
+			r.t.Fatalf("%s is %s: the fault came too late to prove anything", d.peer.Name(), now.State)
+		}
+	}
+}
+
+// eventually looks until something is so. What it waits for is in the message, should it
+// never come.
+func (r *rig) eventually(what string, so func() bool) {
+	r.t.Helper()
+	for !so() {
+		select {
+		case <-r.ctx.Done():
+			r.t.Fatalf("waited in vain: %s", what)
+		case <-time.After(lookEach):
+		}
+	}
+}
+
+// metric is the value of a metric, and 0 where it has no samples yet.
+func (r *rig) metric(d *fleet.Daemon, name string, labels ...string) int64 {
+	r.t.Helper()
+	v, err := d.Metric(r.ctx, name, labels...)
+	if err != nil && !strings.Contains(err.Error(), "there is no "+name) {
+		r.t.Fatal(err)
+	}
+	return int64(v)
+}
+
+// sent is the payload that a daemon has sent.
+func (r *rig) sent(d *fleet.Daemon) int64 { return r.metric(d, "fanout_sent_bytes_total") }
+
+// fetched is the payload that a peer's process has received and stored.
+func (r *rig) fetched(p *fleet.Peer) int64 {
+	return r.metric(p.Daemon, "fanout_received_bytes_total") - r.metric(p.Daemon, "fanout_duplicate_bytes_total")
+}
+
+// absent fails the test if a file is there.
+func absent(t *testing.T, path string) {
+	t.Helper()
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("%s is there (%v)", path, err)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func request(file string, s peerapi.Strategy) peerapi.DownloadRequest {
+	return peerapi.DownloadRequest{File: file, Strategy: &s}
+}
