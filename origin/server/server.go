@@ -123,6 +123,7 @@ func (o *Origin) publishAll(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, group.Wait())
 		}
+		o.serve(p)
 		group.Go(func() error {
 			o.follow(ctx, s, p)
 			return nil
@@ -141,13 +142,17 @@ func (o *Origin) digest(ctx context.Context, s *source) (*publication, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.mu.Lock()
-	o.published[p.id] = p
-	o.mu.Unlock()
 	o.cfg.Logger.Info().Str("file", s.name).Stringer("manifest", p.id).Int64("bytes", p.manifest.Size).
 		Int("chunks", p.manifest.Chunks()).Int64("chunk_size", p.manifest.ChunkSize).
 		Dur("took", time.Since(began)).Msg("file digested")
 	return p, nil
+}
+
+// serve lets sessions about a content begin.
+func (o *Origin) serve(p *publication) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.published[p.id] = p
 }
 
 // follow keeps a file published, and publishes it anew when its content changes.
@@ -155,34 +160,38 @@ func (o *Origin) follow(ctx context.Context, s *source, p *publication) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for {
+		served := p // not the p of the next round, while these run
 		current, superseded := context.WithCancel(ctx)
-		wg.Go(func() { o.keepPublished(ctx, current, s, p) })
-		next := o.awaitChange(ctx, s)
+		wg.Go(func() { o.keepPublished(ctx, current, s, served) })
+		next := o.awaitChange(ctx, s, served)
 		superseded()
 		if next == nil {
 			return
 		}
-		if next.id != p.id {
-			wg.Go(func() { o.retire(ctx, s, p) })
-		}
+		o.serve(next)
+		wg.Go(func() { o.retire(ctx, served, next) })
 		p = next
 	}
 }
 
-// awaitChange returns the file's next content; nil when ctx ends.
-func (o *Origin) awaitChange(ctx context.Context, s *source) *publication {
+// awaitChange returns the file's next content; nil when ctx ends. A file that was touched, or
+// replaced by a copy, has none: what is open has the same bytes.
+func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication) *publication {
 	for {
 		if s.changed(ctx) != nil {
 			return nil
 		}
 		p, err := o.digest(ctx, s)
-		if err == nil {
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			o.cfg.Logger.Warn().Err(err).Str("file", s.name).Msg("changed file not published")
+		case p.id == served.id:
+			p.target.Store.Close()
+		default:
 			return p
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		o.cfg.Logger.Warn().Err(err).Str("file", s.name).Msg("changed file not published")
 	}
 }
 
@@ -194,6 +203,10 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 	defer stop()
 	published := false
 	renew := func(ctx context.Context) (time.Duration, error) {
+		if !o.serves(p) {
+			stop()
+			return 0, nil
+		}
 		if published {
 			reply, err := o.cfg.Tracker.Announce(ctx, p.id.String(), o.announcement())
 			switch {
@@ -207,7 +220,7 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 				return 0, err
 			}
 		}
-		if !o.serves(p.id) || current.Err() != nil {
+		if current.Err() != nil {
 			stop()
 			return 0, nil
 		}
@@ -240,9 +253,9 @@ func (o *Origin) report(name string, err error) {
 // retire stops serving a superseded content: at once if the file was overwritten in place,
 // for its bytes are gone; else, since the open file still has them, when nobody asks for
 // them any more.
-func (o *Origin) retire(ctx context.Context, s *source, p *publication) {
-	if !os.SameFile(s.info, p.info) {
-		o.cfg.Logger.Info().Str("file", s.name).Stringer("manifest", p.id).Msg("old content is served until its downloads have ended")
+func (o *Origin) retire(ctx context.Context, p, next *publication) {
+	if !os.SameFile(next.info, p.info) {
+		o.cfg.Logger.Info().Str("file", p.manifest.Name).Stringer("manifest", p.id).Msg("old content is served until its downloads have ended")
 		for idle := time.Now(); time.Since(idle) < keepOld; {
 			if !trackerclient.Sleep(ctx, time.Second) {
 				return
@@ -253,11 +266,13 @@ func (o *Origin) retire(ctx context.Context, s *source, p *publication) {
 		}
 	}
 	o.mu.Lock()
-	delete(o.published, p.id)
+	if o.published[p.id] == p { // else the file has this content again
+		delete(o.published, p.id)
+	}
 	o.mu.Unlock()
 	p.swarm.closeAll()
 	p.target.Store.Close()
-	o.cfg.Logger.Info().Str("file", s.name).Stringer("manifest", p.id).Msg("old content is no longer served")
+	o.cfg.Logger.Info().Str("file", p.manifest.Name).Stringer("manifest", p.id).Msg("old content is no longer served")
 }
 
 func (o *Origin) lookup(id manifest.ID, _ string) (*chunkserver.Target, error) {
@@ -269,11 +284,10 @@ func (o *Origin) lookup(id manifest.ID, _ string) (*chunkserver.Target, error) {
 	return nil, fmt.Errorf("no manifest %v is served here", id)
 }
 
-func (o *Origin) serves(id manifest.ID) bool {
+func (o *Origin) serves(p *publication) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_, ok := o.published[id]
-	return ok
+	return o.published[p.id] == p
 }
 
 // ready says what is not published yet.
