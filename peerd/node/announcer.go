@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -24,6 +26,9 @@ func (a *announcer) Announce(ctx context.Context, r swarm.Report) (swarm.Reply, 
 	q := a.d.announcement(r)
 	q.Held, q.Owned = &r.Held, &r.Owned
 	reply, err := a.d.node.cfg.Tracker.Announce(ctx, a.d.id.String(), q)
+	if errors.Is(err, trackerclient.ErrGone) {
+		err = fmt.Errorf("%w: %w", swarm.ErrWithdrawn, err)
+	}
 	if err != nil {
 		return swarm.Reply{}, err
 	}

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -93,11 +94,16 @@ func (d *Download) dial(c *contact) {
 	})
 }
 
-// announceLoop reports to the tracker until ctx ends, and passes its answers on.
+// announceLoop reports to the tracker until ctx ends, and passes its answers on. Of a
+// withdrawn file the tracker wants to hear no more: who is known is known.
 func (d *Download) announceLoop(ctx context.Context) {
 	retry := redialFirst
 	for {
 		reply, err := d.cfg.Tracker.Announce(ctx, d.report())
+		if errors.Is(err, ErrWithdrawn) {
+			d.cfg.Progress.noteTracker(fmt.Errorf("announce: %w", err))
+			return
+		}
 		wait := max(reply.Interval, redialFirst) // whatever the tracker says, no busy loop
 		if err != nil {
 			wait = retry

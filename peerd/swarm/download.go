@@ -29,9 +29,13 @@ const (
 	maxLinks    = 128 // sessions of one download; a joiner is told of 64 peers
 )
 
+// ErrWithdrawn is a Tracker's answer about a file that was taken back.
+var ErrWithdrawn = errors.New("withdrawn")
+
 // Tracker is what a download needs of the tracker.
 type Tracker interface {
-	// Announce reports and learns whom to talk to.
+	// Announce reports and learns whom to talk to. After ErrWithdrawn
+	// to announce again is of no use.
 	Announce(ctx context.Context, r Report) (Reply, error)
 	// Owners is the tracker file: the chunk address of every chunk's owner.
 	Owners(ctx context.Context) ([]string, error)
