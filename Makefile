@@ -22,6 +22,7 @@ FUZZTIME := 10s
 # sweep: arguments of mininet/sweep.py.
 ARGS     :=
 
+MAKEFLAGS     += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help build demo test gen gen-check fmt lint go-test readme-test lab-test fuzz bench sweep setup clean
 
