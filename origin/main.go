@@ -23,6 +23,7 @@ import (
 
 type grammar struct {
 	Serve   serve       `cmd:"" default:"withargs" help:"Publish files and serve their chunks until stopped."`
+	Push    pushing     `cmd:"" help:"Give files to the whole fleet, and exit when it has them."`
 	Health  health      `cmd:"" help:"Ask a running origin whether it is ready: exit code 0 if it is."`
 	Version cli.Version `cmd:"" help:"Print the version."`
 }

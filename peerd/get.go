@@ -311,6 +311,6 @@ func (f *fetch) print(d *peerapi.Download) error {
 		took = *d.DurationSeconds
 	}
 	_, err := fmt.Fprintf(f.stdout, "%s: %s in %.1f s, %s from the origin, %s from peers\n", f.output,
-		units.Size(d.Size), took, units.Size(d.BytesFromOrigin), units.Size(d.BytesFromPeers))
+		progress.Bytes(d.Size), took, progress.Bytes(d.BytesFromOrigin), progress.Bytes(d.BytesFromPeers))
 	return err
 }

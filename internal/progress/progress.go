@@ -9,11 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/mattn/go-isatty"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
-
-	"fanout/internal/units"
 )
 
 const (
@@ -78,12 +77,16 @@ func line(s State) string {
 		progressbar.OptionSetDescription(s.What), progressbar.OptionSetElapsedTime(false), progressbar.OptionSetPredictTime(false))
 	_ = bar.RenderBlank()
 	_ = bar.Set64(done)
-	text := strings.TrimSpace(bar.String()) + " " + units.Size(s.Done).String() + " of " + units.Size(s.Total).String()
+	text := strings.TrimSpace(bar.String()) + " " + Bytes(s.Done) + " of " + Bytes(s.Total)
 	if s.Rate >= 1 {
-		text += ", " + units.Rate(s.Rate).String() + ", " + Left(s.Total-s.Done, s.Rate) + " left"
+		text += ", " + Bytes(int64(s.Rate)) + "/s, " + Left(s.Total-s.Done, s.Rate) + " left"
 	}
 	return text
 }
+
+// Bytes is a number of bytes for people, in decimal units: figures that stand beside each
+// other must have the same.
+func Bytes(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
 
 // Left is how long so many bytes take at a rate, for people.
 func Left(bytes int64, rate float64) string {

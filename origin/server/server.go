@@ -51,6 +51,9 @@ type Config struct {
 	// Progress is told of every file to be digested, and returns what is told the bytes as
 	// they are read. It may be nil.
 	Progress func(name string, size int64) func(bytes int64)
+	// Published is told of every manifest that the tracker has taken. It may be nil, and must
+	// not block.
+	Published func(name string, id manifest.ID)
 }
 
 // Origin serves files. Make it with New, then Run it once.
@@ -230,6 +233,9 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 		}
 		published = true
 		o.cfg.Logger.Info().Str("file", s.name).Stringer("manifest", p.id).Msg("file published")
+		if o.cfg.Published != nil {
+			o.cfg.Published(s.name, p.id)
+		}
 		return trackerclient.Seconds(reply.LeaseSeconds / 3), nil
 	}
 	trackerclient.Keep(ctx, renew, func(err error) { o.report(s.name, err) })

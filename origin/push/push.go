@@ -1,0 +1,287 @@
+// Package push gives published files to the fleet: it begins a rollout of each at the
+// tracker, follows them until they are over, shows how far they are, and says at the end who
+// has what.
+//
+// It must not know flags, nor how files are published and served, which goes on meanwhile.
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"fanout/api/trackerapi"
+	"fanout/internal/cli"
+	"fanout/internal/manifest"
+	"fanout/internal/progress"
+	"fanout/internal/trackerclient"
+)
+
+// lookEvery is the pause between two looks at the rollouts.
+const lookEvery = 300 * time.Millisecond
+
+// shownPeers is how many peers a line names.
+const shownPeers = 5
+
+// ErrEnded is returned when somebody else has ended or replaced the rollout.
+var ErrEnded = errors.New("the rollout was ended from elsewhere")
+
+// Published is a file that the tracker has been told of.
+type Published struct {
+	Name string
+	ID   manifest.ID
+}
+
+// Config is what is to be done.
+type Config struct {
+	Tracker *trackerclient.Client
+	Request trackerapi.RolloutRequest
+	Files   int           // that will be published
+	Wait    bool          // also for peers that are off
+	Timeout time.Duration // after which to give up; 0 is never
+	Bar     *progress.Bar
+}
+
+// Push is one push. Make it with New, then Run it once.
+type Push struct {
+	cfg      Config
+	rollouts []*trackerapi.Rollout // as last seen, in the order of the publications
+	trouble  string                // with the tracker; shown for as long as it lasts
+}
+
+// New makes a push.
+func New(cfg Config) *Push { return &Push{cfg: cfg} }
+
+// Check finds out, before a long file is digested, whether the tracker is there and the peers
+// are such as can be asked. What it does not see, the tracker refuses later.
+func (p *Push) Check(ctx context.Context) error {
+	fleet, err := p.cfg.Tracker.Peers(ctx)
+	if err != nil {
+		return err
+	}
+	follows := map[string]bool{}
+	on := 0
+	for _, peer := range fleet {
+		follows[peer.Id] = peer.Follow
+		if peer.Follow {
+			on++
+		}
+	}
+	if p.cfg.Request.Peers == nil {
+		if on == 0 && !p.cfg.Wait {
+			return errors.New("no peer that follows rollouts is on: start some with peerd --follow, or wait for them with --wait")
+		}
+		return nil
+	}
+	for _, id := range *p.cfg.Request.Peers {
+		if follow, listed := follows[id]; listed && !follow {
+			return fmt.Errorf("--peers: peer %s does not follow rollouts: start it with peerd --follow", id)
+		}
+	}
+	return nil
+}
+
+// Run asks for every file as soon as it is published, and returns when all rollouts are
+// over; the error then says who has not got what. That ctx ended is a cli.Interrupted.
+func (p *Push) Run(ctx context.Context, published <-chan Published) error {
+	var timeout <-chan time.Time
+	if p.cfg.Timeout > 0 {
+		timer := time.NewTimer(p.cfg.Timeout)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	defer p.cfg.Bar.Clear()
+	var unasked []Published
+	for {
+		select {
+		case <-ctx.Done():
+			return p.interrupted()
+		case <-timeout:
+			return fmt.Errorf("gave up after %s: %s", p.cfg.Timeout, p.missing())
+		case f := <-published:
+			unasked = append(unasked, f)
+		case <-tick.C:
+		}
+		p.trouble = ""
+		var err error
+		if unasked, err = p.ask(ctx, unasked); err == nil {
+			err = p.look(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return p.interrupted()
+		case err != nil:
+			return err
+		case len(p.rollouts) == p.cfg.Files && p.over():
+			return p.outcome()
+		}
+		p.draw()
+	}
+}
+
+// ask begins rollouts, and returns those files for which it should be tried again.
+func (p *Push) ask(ctx context.Context, files []Published) (again []Published, err error) {
+	for _, f := range files {
+		r, err := p.cfg.Tracker.PutRollout(ctx, f.ID.String(), p.cfg.Request)
+		var refused *trackerclient.Error
+		switch {
+		case err == nil:
+			p.rollouts = append(p.rollouts, r)
+		case trackerclient.Temporary(err):
+			p.trouble = err.Error()
+			again = append(again, f)
+		case errors.As(err, &refused) && refused.Field == "peers":
+			return nil, fmt.Errorf("--peers: %s", refused)
+		default:
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
+		}
+	}
+	return again, nil
+}
+
+// look asks the tracker how far the rollouts are.
+func (p *Push) look(ctx context.Context) error {
+	for i, last := range p.rollouts {
+		now, err := p.cfg.Tracker.Rollout(ctx, last.ManifestId)
+		switch {
+		case err == nil && now.Id == last.Id:
+			p.rollouts[i] = now
+		case err != nil && trackerclient.Temporary(err):
+			p.trouble = err.Error()
+		case err == nil || errors.Is(err, trackerclient.ErrNotFound) || errors.Is(err, trackerclient.ErrGone):
+			return fmt.Errorf("%s: %w", last.File, ErrEnded)
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// over says that there is nobody to wait for any more.
+func (p *Push) over() bool {
+	for _, r := range p.rollouts {
+		if r.Running > 0 || p.cfg.Wait && (r.Pending > 0 || r.Asked == 0) {
+			return false
+		}
+	}
+	return p.trouble == ""
+}
+
+// Complete says that every peer that was asked has every file, and that some were.
+func (p *Push) Complete() bool {
+	for _, r := range p.rollouts {
+		if r.Asked == 0 || r.Complete < r.Asked {
+			return false
+		}
+	}
+	return len(p.rollouts) == p.cfg.Files
+}
+
+func (p *Push) outcome() error {
+	if p.Complete() {
+		return nil
+	}
+	return errors.New(p.missing())
+}
+
+// missing says who has not got what.
+func (p *Push) missing() string {
+	var parts []string
+	for _, r := range p.rollouts {
+		if r.Asked > 0 && r.Complete == r.Asked {
+			continue
+		}
+		s := fmt.Sprintf("%s: %d of %d peers have it", r.File, r.Complete, r.Asked)
+		for _, g := range []struct {
+			what string
+			in   func(trackerapi.RolloutPeer) bool
+		}{{"failed", failed}, {"off", off}, {"not done", running}} {
+			if ids := who(r, g.in); len(ids) > 0 {
+				s += "; " + g.what + ": " + enumerate(ids)
+			}
+		}
+		parts = append(parts, s)
+	}
+	if n := p.cfg.Files - len(p.rollouts); n > 0 {
+		s := fmt.Sprintf("%d of %d files not published yet", n, p.cfg.Files)
+		if p.trouble != "" {
+			s += " (" + p.trouble + ")"
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func failed(p trackerapi.RolloutPeer) bool {
+	return p.State == trackerapi.RolloutStateFailed || p.State == trackerapi.RolloutStateCancelled
+}
+
+func ended(p trackerapi.RolloutPeer) bool {
+	return failed(p) || p.State == trackerapi.RolloutStateComplete
+}
+
+func off(p trackerapi.RolloutPeer) bool { return !ended(p) && !p.Online }
+
+func running(p trackerapi.RolloutPeer) bool { return !ended(p) && p.Online }
+
+// who are the peers of a kind.
+func who(r *trackerapi.Rollout, in func(trackerapi.RolloutPeer) bool) (ids []string) {
+	for _, p := range peersOf(r) {
+		if in(p) {
+			ids = append(ids, p.Id)
+		}
+	}
+	return ids
+}
+
+func peersOf(r *trackerapi.Rollout) []trackerapi.RolloutPeer {
+	if r.Peers == nil {
+		return nil
+	}
+	return *r.Peers
+}
+
+func enumerate(ids []string) string {
+	if len(ids) > shownPeers {
+		return fmt.Sprintf("%s and %d more", strings.Join(ids[:shownPeers], ", "), len(ids)-shownPeers)
+	}
+	return strings.Join(ids, ", ")
+}
+
+// interrupted says how things stand and go on.
+func (p *Push) interrupted() error {
+	if p.Complete() {
+		return nil
+	}
+	if len(p.rollouts) == 0 {
+		return cli.Interrupted{Then: "no peer was asked for anything"}
+	}
+	var parts []string
+	for _, r := range p.rollouts {
+		parts = append(parts, fmt.Sprintf("%d of %d peers have %s", r.Complete, r.Asked, r.File))
+	}
+	return cli.Interrupted{Then: fmt.Sprintf("%s; the rollout goes on with the chunks that they have; "+
+		"the same command serves all of them again, and curl -X DELETE %s/v1/files/%s/rollout ends it",
+		strings.Join(parts, ", "), strings.TrimSuffix(p.cfg.Tracker.URL(), "/"), p.rollouts[0].ManifestId)}
+}
+
+// slowest is the peer that is on and has the least, with the rollout.
+func (p *Push) slowest() (r *trackerapi.Rollout, last *trackerapi.RolloutPeer) {
+	least := 1.0
+	for _, one := range p.rollouts {
+		peers := peersOf(one)
+		for i := range peers {
+			if !running(peers[i]) || one.Size == 0 {
+				continue
+			}
+			if share := float64(peers[i].BytesDone) / float64(one.Size); last == nil || share < least {
+				r, last, least = one, &peers[i], share
+			}
+		}
+	}
+	return r, last
+}
