@@ -115,9 +115,6 @@ func (v *Server) accept(c *net.TCPConn) {
 
 // shakeHands is the accepting side's part of the handshake.
 func (v *Server) shakeHands(c *net.TCPConn) (*Session, string, error) {
-	if err := tune(c, v.cfg.Download != nil); err != nil {
-		return nil, wire.CodeBadMessage, err
-	}
 	nonce := wire.NewNonce()
 	if _, err := c.Write(wire.AppendGreeting(nil, wire.Greeting{Version: wire.Version, Nonce: nonce})); err != nil {
 		return nil, wire.CodeTimeout, err
@@ -142,6 +139,9 @@ func (v *Server) shakeHands(c *net.TCPConn) (*Session, string, error) {
 	}
 	if err != nil {
 		return nil, wire.CodeUnknownManifest, err
+	}
+	if err := tune(c, v.cfg.Download != nil, target.Manifest.ChunkSize); err != nil {
+		return nil, wire.CodeBadMessage, err
 	}
 	answer := wire.Hello{Manifest: hello.Manifest, Peer: v.cfg.Self, MAC: wire.NoMAC}
 	if _, err := c.Write(wire.AppendServerHello(nil, answer)); err != nil {
@@ -218,7 +218,7 @@ func (v *Server) Dial(ctx context.Context, addr string, target *Target) error {
 func (v *Server) introduce(ctx context.Context, c *net.TCPConn, target *Target) (*Session, error) {
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if err := tune(c, v.cfg.Download != nil); err != nil {
+	if err := tune(c, v.cfg.Download != nil, target.Manifest.ChunkSize); err != nil {
 		return nil, err
 	}
 	in, err := newInbound(c)

@@ -8,17 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notSent is how many bytes the kernel may hold unsent of one connection. It makes the time
-// in an upload slot the real sending time, and keeps control lines from waiting behind
-// payload that could have gone to another session.
-const notSent = 64 << 10
+// notSent is how many bytes the kernel may hold unsent of one connection: a quarter of a
+// chunk, within bounds. It makes the time in an upload slot the real sending time, and keeps
+// control lines from waiting behind payload that could have gone to another session.
+func notSent(chunkSize int64) int {
+	return int(min(max(chunkSize/4, 16<<10), 256<<10))
+}
 
 // limitedBuffer is the receive buffer of a session whose download is limited: what waits
 // in a larger one has been sent, so the sender takes it for delivered.
 const limitedBuffer = 128 << 10
 
 // tune sets the socket options of a session.
-func tune(c *net.TCPConn, limited bool) error {
+func tune(c *net.TCPConn, limited bool, chunkSize int64) error {
 	if limited {
 		if err := c.SetReadBuffer(limitedBuffer); err != nil {
 			return err
@@ -30,7 +32,7 @@ func tune(c *net.TCPConn, limited bool) error {
 	}
 	var opt error
 	if err := raw.Control(func(fd uintptr) {
-		opt = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent)
+		opt = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent(chunkSize))
 	}); err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ package chunkserver
 
 import "net"
 
-func tune(*net.TCPConn, bool) error { return nil }
+func tune(*net.TCPConn, bool, int64) error { return nil }
 
 func writeMore(c *net.TCPConn, p []byte) error {
 	_, err := c.Write(p)
