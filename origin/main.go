@@ -98,7 +98,6 @@ func (c *serve) config() (cfg server.Config, err error) {
 	if isatty.IsTerminal(os.Stderr.Fd()) {
 		cfg.Progress = bar
 	}
-	cfg.Logger.Info().Str("chunks", cfg.Address).Str("http", cfg.HTTPAddress).Str("id", cfg.ID).Msg("origin started")
 	return cfg, nil
 }
 

@@ -111,6 +111,7 @@ func (o *Origin) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error { return o.publishAll(ctx) })
+	o.cfg.Logger.Info().Str("chunks", o.cfg.Address).Str("http", o.cfg.HTTPAddress).Str("id", o.cfg.ID).Msg("origin started")
 	return group.Wait()
 }
 

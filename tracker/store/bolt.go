@@ -54,7 +54,7 @@ var _ Store = (*Bolt)(nil)
 // another process that has it open.
 func Open(dir string) (*Bolt, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
 	path := filepath.Join(dir, FileName)
 	db, err := bolt.Open(path, 0o644, &bolt.Options{Timeout: lockTimeout})
