@@ -1,0 +1,92 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"fanout/api/peerapi"
+	"fanout/internal/fleet"
+	"fanout/internal/fleet/fleettest"
+)
+
+// 32 peers get 64 MiB, of which the origin sends little more than one copy.
+func TestThirtyTwoPeers(t *testing.T) {
+	const size, peers = 64 * mib, 32
+	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
+	r := start(t, plan{files: []string{source}, peers: peers})
+	begun := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers...)
+	var fromOrigin int64
+	for _, d := range r.complete(source, begun...) {
+		fromOrigin += d.BytesFromOrigin
+	}
+	sent := r.sent(r.origin.Daemon)
+	t.Logf("the origin sent %.3f of the size, %d of %d bytes", float64(sent)/float64(size), sent, int64(size))
+	if sent < size || sent > size*105/100 {
+		t.Errorf("the origin sent %d bytes for a file of %d; want at most 1.05 of it", sent, int64(size))
+	}
+	if fromOrigin < size || fromOrigin > sent {
+		t.Errorf("the peers count %d bytes from the origin, which sent %d", fromOrigin, sent)
+	}
+}
+
+// A gigabyte, as fast as it goes.
+func TestGigabyte(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 3 GiB")
+	}
+	source := fleettest.File(t, t.TempDir(), "image.bin", gib, 1)
+	r := start(t, plan{files: []string{source}, peers: 2})
+	begun := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers...)
+	for i, d := range r.complete(source, begun...) {
+		if d.Size != gib || d.BytesDone != gib {
+			t.Errorf("%s: %d of %d bytes", begun[i].peer.Name(), d.BytesDone, d.Size)
+		}
+		t.Logf("%s: %.1f s", begun[i].peer.Name(), *d.DurationSeconds)
+	}
+}
+
+// Neither the origin nor a peer keeps the file in memory: 64 MiB will do for any. The chunks
+// are those of a file of 2 GiB, which is the file with FANOUT_E2E_FULL=1.
+func TestMemory(t *testing.T) {
+	const peers, most = 8, 64 * mib
+	size := 512 * mib
+	if os.Getenv("FANOUT_E2E_FULL") != "" {
+		size = 2 * gib
+	} else if testing.Short() {
+		t.Skip("writes 4.5 GiB")
+	}
+	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
+	r := bare(t, fleettest.Plain)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+	defer cancel()
+	r.ctx = ctx
+	r.tracker = r.Tracker()
+	r.origin = r.Origin("origin", []string{source}, "--chunk-size", "2MiB")
+	fleettest.Start(t, r.tracker, r.origin)
+	r.addPeers(peers)
+	began := time.Now()
+	begun := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers...)
+	for _, d := range begun {
+		_, err := d.peer.Complete(r.ctx, d.id)
+		r.must(err)
+	}
+	t.Logf("%d MiB to %d peers in %v", size/mib, peers, time.Since(began).Round(time.Second/10))
+	check := func(d *fleet.Daemon) {
+		rss, err := d.PeakRSS()
+		r.must(err)
+		t.Logf("%s: %.1f MiB", d.Name(), float64(rss)/float64(mib))
+		if rss > most {
+			t.Errorf("%s had %.1f MiB resident, want at most %d", d.Name(), float64(rss)/float64(mib), most/mib)
+		}
+	}
+	check(r.origin.Daemon)
+	for _, p := range r.peers {
+		check(p.Daemon)
+	}
+	for _, d := range begun {
+		fleettest.Same(t, d.path(), source)
+		r.must(os.Remove(d.path())) // there may be little room
+	}
+}
