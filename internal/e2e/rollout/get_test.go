@@ -1,0 +1,117 @@
+package rollout
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fanout/api/peerapi"
+	"fanout/internal/fleet/fleettest"
+)
+
+// peerd get leaves the file and nothing else.
+func TestGet(t *testing.T) {
+	r := start(t)
+	source := fleettest.File(t, r.Dir(), "a.bin", 3*mib, 1)
+	fleettest.Start(t, r.Origin("origin", []string{source}))
+	dir := t.TempDir()
+	get := r.get("a.bin", "--output", dir)
+	get.ends(0, "")
+	holds(t, get.stdout.String(), filepath.Join(dir, "a.bin")+": 3.1 MB in ", ", 3.1 MB from the origin, 0 B from peers\n")
+	fleettest.Same(t, filepath.Join(dir, "a.bin"), source)
+
+	path := filepath.Join(dir, "renamed")
+	if err := os.WriteFile(path, []byte("what was there"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	get = r.get("a.bin", "-o", path, "--json", "--strategy", "direct", "--seed-for", "1ms")
+	get.ends(0, "")
+	var d peerapi.Download
+	if err := json.Unmarshal(get.stdout.Bytes(), &d); err != nil || d.Path != path || d.State != peerapi.DownloadStateComplete || d.Strategy != peerapi.StrategyDirect {
+		t.Errorf("%+v %v", d, err)
+	}
+	fleettest.Same(t, path, source)
+	if names := list(t, dir); names != "a.bin renamed" {
+		t.Error("it leaves", names)
+	}
+}
+
+// An interrupted get goes on where it stopped; while it runs it is a peer like others.
+func TestGetAgain(t *testing.T) {
+	r := start(t)
+	source := fleettest.File(t, r.Dir(), "a.bin", 4*mib, 1)
+	fleettest.Start(t, r.Origin("origin", []string{source}))
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.bin")
+	get := r.get("a.bin", "-o", path, "--max-download", "500kB")
+	for {
+		f, err := r.tracker.API().GetChunksWithResponse(r.ctx, "a.bin", nil)
+		if err == nil && f.JSON200 != nil && strings.Contains(string(f.Body), `"holders":["127.0.0.1`) {
+			break
+		}
+		if !pause(r.ctx) {
+			t.Fatal(err)
+		}
+	}
+	second := r.get("a.bin", "-o", path)
+	second.ends(1, "peerd: "+path+": another peerd get is fetching it already: wait for that one, or give another --output\n")
+	get.interrupt()
+	get.ends(130, "peerd: interrupted: the same command goes on where this one stopped\n")
+	if names := list(t, dir); names != ".a.bin.fanout" {
+		t.Error("an interrupted get leaves", names)
+	}
+	get = r.get("a.bin", "-o", path, "--json")
+	get.ends(0, "")
+	if strings.Contains(get.stdout.String(), `"bytes_done":0`) {
+		t.Error(get.stdout.String())
+	}
+	fleettest.Same(t, path, source)
+	if names := list(t, dir); names != "a.bin" {
+		t.Error("it leaves", names)
+	}
+}
+
+func TestGetRefuses(t *testing.T) {
+	r := start(t)
+	source := fleettest.File(t, r.Dir(), "a.bin", mib, 1)
+	fleettest.Start(t, r.Origin("origin", []string{source}))
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"b.bin", 1, `peerd: look up "b.bin": no file named "b.bin" is published; published are: a.bin` + "\n"},
+		{"a.bin -o " + dir + "/no/a.bin", 1, "there is no directory " + dir + "/no: create it first\n"},
+		{"a.bin -o " + dir + "/no/", 1, "there is no such directory: create it first\n"},
+		{"a.bin -o /dev/null", 1, "peerd: --output /dev/null is not a regular file: give another path\n"},
+		{"a.bin --sha256 abc -o " + dir, 1, "sha256: string doesn't match"},
+		{"a.bin --sha256 " + strings.Repeat("0", 64) + " -o " + dir, 1, "peerd: a.bin: finish a.bin: "},
+		{"a.bin --tracker http://127.0.0.1:1", 1, `peerd: look up "a.bin": tracker unreachable at http://127.0.0.1:1: `},
+		{"", 2, `peerd: expected "<file>"`},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			sub := *r
+			sub.t = t
+			sub.get(strings.Fields(c.args)...).ends(c.code, c.want)
+		})
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a.bin")); err == nil {
+		t.Error("a file with the wrong SHA-256 is there")
+	}
+}
+
+func list(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
+}
