@@ -30,6 +30,7 @@ for what; do
 		need b3sum b3sum
 		need util-linux unshare
 		need iproute2 ip
+		need chromium chromium     # the tracker's page
 		;;
 	bench)
 		need curl curl

@@ -37,6 +37,8 @@ var allowed = map[string][]string{
 	"peerd/swarm":    {"internal/manifest", "internal/wire", "internal/chunkstore", "internal/chunkserver", "peerd/picker"},
 	"tracker/store":  {"internal/manifest", "internal/trackerfile"},
 	"tracker/table":  {"internal/manifest", "internal/trackerfile", "tracker/store"},
+	"tracker/feed":   {"api/trackerapi", "internal/manifest", "tracker/table"},
+	"tracker/page":   {},
 
 	"api/trackerapi":        {},
 	"api/peerapi":           {},

@@ -14,11 +14,17 @@ const (
 	kept       = 'K' // as before
 )
 
-func stateOf(m *table.PeerView, chunk int) byte {
-	switch {
-	case !m.Held.Has(chunk):
+// octet is what eight chunks are, the first in the most significant bit.
+type octet struct{ held, owned byte }
+
+func octetOf(m *table.PeerView, i int) octet { return octet{byteAt(m.Held, i), byteAt(m.Owned, i)} }
+
+// state of the chunk at a bit.
+func (o octet) state(bit int) byte {
+	switch mask := byte(0x80) >> bit; {
+	case o.held&mask == 0:
 		return missing
-	case m.Owned.Has(chunk):
+	case o.owned&mask != 0:
 		return fromOrigin
 	}
 	return fromPeers
@@ -27,8 +33,18 @@ func stateOf(m *table.PeerView, chunk int) byte {
 // runs are a peer's chunks, as lengths of equal ones.
 func runs(m table.PeerView, chunks int) string {
 	var w runWriter
-	for chunk := range chunks {
-		w.add(stateOf(&m, chunk), 1)
+	for first := 0; first < chunks; first += 8 {
+		o, n := octetOf(&m, first/8), min(8, chunks-first)
+		switch {
+		case o.held == 0:
+			w.add(missing, n)
+		case o.held == 0xff && o.owned == 0:
+			w.add(fromPeers, n)
+		default:
+			for bit := range n {
+				w.add(o.state(bit), 1)
+			}
+		}
 	}
 	return w.end(missing)
 }
@@ -37,14 +53,14 @@ func runs(m table.PeerView, chunks int) string {
 func changes(before, m table.PeerView, chunks int) string {
 	var w runWriter
 	for first := 0; first < chunks; first += 8 {
-		n := min(8, chunks-first)
-		if byteAt(before.Held, first/8) == byteAt(m.Held, first/8) && byteAt(before.Owned, first/8) == byteAt(m.Owned, first/8) {
+		was, is, n := octetOf(&before, first/8), octetOf(&m, first/8), min(8, chunks-first)
+		if was == is {
 			w.add(kept, n)
 			continue
 		}
-		for chunk := first; chunk < first+n; chunk++ {
-			s := stateOf(&m, chunk)
-			if s == stateOf(&before, chunk) {
+		for bit := range n {
+			s := is.state(bit)
+			if s == was.state(bit) {
 				s = kept
 			}
 			w.add(s, 1)

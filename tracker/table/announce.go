@@ -88,9 +88,10 @@ func (m *Report) static() bool {
 	return m.Strategy == Static && m.State != Failed && m.State != Cancelled
 }
 
-// complete reports whether it has every chunk of that many.
+// complete reports whether it has every chunk of that many. One that failed then has not got
+// the file that was wanted.
 func (m *member) complete(chunks int) bool {
-	return m.State == Complete || chunks > 0 && m.heldCount == chunks
+	return m.State == Complete || m.State != Failed && chunks > 0 && m.heldCount == chunks
 }
 
 // RenewOrigin lists an origin of a file for another lease. It does not change what a name
@@ -139,6 +140,9 @@ func (t *Table) Announce(name string, r Report) (Reply, error) {
 func (t *Table) enter(f *file, r Report) {
 	now := t.now()
 	t.version++
+	if before := f.known(r.ID); before != nil {
+		r.Owned = r.Owned.with(before.Owned, r.Held)
+	}
 	m := &member{
 		Report: r, heldCount: r.Held.count(), ownedCount: r.Owned.count(),
 		seen: now, expires: now.Add(t.lease), version: t.version,

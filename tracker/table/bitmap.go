@@ -34,6 +34,30 @@ func (b Bitmap) has(chunk int) bool {
 	return chunk/8 < len(b) && b[chunk/8]&(0x80>>(chunk%8)) != 0
 }
 
+// with adds what other has of the mask: a restarted peer has forgotten which of its chunks it
+// brought from an origin.
+func (b Bitmap) with(other, mask Bitmap) Bitmap {
+	var sum Bitmap // a copy once there is something to add: bitmaps are shared
+	for i := range min(len(other), len(mask)) {
+		add := other[i] & mask[i]
+		if i < len(b) {
+			add &^= b[i]
+		}
+		if add == 0 {
+			continue
+		}
+		if sum == nil {
+			sum = make(Bitmap, len(mask))
+			copy(sum, b)
+		}
+		sum[i] |= add
+	}
+	if sum == nil {
+		return b
+	}
+	return sum
+}
+
 func (b Bitmap) count() int {
 	n := 0
 	for _, x := range b {

@@ -182,6 +182,30 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+// A peer that is restarted has forgotten what it brought from the origin; the tracker has not.
+func TestOwnedSurvivesARestartOfThePeer(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 8, 1), "o")
+	report := func(held, owned byte) string {
+		w.announce("a", table.Report{ID: "p", Address: w.address(1), Held: table.Bitmap{held}, Owned: table.Bitmap{owned}})
+		return fmt.Sprintf("%08b", w.Overview().Swarms[0].Members[0].Owned[0])
+	}
+	for _, step := range []struct {
+		held, owned byte
+		want        string
+	}{
+		{0b11110000, 0b11000000, "11000000"},
+		{0b11110000, 0, "11000000"},          // restarted
+		{0b11111100, 0b00000100, "11000100"}, // and going on
+		{0, 0, "00000000"},                   // begun anew
+		{0b11110000, 0b00010000, "00010000"},
+	} {
+		if got := report(step.held, step.owned); got != step.want {
+			t.Errorf("%08b %08b: %s, want %s", step.held, step.owned, got, step.want)
+		}
+	}
+}
+
 // report announces the nth peer with so many chunks from each source.
 func (w *world) report(n int, s table.State, origin, peers int64) {
 	w.t.Helper()

@@ -4,7 +4,8 @@ import { Members } from './members.js';
 import * as format from './format.js';
 
 export class FileView {
-  constructor(file, repaint) {
+  // few: there are so few files that one without peers may take room, too.
+  constructor(file, few, repaint) {
     this.fields = {};
     const field = (key, tag = 'span') => this.fields[key] = make(tag, { 'data-field': key });
     const name = file.status.name;
@@ -22,7 +23,7 @@ export class FileView {
       make('p', { class: 'cost' }, make('span', { class: 'label' }, 'The origin has sent '), field('egress'), ' ', this.egress),
       make('p', { class: 'course' }, field('course')),
       this.hint, this.legend, this.members.element, this.more);
-    this.element.open = file.members.size > 0;
+    this.element.open = few || file.members.size > 0;
     this.element.addEventListener('toggle', () => { this.touched = this.element.open !== this.automatic; repaint(); });
     this.automatic = this.element.open;
   }
@@ -46,7 +47,9 @@ export class FileView {
       s.origins.length === 0 ? 'no origin is up' : (s.origins.length === 1 ? 'origin ' : 'origins ') + s.origins.join(', '),
       'manifest ' + s.manifest_id.slice(0, 12) + '…'].join(' · '));
     attribute(f.facts, 'title', 'manifest ' + s.manifest_id);
-    set(f.progress, s.members_total === 0 ? 'no peers' : `${s.peers_complete} of ${format.count(s.peers, 'peer')} complete`, s.peers_complete);
+    let complete = s.peers_complete; // of those in the swarm; here we know who was lost, too
+    if (file.members.size === s.members_total) complete = [...file.members.values()].filter((m) => m.state === 'complete').length;
+    set(f.progress, s.members_total === 0 ? 'no peers' : `${complete} of ${format.count(s.members_total, 'peer')} complete`, complete);
     this.progress(file);
     this.cost(s, d);
   }
@@ -81,6 +84,7 @@ export class FileView {
     const d = file.status.distribution;
     if (d === undefined) return;
     set(this.fields.course, course(file, d, now));
+    if (this.element.open) this.members.tick(now);
   }
 
   showHint(file, hint) {
@@ -94,10 +98,12 @@ function course(file, d, now) {
   const others = [];
   if (d.peers_failed > 0) others.push(d.peers_failed + ' failed or lost');
   if (d.peers_left > 0) others.push(d.peers_left + ' left');
-  const peers = `${d.peers_complete} of ${format.count(d.peers, 'peer')} complete` + (others.length ? ', ' + others.join(', ') : '');
+  const rest = others.length ? ', ' + others.join(', ') : '';
+  const peers = `${d.peers_complete} of ${format.count(d.peers, 'peer')} complete`;
   const begun = d.partial ? ' (the tracker was started in the middle of it)' : '';
   if (!d.running) {
-    return `Last distribution: ${peers}` + (d.duration_seconds === undefined ? '' : ` in ${d.partial ? 'more than ' : ''}${format.duration(d.duration_seconds)}`) + `, ended ${format.moment(d.ended_at)}${begun}.`;
+    const took = d.duration_seconds === undefined ? '' : ` in ${d.partial ? 'more than ' : ''}${format.duration(d.duration_seconds)}`;
+    return `Last distribution: ${peers}${took}${rest}; it ended at ${format.moment(d.ended_at)}${begun}.`;
   }
   let slowest = 0, unknown = false;
   for (const m of file.members.values()) {
@@ -106,5 +112,5 @@ function course(file, d, now) {
     else slowest = Math.max(slowest, m.eta_seconds);
   }
   const left = slowest > 0 ? `, about ${format.clock(slowest)} left` : unknown ? '' : ', about to end';
-  return `Distribution: ${peers}, for ${format.clock((now - Date.parse(d.started_at)) / 1000)}${left}${begun}.`;
+  return `Distribution: ${peers}${rest}, for ${format.clock((now - Date.parse(d.started_at)) / 1000)}${left}${begun}.`;
 }

@@ -5,32 +5,40 @@ const tracker = () => location.origin + location.pathname.replace(/[^/]*$/, '').
 const command = (text) => make('code', { class: 'command' }, text);
 const quote = (text) => /^[\w./:@%+=-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\\''") + "'";
 
+// reachable are the flags of a daemon that other machines must reach.
+function reachable(port) {
+  return /^(localhost|127\.|\[::1\])/.test(location.hostname) ? '' : ` --listen 0.0.0.0:${port} --insecure`;
+}
+
+const peerd = () => command(`peerd --follow --tracker ${tracker()} --data-dir DIRECTORY${reachable(2685)}`);
+
 export function noFiles(registered) {
-  const steps = [make('p', {}, make('strong', {}, 'Nothing is published yet.'), ' On the machine that has the file:'),
-    command(`origin --tracker ${tracker()} FILE`)];
-  if (registered === 0) steps.push(...noPeers('And on every machine that is to have it:'));
-  return steps;
+  const push = command(`origin push --tracker ${tracker()}${reachable(2684)} FILE`);
+  const nothing = make('strong', {}, 'Nothing is published yet.');
+  if (registered > 0) return [make('p', {}, nothing, ' On the machine that has the file:'), push];
+  return [make('p', {}, nothing, ' On every machine that is to have the file:'), peerd(),
+    make('p', {}, 'Then on the machine that has it:'), push];
 }
 
-function noPeers(text) {
-  return [make('p', {}, text), command(`peerd --tracker ${tracker()} --data-dir DIRECTORY`)];
-}
-
-// fetchIt says how to begin a distribution. peer is the control address of one, if known.
-export function fetchIt(file, registered, peer) {
-  if (registered === 0) return noPeers('No peer is registered. On every machine that is to have the file:');
-  const body = JSON.stringify({ file: file.name });
+// fetchIt says how to begin a distribution to the peers there are.
+export function fetchIt(file, peers) {
+  if (peers.length === 0) {
+    return [make('span', {}, 'No peer is registered. On every machine that is to have the file:'), peerd()];
+  }
+  if (peers.some((p) => p.follow)) {
+    return [make('span', {}, 'No peer has asked for it. Give it to every peer that follows:'),
+      command(`curl -X PUT -d '{}' ${quote(tracker() + '/v1/files/' + encodeURIComponent(file.name) + '/rollout')}`)];
+  }
+  const control = (peers.find((p) => p.http_address) || { http_address: 'PEER:2695' }).http_address;
   return [make('span', {}, 'No peer has asked for it. Have one fetch it:'),
-    command(`curl -d ${quote(body)} http://${peer || 'PEER:2695'}/v1/downloads`)];
+    command(`curl -d ${quote(JSON.stringify({ file: file.name }))} http://${control}/v1/downloads`)];
 }
 
-// anyPeer asks the tracker for the control address of a registered peer.
-export async function anyPeer() {
+// registered asks the tracker for the fleet.
+export async function registered() {
   try {
-    const { peers } = await (await fetch('v1/peers')).json();
-    const found = peers.find((p) => p.http_address);
-    return found && found.http_address;
+    return (await (await fetch('v1/peers')).json()).peers;
   } catch {
-    return undefined;
+    return undefined; // the banner says so already
   }
 }

@@ -5,7 +5,7 @@ import { Stream } from './stream.js';
 import { FileView } from './files.js';
 import { showFinished } from './finished.js';
 import { Voice } from './voice.js';
-import { noFiles, fetchIt, anyPeer } from './hints.js';
+import { noFiles, fetchIt, registered } from './hints.js';
 import { spark } from './chunks.js';
 import { make, set, attribute, arrange, colours } from './dom.js';
 import * as format from './format.js';
@@ -14,7 +14,7 @@ const $ = (id) => document.getElementById(id);
 const model = new Model();
 const views = new Map();
 const voice = new Voice($('spoken'));
-let palette = colours(), scheduled = false, away = null, peer, peerFor = -1;
+let palette = colours(), scheduled = false, away = null, peers = [], peersFor = -1;
 
 function repaint() {
   if (scheduled) return;
@@ -30,11 +30,11 @@ function paint() {
     const view = views.get(f.id);
     if (f.dirty) {
       f.dirty = false;
-      view.update(f, (file) => fetchIt(file, model.registered, peer));
+      view.update(f, (file) => fetchIt(file, peers));
       view.tick(f, model.now());
       voice.file(f, view.share);
     }
-    if (view.element.open) view.members.paint(f, palette);
+    if (view.element.open) view.members.paint(f, palette, model.now());
   }
   if (model.dirty.has('finished')) showFinished(model.finished, voice);
   if (model.dirty.has('totals')) showTotals();
@@ -44,7 +44,7 @@ function paint() {
 function showFiles() {
   for (const id of [...views.keys()]) if (!model.files.has(id)) views.delete(id);
   const files = model.sorted();
-  for (const f of files) if (!views.has(f.id)) views.set(f.id, new FileView(f, repaint));
+  for (const f of files) if (!views.has(f.id)) views.set(f.id, new FileView(f, files.length <= 5, repaint));
   arrange($('file-list'), files.map((f) => views.get(f.id).element));
   const more = model.filesTotal - files.length;
   $('more-files').hidden = more <= 0;
@@ -65,13 +65,17 @@ function showTotals() {
     active === 0 ? 'nobody downloads' : active + ' downloading'].join(' · '));
   document.title = (away ? 'away – ' : running === 0 ? '' : format.percent(done, 1) + ' ' + (running === 1 ? name : running + ' files') + ' – ') + 'fanout';
   set($('rate'), format.rate(model.rate()), model.rate());
-  const shown = model.seconds.slice(0, -2); // the last two are still being reported
+  const shown = model.seconds.slice(-122, -2); // the last two are still being reported
   spark($('spark'), shown, palette);
-  attribute($('spark'), 'aria-label', `Rate of the last ${Math.round(shown.length / 60)} minutes: at most ${format.rate(Math.max(0, ...shown))}`);
-  if (peerFor !== model.registered) {
-    peerFor = model.registered;
-    anyPeer().then((p) => {
-      peer = p;
+  attribute($('spark'), 'aria-label', `Rate of the last two minutes: at most ${format.rate(Math.max(0, ...shown))}`);
+  if (peersFor !== model.registered) {
+    peersFor = model.registered;
+    registered().then((list) => {
+      if (list === undefined) {
+        peersFor = -1; // ask again with the next event
+        return;
+      }
+      peers = list;
       for (const f of model.files.values()) f.dirty = true;
       repaint();
     });

@@ -8,6 +8,7 @@ const states = {
   queued: ['…', 'queued'], downloading: ['↓', 'downloading'], paused: ['‖', 'paused'], complete: ['✓', 'complete'],
   failed: ['✕', 'failed'], cancelled: ['–', 'cancelled'], lost: ['?', 'lost'],
 };
+const silence = 7000; // ms; a peer announces every five seconds at least
 const byState = ['failed', 'lost', 'downloading', 'queued', 'paused', 'cancelled', 'complete'];
 
 const columns = [
@@ -106,7 +107,7 @@ export class Members {
     const rows = [...this.rows.values()];
     const collator = this.collator || (this.collator = new Intl.Collator('en', { numeric: true }));
     if (!this.positions) {
-      rows.sort((a, b) => collator.compare(a.m.address, b.m.address)).forEach((r, i) => { r.position = i; });
+      rows.sort((a, b) => collator.compare(a.m.id, b.m.id)).forEach((r, i) => { r.position = i; });
       this.positions = true;
     }
     const sign = this.sort.down ? -1 : 1, by = this.sort.column.order;
@@ -129,13 +130,21 @@ export class Members {
     return row;
   }
 
+  // tick is what moves with the time alone: how long a peer has been silent.
+  tick(now) {
+    for (const row of this.rows.values()) {
+      if (row.visible && !row.stale && row.m.state === 'downloading') showState(row, now);
+    }
+  }
+
   // paint brings up to date what can be seen; it returns how many rows it drew.
-  paint(file, colours) {
+  paint(file, colours, now) {
     let drawn = 0;
     for (const row of this.rows.values()) {
       if (!row.stale || !row.visible) continue;
       row.stale = false;
       paintRow(row, file.status);
+      showState(row, now);
       draw(row.canvas, row.m.map, colours);
       attribute(row.canvas, 'aria-label', describe(row.m.map));
       drawn++;
@@ -145,7 +154,6 @@ export class Members {
 }
 
 function paintRow({ m, element, fields }, file) {
-  const [mark, word] = states[m.state] || ['', m.state];
   attribute(element, 'data-state', m.state);
   set(fields.id, m.id);
   set(fields.address, m.address);
@@ -154,5 +162,12 @@ function paintRow({ m, element, fields }, file) {
   set(fields.eta, m.state === 'downloading' && m.eta_seconds !== undefined ? format.clock(m.eta_seconds) : '–', m.eta_seconds === undefined ? '' : m.eta_seconds);
   set(fields.origin, format.bytes(m.bytes_from_origin), m.bytes_from_origin);
   set(fields.peers, format.bytes(m.bytes_from_peers), m.bytes_from_peers);
-  set(fields.state, mark + ' ' + word + (m.listed || m.state === 'lost' ? '' : ', gone'), m.state);
+}
+
+function showState({ m, fields }, now) {
+  const [mark, word] = states[m.state] || ['', m.state];
+  const silent = now - Date.parse(m.last_seen);
+  const text = m.state === 'downloading' && silent > silence ? `silent for ${format.clock(silent / 1000)}`
+    : m.listed || m.state === 'lost' ? word : word + ', gone';
+  set(fields.state, mark + ' ' + text, m.state);
 }

@@ -1,0 +1,329 @@
+package page_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fanout/api/peerapi"
+	"fanout/api/trackerapi"
+	"fanout/internal/fleet"
+	"fanout/internal/fleet/fleettest"
+)
+
+// A page through the life of a fleet of real daemons: nothing yet, a file, peers, a transfer,
+// the tracker away and back, the end. What it shows is what the API says.
+func TestLive(t *testing.T) {
+	ctx := t.Context()
+	f := fleettest.New(t, fleettest.Plain)
+	tracker := f.Tracker("--data-dir", filepath.Join(f.Dir(), "tracker-data"))
+	fleettest.Start(t, tracker)
+	b := open(t, tracker.URL())
+
+	b.await(`document.querySelector('#empty')?.checkVisibility()`)
+	for _, want := range []string{"origin push --tracker " + tracker.URL() + " FILE", "peerd --follow --tracker " + tracker.URL()} {
+		if got := b.text(`document.querySelector('#empty').innerText`); !strings.Contains(got, want) {
+			t.Errorf("an empty page says %q, which lacks %q", got, want)
+		}
+	}
+	b.shoot("empty", 1000)
+
+	const size, peers = 24 << 20, 4
+	source := fleettest.File(t, f.Dir(), "image <b>é.iso", size, 1)
+	fleettest.Start(t, f.Origin("origin", []string{source}, "--max-upload", "6MB"))
+	b.await(`document.querySelector('.hint')?.innerText.includes('peerd --follow')`)
+	var all []*fleet.Peer
+	for i := range peers {
+		p := f.Peer(fmt.Sprintf("peer-%d", i+1), "--max-upload", "6MB")
+		fleettest.Start(t, p)
+		all = append(all, p)
+	}
+	b.await(`document.querySelector('.hint')?.innerText.includes('` + `/v1/downloads')`)
+	if got := b.text(`document.querySelector('.hint').innerText`); !strings.Contains(got, `curl -d '{"file":"image <b>é.iso"}' http://127.0.0.1:`) {
+		t.Errorf("hint: %s", got)
+	}
+
+	ids := startAll(t, all, peerapi.DownloadRequest{File: "image <b>é.iso"})
+	b.await(`document.querySelectorAll('.members tbody tr').length === 4`)
+	b.await(`[...document.querySelectorAll('[data-field=done]')].every(e => +e.dataset.value > 20)`)
+	compare(t, b, tracker, peers)
+	if got := b.text(`document.title`); !strings.Contains(got, "% image <b>é.iso") {
+		t.Error("title:", got)
+	}
+
+	b.offline()
+	if err := tracker.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	b.await(`!document.querySelector('#away').hidden`)
+	if got := b.text(`document.querySelector('#away').innerText`); !strings.Contains(got, "does not answer") || !strings.Contains(got, "is from") {
+		t.Error("away:", got)
+	}
+	fleettest.Start(t, tracker)
+	b.await(`document.querySelector('#away').hidden`)
+	for i, p := range all {
+		if _, err := p.Complete(ctx, ids[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.await(`document.querySelectorAll('.members tr[data-state=complete]').length === 4`)
+	b.await(`document.querySelectorAll('#finished tbody tr').length === 1`)
+	compare(t, b, tracker, peers)
+	for i, p := range all {
+		d, err := p.Get(ctx, ids[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := `document.querySelector('tr[data-peer="` + p.Name() + `"]')`
+		b.await(row + `.checkVisibility()`)
+		got := b.text(row + `.querySelector('[data-field=origin]').dataset.value + ' ' + ` + row + `.querySelector('[data-field=peers]').dataset.value`)
+		if want := fmt.Sprint(d.BytesFromOrigin, " ", d.BytesFromPeers); got != want {
+			t.Errorf("%s: the page shows %s bytes, the peer says %s", p.Name(), got, want)
+		}
+	}
+	if got := b.text(`document.querySelector('#finished').innerText`); !strings.Contains(got, "✓ 4") || !strings.Contains(got, "> ") {
+		t.Errorf("the tracker missed the beginning, but the table says %q", got)
+	}
+
+	// Again, from start to end under its eyes.
+	for i, p := range all {
+		if err := p.Delete(ctx, ids[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids = startAll(t, all, peerapi.DownloadRequest{File: "image <b>é.iso", Output: ptr("again")})
+	for i, p := range all {
+		if _, err := p.Complete(ctx, ids[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.await(`document.querySelectorAll('#finished tbody tr').length === 2`)
+	compare(t, b, tracker, peers)
+	list, err := tracker.API().ListDistributionsWithResponse(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := list.JSON200.Distributions[0]
+	if d.Running || d.Partial || d.PeersComplete != peers || d.EgressRatio < 1 || d.EgressRatio > 2 || d.BytesFromOrigin+d.BytesFromPeers < peers*size {
+		t.Errorf("%+v", d)
+	}
+	got := b.text(`[...document.querySelectorAll('#finished tbody tr:first-child [data-value]')].map(e => e.dataset.value).join(' ')`)
+	ended, _ := d.EndedAt.MarshalText()
+	if want := fmt.Sprintf("%s %d  %d %v %d %d %v", ended, peers, int64(size), *d.DurationSeconds, d.BytesFromOrigin, d.BytesFromPeers, d.EgressRatio); got != want {
+		t.Errorf("the table shows %s, want %s", got, want)
+	}
+	// The peers measured the same, from their own side.
+	longest := 0.0
+	for i, p := range all {
+		own, err := p.Get(ctx, ids[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		longest = max(longest, *own.DurationSeconds)
+	}
+	if diff := *d.DurationSeconds - longest; diff < -0.5 || diff > 1 {
+		t.Errorf("the tracker measured %v s, the slowest peer %v s", *d.DurationSeconds, longest)
+	}
+}
+
+// compare waits until the page shows what the API says. While a transfer runs, the two are
+// asked again until nothing changed in between.
+func compare(t *testing.T, b *tab, tracker *fleet.Tracker, peers int) {
+	t.Helper()
+	var page, api string
+	for range 100 {
+		before := holders(t, tracker)
+		page = b.text(`[...document.querySelectorAll('.members tbody tr')].map(r => r.querySelector('small').innerText + '=' +
+			r.querySelector('canvas').ariaLabel.match(/^(\d+) of/)[1] + '/' + r.querySelector('[data-field=done]').dataset.value).sort().join(' ')`)
+		if api = holders(t, tracker); api == before && api == page {
+			if strings.Count(api, "=") != peers {
+				t.Errorf("only %s", api)
+			}
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Errorf("the page shows\n%s\nthe API says\n%s", page, api)
+}
+
+// holders counts the chunks of every holder in the chunk table.
+func holders(t *testing.T, tracker *fleet.Tracker) string {
+	t.Helper()
+	limit := 10000
+	files, err := tracker.API().ListFilesWithResponse(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := tracker.API().GetChunksWithResponse(t.Context(), files.JSON200.Files[0].ManifestId, &trackerapi.GetChunksParams{Limit: &limit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, c := range r.JSON200.Chunks {
+		for _, h := range c.Holders {
+			counts[h]++
+		}
+	}
+	var lines []string
+	for h, n := range counts {
+		lines = append(lines, fmt.Sprintf("%s=%d/%d", h, n, n))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, " ")
+}
+
+func startAll(t *testing.T, peers []*fleet.Peer, r peerapi.DownloadRequest) (ids []string) {
+	t.Helper()
+	for _, p := range peers {
+		d, err := p.Download(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, d.Id)
+	}
+	return ids
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// 200 peers with 10,000 chunks each, changing as fast as they would: the page stays
+// responsive and draws only what can be seen.
+func TestManyPeers(t *testing.T) {
+	f := fleettest.New(t, fleettest.Plain)
+	tracker := f.Tracker()
+	fleettest.Start(t, tracker)
+	const peers, chunks = 200, 10_000
+	id := publish(t, tracker, "weights.safetensors", chunks)
+	swarm := newSwarm(peers, chunks)
+	swarm.step(t, tracker, id, 0.2)
+	b := open(t, tracker.URL())
+	b.await(`document.querySelectorAll('.members tbody tr').length === 200`)
+	b.await(`document.querySelector('.members canvas').ariaLabel?.includes('of 10000 chunks')`)
+	b.run(`(() => {
+		window.frames_ = []; let last = performance.now();
+		const next = (now) => { frames_.push(now - last); last = now; requestAnimationFrame(next); };
+		requestAnimationFrame(next);
+	})()`)
+	for range 5 {
+		swarm.step(t, tracker, id, 0.12)
+	}
+	b.await(`+document.querySelector('tr[data-peer="peer-1"] [data-field=done]').dataset.value === ` + fmt.Sprint(swarm.held(0)))
+	frames := eval[[]float64](b, `frames_`)
+	slices.Sort(frames)
+	t.Logf("%d frames: median %.0f ms, 95 %% %.0f ms, longest %.0f ms", len(frames),
+		frames[len(frames)/2], frames[len(frames)*95/100], frames[len(frames)-1])
+	if median := frames[len(frames)/2]; median > 250 {
+		t.Errorf("half of the frames take more than %.0f ms", median)
+	}
+	drawn := eval[int](b, `[...document.querySelectorAll('.members canvas')].filter(c => c.ariaLabel).length`)
+	if drawn < 5 || drawn > 80 {
+		t.Errorf("%d of %d rows are drawn", drawn, peers)
+	}
+	// The last row is drawn when it comes into sight.
+	b.run(`document.querySelector('tr[data-peer="peer-200"]').scrollIntoView()`)
+	b.await(`document.querySelector('tr[data-peer="peer-200"] [data-field=done]').dataset.value === '` + fmt.Sprint(swarm.held(peers-1)) + `'`)
+	b.shoot("many", 1280)
+	// Sorted by what is done, the first is the one with the fewest chunks.
+	b.run(`[...document.querySelectorAll('.sort')].find(e => e.innerText === 'Done').click()`)
+	fewest := 0
+	for i := range peers {
+		if swarm.held(i) < swarm.held(fewest) {
+			fewest = i
+		}
+	}
+	b.await(fmt.Sprintf(`document.querySelector('.members tbody tr').dataset.peer === 'peer-%d'`, fewest+1))
+}
+
+func publish(t *testing.T, tracker *fleet.Tracker, name string, chunks int) string {
+	t.Helper()
+	m := trackerapi.Manifest{Name: name, Size: int64(chunks) << 20, ChunkSize: 1 << 20, Digests: make([]string, chunks)}
+	for i := range m.Digests {
+		m.Digests[i] = fmt.Sprintf("%064x", i)
+	}
+	r, err := tracker.API().PublishFileWithResponse(t.Context(), name, trackerapi.Publication{
+		Manifest: m, Origin: trackerapi.Origin{Id: "origin", Address: "127.0.0.1:2684"},
+	})
+	if err != nil || r.JSON201 == nil {
+		t.Fatal(err, r.Status())
+	}
+	return r.JSON201.ManifestId
+}
+
+// swarm are peers that only announce.
+type swarm struct {
+	rand  *rand.Rand
+	peers []swarmPeer
+}
+
+type swarmPeer struct {
+	held, owned []byte
+	order       []int // chunks, in the order in which they come
+	done        int
+}
+
+func newSwarm(peers, chunks int) *swarm {
+	s := &swarm{rand: rand.New(rand.NewPCG(1, 2))}
+	for range peers {
+		s.peers = append(s.peers, swarmPeer{held: make([]byte, (chunks+7)/8), owned: make([]byte, (chunks+7)/8), order: s.rand.Perm(chunks)})
+	}
+	return s
+}
+
+func (s *swarm) held(i int) int { return s.peers[i].done }
+
+// step has every peer get about so much of the file, and announce it.
+func (s *swarm) step(t *testing.T, tracker *fleet.Tracker, id string, share float64) {
+	t.Helper()
+	for i := range s.peers {
+		p := &s.peers[i]
+		n := int(share * float64(len(p.order)) * (0.5 + s.rand.Float64()))
+		for ; n > 0 && p.done < len(p.order); n-- {
+			chunk := p.order[p.done]
+			p.held[chunk/8] |= 0x80 >> (chunk % 8)
+			if chunk%len(s.peers) == i {
+				p.owned[chunk/8] |= 0x80 >> (chunk % 8)
+			}
+			p.done++
+		}
+		origin, state := int64(p.done/len(s.peers))<<20, trackerapi.DownloadStateDownloading
+		peers := int64(p.done)<<20 - origin
+		r, err := tracker.API().AnnounceWithResponse(t.Context(), id, trackerapi.Announce{
+			Id: fmt.Sprint("peer-", i+1), Role: trackerapi.AnnounceRolePeer, Address: fmt.Sprintf("10.0.%d.%d:2685", i/250, i%250+1),
+			State: &state, Held: &p.held, Owned: &p.owned, BytesFromOrigin: &origin, BytesFromPeers: &peers,
+		})
+		if err != nil || r.JSON200 == nil {
+			t.Fatal(err, r.Status())
+		}
+	}
+}
+
+// Slow or many viewers cost the others nothing: who is too many is refused, and told so.
+func TestTooManyViewers(t *testing.T) {
+	f := fleettest.New(t, fleettest.Plain)
+	tracker := f.Tracker()
+	fleettest.Start(t, tracker)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	for range 32 {
+		r, err := tracker.API().WatchSwarms(ctx)
+		if err != nil || r.StatusCode != 200 {
+			t.Fatal(r, err)
+		}
+		defer r.Body.Close()
+	}
+	r, err := tracker.API().WatchSwarmsWithResponse(t.Context())
+	if err != nil || r.StatusCode() != 503 {
+		t.Fatal(err, r.Status())
+	}
+	b := open(t, "about:blank")
+	b.offline()
+	b.run(`location = '` + tracker.URL() + `'`)
+	b.await(`document.querySelector('#away-text')?.innerText.includes('close some of its pages')`)
+	leave()
+	b.await(`document.querySelector('#away').hidden`)
+}
