@@ -114,6 +114,8 @@ type Download struct {
 	banned   map[string]time.Time
 	fatal    error
 	finished bool
+	counted  int  // chunks that were here at the beginning, or have been heard of since
+	whole    bool // the store was complete at the last tick
 }
 
 // session is what the download uses of a chunkserver.Session.
@@ -174,7 +176,8 @@ func (d *Download) Run(ctx context.Context) error {
 	d.wg.Go(func() { d.announceLoop(ctx) })
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	d.checkComplete()
+	d.counted = d.target.Store.Count()
+	d.checkComplete(true)
 	for d.fatal == nil {
 		select {
 		case <-ctx.Done():
@@ -245,14 +248,18 @@ func (d *Download) tick(now time.Time) {
 	d.redial(now)
 	d.strategy.tick(now)
 	d.cfg.Progress.measure(now, d.target.Store.Bytes(), d.trouble(now))
+	d.checkComplete(d.whole) // word of a chunk was lost, with an earlier run of the download
+	d.whole = d.target.Store.Complete()
 }
 
 func (d *Download) has(chunk int) bool { return d.target.Store.Has(chunk) }
 
 func (d *Download) chunks() int { return d.target.Manifest.Chunks() }
 
-func (d *Download) checkComplete() {
-	if d.finished || !d.target.Store.Complete() {
+// checkComplete ends the fetching once everything is here, and counted: the store has a
+// chunk a moment before word of it is here, unless that is known not to come.
+func (d *Download) checkComplete(sure bool) {
+	if d.finished || !d.target.Store.Complete() || !sure && d.counted < d.chunks() {
 		return
 	}
 	d.finished = true

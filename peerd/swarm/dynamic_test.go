@@ -390,3 +390,36 @@ func TestLandingAfterClose(t *testing.T) {
 		t.Errorf("complete %d, %+v", r.complete, s)
 	}
 }
+
+// A download is complete once its last chunk has been counted, not when the store has it:
+// what is reported at the end, and kept across restarts, must add up.
+func TestCompleteWhenAllIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 3)
+		counted := int64(-1)
+		r.cfg.Complete = func() { counted = r.cfg.Progress.Snapshot().FromPeers }
+		r.begin()
+		a := r.caller("a")
+		word := []func(){a.store(0), a.store(1), a.store(2)}
+		word[0]()
+		word[1]()
+		if counted >= 0 {
+			t.Fatalf("complete with %d bytes counted", counted)
+		}
+		word[2]()
+		if counted != int64(len(r.data)) {
+			t.Errorf("complete with %d of %d bytes counted", counted, len(r.data))
+		}
+	})
+	// Word of a chunk may be lost with the run that it was meant for.
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		a := r.caller("a")
+		a.store(0)
+		a.store(1)()
+		r.pass(500 * time.Millisecond)
+		if r.complete != 1 {
+			t.Errorf("Complete called %d times, want once", r.complete)
+		}
+	})
+}

@@ -59,6 +59,7 @@ func (r *rig) begin() *rig {
 	if err := r.choose(ctx); err != nil {
 		r.t.Fatal(err)
 	}
+	r.counted = r.target.Store.Count()
 	return r
 }
 
@@ -162,14 +163,22 @@ func (f *fake) shows(chunks ...int) {
 // gives lands a chunk from this session.
 func (f *fake) gives(chunk int) {
 	f.t.Helper()
+	f.store(chunk)()
+}
+
+// store puts a chunk into the store, and returns what tells the download so.
+func (f *fake) store(chunk int) (tell func()) {
+	f.t.Helper()
 	m := f.target.Manifest
 	fresh, err := f.target.Store.Put(chunk, f.data[m.Offset(chunk):][:m.Length(chunk)])
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.received = time.Now()
-	f.landed(f, f.contact, chunkserver.Landing{Chunk: chunk, Bytes: m.Length(chunk), Fresh: fresh})
-	f.now()
+	return func() {
+		f.landed(f, f.contact, chunkserver.Landing{Chunk: chunk, Bytes: m.Length(chunk), Fresh: fresh})
+		f.now()
+	}
 }
 
 // lies lands wrong bytes, after which the chunk server closes the session.

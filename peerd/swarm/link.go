@@ -152,6 +152,7 @@ func (d *Download) landed(s session, c *contact, a chunkserver.Landing) {
 	d.cfg.Progress.landed(l.source(), a)
 	d.cfg.Observer.Landed(l.source(), a.Bytes, a.Took, !a.Fresh)
 	if a.Fresh {
+		d.counted++
 		for _, o := range d.links {
 			if _, waits := o.waiting[a.Chunk]; waits {
 				delete(o.waiting, a.Chunk)
@@ -160,7 +161,7 @@ func (d *Download) landed(s session, c *contact, a chunkserver.Landing) {
 		}
 	}
 	d.strategy.landed(l, a)
-	d.checkComplete()
+	d.checkComplete(false)
 }
 
 // tellHave tells everybody but the one it came from, who knows; at once where it is urgent.
