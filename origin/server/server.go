@@ -119,20 +119,23 @@ func (o *Origin) Run(ctx context.Context) error {
 // every one published.
 func (o *Origin) publishAll(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, s := range o.sources {
-		p, err := o.digest(ctx, s)
-		if ctx.Err() != nil {
-			break
+	group.Go(func() error { // whose error ends the following of the files before
+		for _, s := range o.sources {
+			p, err := o.digest(ctx, s)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			o.serve(p)
+			group.Go(func() error {
+				o.follow(ctx, s, p)
+				return nil
+			})
 		}
-		if err != nil {
-			return errors.Join(err, group.Wait())
-		}
-		o.serve(p)
-		group.Go(func() error {
-			o.follow(ctx, s, p)
-			return nil
-		})
-	}
+		return nil
+	})
 	return group.Wait()
 }
 
