@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"fanout/api/peerapi"
 	"fanout/internal/chunkstore"
 )
 
@@ -95,10 +96,10 @@ func (d *download) readAt(p []byte, off int64) (int, error) {
 	d.mu.Lock()
 	store, state := d.store, d.rec.State
 	d.mu.Unlock()
-	if store == nil {
-		if over(state) {
-			return 0, fmt.Errorf("the download is %s", state)
-		}
+	switch {
+	case over(state) && (store == nil || state != peerapi.DownloadStateComplete):
+		return 0, fmt.Errorf("the download is %s", state)
+	case store == nil:
 		return 0, errNotYet
 	}
 	n, err := store.ReadAt(p, off)
