@@ -152,8 +152,12 @@ func (n *Node) restore() {
 		}
 		d := newDownload(n, rec, m)
 		n.downloads[rec.ID] = d
+		n.mu.Lock()
 		n.order = append(n.order, d)
 		d.restore()
+		n.mu.Unlock()
+	}
+	for _, d := range n.all() { // the list is whole: one that ends looks at the others
 	}
 }
 
