@@ -183,12 +183,10 @@ func (d *download) finish(ctx context.Context, store *chunkstore.Store) {
 	if done {
 		return
 	}
-	err := store.Finish(ctx, want)
-	if ctx.Err() != nil {
-		return // paused, cancelled or stopped: a resume finishes again
-	}
-	if err != nil {
-		d.fail(err)
+	if err := store.Finish(ctx, want); err != nil {
+		if ctx.Err() == nil { // else paused, cancelled or stopped: a resume finishes again
+			d.fail(err)
+		}
 		return
 	}
 	d.node.supersede(d)
