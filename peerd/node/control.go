@@ -9,6 +9,8 @@ import (
 
 // pause stops a download that is under way.
 func (d *download) pause() error {
+	d.control.Lock()
+	defer d.control.Unlock()
 	d.mu.Lock()
 	s := d.rec.State
 	switch s {
@@ -26,6 +28,11 @@ func (d *download) pause() error {
 
 // resume goes on with a download that was paused or has failed.
 func (d *download) resume() error {
+	d.control.Lock()
+	defer d.control.Unlock()
+	if d.forgotten {
+		return d.node.unknown(d.rec.ID)
+	}
 	d.mu.Lock()
 	s := d.rec.State
 	d.mu.Unlock()
@@ -38,15 +45,18 @@ func (d *download) resume() error {
 	d.halt() // it has ended or is about to
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.rec.State == s {
-		d.setState(peerapi.DownloadStateQueued, nil)
-		d.launch()
-	}
+	d.setState(peerapi.DownloadStateQueued, nil)
+	d.launch()
 	return nil
 }
 
 // remove cancels a download that is under way, and forgets one that has ended.
 func (d *download) remove() {
+	d.control.Lock()
+	defer d.control.Unlock()
+	if d.forgotten {
+		return
+	}
 	d.mu.Lock()
 	s := d.rec.State
 	if active(s) {

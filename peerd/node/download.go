@@ -27,8 +27,13 @@ type download struct {
 	id       manifest.ID
 	progress *swarm.Progress
 
+	// control is held by whoever starts, stops or removes the download, from the decision
+	// until it has happened; taken before mu. The work under way does without.
+	control   sync.Mutex
+	forgotten bool // it is off the list; guarded by control
+
 	mu    sync.Mutex
-	rec   record // ID, File and Manifest never change
+	rec   record // ID, File and Manifest are never written again
 	store *chunkstore.Store
 	run   *swarm.Download
 	stop  context.CancelFunc // of the work under way
@@ -204,8 +209,10 @@ func (d *download) finish(ctx context.Context, store *chunkstore.Store) {
 func (n *Node) supersede(by *download) {
 	for _, o := range n.all() {
 		if o != by && o.output() == by.output() && o.state() == peerapi.DownloadStateComplete {
+			o.control.Lock()
 			o.halt()
 			n.forget(o)
+			o.control.Unlock()
 		}
 	}
 }
@@ -277,29 +284,40 @@ func (d *download) close() {
 }
 
 // again answers a request for a file that there is a download of: it is the one, unless it
-// has ended without the file, or the file has been removed since; then it starts again.
-func (d *download) again(rec record) error {
+// has ended without the file, or the file has been removed since; then it starts again. A
+// request that names no output means the one there is.
+func (d *download) again(rec record, anyOutput bool) error {
+	d.control.Lock()
+	defer d.control.Unlock()
+	if d.forgotten {
+		return errForgotten
+	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	if anyOutput {
+		rec.Output = d.rec.Output
+	}
 	was := d.rec.State
 	if active(was) || was == peerapi.DownloadStateComplete && d.stillThere() {
-		return d.sameOutput(rec)
+		defer d.mu.Unlock()
+		return d.sameAs(rec)
 	}
 	d.mu.Unlock()
 	d.halt()
 	d.mu.Lock()
-	if d.rec.State != was { // another request was faster
-		return d.sameOutput(rec)
-	}
+	defer d.mu.Unlock()
 	if rec.Output != d.rec.Output && was == peerapi.DownloadStateFailed {
 		d.discard()
 	}
-	d.rec = rec
+	d.rec.Strategy, d.rec.Output, d.rec.SHA256, d.rec.Started = rec.Strategy, rec.Output, rec.SHA256, rec.Started
+	d.rec.ChunksDone, d.rec.BytesDone = 0, 0
 	d.progress.Restore(0, 0)
 	d.setState(peerapi.DownloadStateQueued, nil)
 	d.launch()
 	return nil
 }
+
+// errForgotten is returned for a download that has been taken off the list meanwhile.
+var errForgotten = errors.New("download forgotten")
 
 // stillThere says that the final file has not been removed; d.mu is held.
 func (d *download) stillThere() bool {
@@ -307,12 +325,17 @@ func (d *download) stillThere() bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-func (d *download) sameOutput(rec record) error {
-	if rec.Output == d.rec.Output {
-		return nil
+// sameAs says whether this download is what a request wants; d.mu is held.
+func (d *download) sameAs(rec record) error {
+	if rec.Output != d.rec.Output {
+		return httpkit.Errorf(http.StatusConflict, "download %s has this file as %s: copy it from there, or delete that download first",
+			d.rec.ID, filepath.Join(d.node.cfg.DataDir, d.rec.Output)).WithField("output")
 	}
-	return httpkit.Errorf(http.StatusConflict, "download %s has this file as %s: copy it from there, or delete that download first",
-		d.rec.ID, filepath.Join(d.node.cfg.DataDir, d.rec.Output)).WithField("output")
+	if rec.SHA256 != "" && rec.SHA256 != d.rec.SHA256 {
+		return httpkit.Errorf(http.StatusConflict, "download %s was not started with this sha256, which so is not checked: delete that download first, or leave sha256 out",
+			d.rec.ID).WithField("sha256")
+	}
+	return nil
 }
 
 // discard removes the part, if there is one; d.mu is held and nothing runs.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -151,13 +152,13 @@ func (n *Node) restore() {
 			continue
 		}
 		d := newDownload(n, rec, m)
-		n.downloads[rec.ID] = d
 		n.mu.Lock()
+		n.downloads[rec.ID] = d
 		n.order = append(n.order, d)
-		d.restore()
 		n.mu.Unlock()
 	}
 	for _, d := range n.all() { // the list is whole: one that ends looks at the others
+		d.restore()
 	}
 }
 
@@ -194,7 +195,11 @@ func (n *Node) find(id string) (*download, error) {
 	if d, ok := n.downloads[id]; ok {
 		return d, nil
 	}
-	return nil, httpkit.Errorf(404, "there is no download %s: GET /v1/downloads lists them", id)
+	return nil, n.unknown(id)
+}
+
+func (n *Node) unknown(id string) error {
+	return httpkit.Errorf(http.StatusNotFound, "there is no download %s: GET /v1/downloads lists them", id)
 }
 
 // all returns every download, the oldest first.
@@ -204,8 +209,9 @@ func (n *Node) all() []*download {
 	return slices.Clone(n.order)
 }
 
-// forget takes a download off the list.
+// forget takes a download off the list; d.control is held.
 func (n *Node) forget(d *download) {
+	d.forgotten = true
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.downloads[d.rec.ID] == d {

@@ -46,11 +46,15 @@ func (n *Node) startFor(ctx context.Context, req peerapi.DownloadRequest, rollou
 	if req.Sha256 != nil {
 		rec.SHA256 = strings.ToLower(*req.Sha256)
 	}
-	d, found, err := n.enter(rec, m)
-	if found {
-		err = d.again(rec)
+	for {
+		d, found, err := n.enter(rec, m)
+		if found {
+			err = d.again(rec, req.Output == nil)
+		}
+		if !errors.Is(err, errForgotten) {
+			return d, err
+		}
 	}
-	return d, err
 }
 
 // enter puts a new download on the list and launches it, or finds the one that there is.
