@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"fanout/api/trackerapi"
@@ -77,14 +78,16 @@ func (p *Push) Table(out io.Writer) error {
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		var lines strings.Builder
+		w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "PEER\tSTATE\tTIME\tFROM ORIGIN\tFROM PEERS\tERROR")
 		for _, peer := range peersOf(r) {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", peer.Id, state(peer), took(peer),
 				progress.Bytes(peer.BytesFromOrigin), progress.Bytes(peer.BytesFromPeers), text(peer.Error))
 		}
-		if err := w.Flush(); err != nil {
-			return err
+		_ = w.Flush() // into memory
+		for line := range strings.Lines(lines.String()) {
+			fmt.Fprintln(out, strings.TrimRight(line, " \n"))
 		}
 		if _, err := fmt.Fprintln(out, total(r)); err != nil {
 			return err

@@ -1,0 +1,249 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"fanout/api/trackerapi"
+	"fanout/internal/cli"
+	"fanout/internal/manifest"
+	"fanout/internal/trackerclient"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// How a push ends, by what the tracker answers, one answer a look.
+func TestRun(t *testing.T) {
+	const (
+		done    = trackerapi.RolloutStateComplete
+		loading = trackerapi.RolloutStateDownloading
+		failed  = trackerapi.RolloutStateFailed
+	)
+	for _, c := range []struct {
+		what    string
+		cfg     Config
+		answers []answer // the last one is repeated
+		want    string   // what the error contains; empty for none
+	}{
+		{"all have it", Config{}, []answer{{peers: on(loading, loading)}, {peers: on(done, done)}}, ""},
+		{"one fails", Config{}, []answer{{peers: on(loading, failed)}, {peers: on(done, failed)}}, "a: 1 of 2 peers have it; failed: p2"},
+		{"one is off", Config{}, []answer{{peers: append(on(done), offline("p2"))}}, "a: 1 of 2 peers have it; off: p2"},
+		{"one is waited for", Config{Wait: true}, []answer{{peers: append(on(done), offline("p2"))}, {peers: on(done, done)}}, ""},
+		{"they are waited for", Config{Wait: true}, []answer{{}, {peers: on(loading)}, {peers: on(done)}}, ""},
+		{"nobody is there any more", Config{}, []answer{{}}, "a: 0 of 0 peers have it"},
+		{"the tracker is away for a while", Config{}, []answer{{peers: on(loading)}, {status: 503}, {peers: on(done)}}, ""},
+		{"it is ended", Config{}, []answer{{peers: on(loading)}, {status: 404}}, "a: the rollout was ended from elsewhere"},
+		{"the file is withdrawn", Config{}, []answer{{peers: on(loading)}, {status: 410}}, "a: the rollout was ended from elsewhere"},
+		{"another one takes its place", Config{}, []answer{{peers: on(loading)}, {id: "2", peers: on(loading)}}, "a: the rollout was ended from elsewhere"},
+		{"it takes too long", Config{Timeout: time.Nanosecond}, []answer{{peers: on(loading)}}, "gave up after 1ns: "},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			p := newPush(t, c.cfg, c.answers)
+			err := p.Run(t.Context(), publish())
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+			if p.Complete() != (c.want == "") {
+				t.Error("complete:", p.Complete())
+			}
+		})
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	p := newPush(t, Config{}, []answer{{peers: on(trackerapi.RolloutStateDownloading)}})
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(2*lookEvery, cancel)
+	err := p.Run(ctx, publish())
+	if !errors.As(err, &cli.Interrupted{}) || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "interrupted: 0 of 1 peers have a; the rollout goes on") || !strings.Contains(err.Error(), "curl -X DELETE http://127.0.0.1:") {
+		t.Error(err)
+	}
+	p = newPush(t, Config{}, []answer{{}})
+	if err := p.Run(ctx, nil); err == nil || err.Error() != "interrupted: no peer was asked for anything" {
+		t.Error(err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	ids := []string{"p1", "deaf", "unknown"}
+	for _, c := range []struct {
+		what  string
+		cfg   Config
+		fleet []trackerapi.Peer
+		want  string
+	}{
+		{"all, one is on", Config{}, fleet("p1", true), ""},
+		{"all, nobody follows", Config{}, fleet("deaf", false), "no peer that follows rollouts is on: start some with peerd --follow, or wait for them with --wait"},
+		{"all, to be waited for", Config{Wait: true}, nil, ""},
+		{"one that follows", Config{Request: trackerapi.RolloutRequest{Peers: &ids}}, fleet("p1", true), ""},
+		{"one that does not", Config{Request: trackerapi.RolloutRequest{Peers: &ids}}, fleet("deaf", false), "--peers: peer deaf does not follow rollouts: start it with peerd --follow"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				reply(w, 200, trackerapi.PeerList{Peers: c.fleet})
+			}))
+			t.Cleanup(srv.Close)
+			c.cfg.Tracker = client(t, srv.URL)
+			if err := New(c.cfg).Check(t.Context()); (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestTable(t *testing.T) {
+	took, before, whole, trouble := 12.34, 0.0, 12.4, "disk full"
+	p := &Push{cfg: Config{Files: 1}, rollouts: []*trackerapi.Rollout{{
+		File: "image.iso", Size: 2_500_000_000, Asked: 4, Complete: 2, DurationSeconds: &whole, OriginRatio: 1.018,
+		Peers: &[]trackerapi.RolloutPeer{
+			{Id: "web-1", Online: true, State: trackerapi.RolloutStateComplete, DurationSeconds: &took, BytesFromOrigin: 1_300_000_000, BytesFromPeers: 1_200_000_000},
+			{Id: "web-2", Online: true, State: trackerapi.RolloutStateComplete, DurationSeconds: &before},
+			{Id: "web-3", State: trackerapi.RolloutStatePending},
+			{Id: "web-10", State: trackerapi.RolloutStateFailed, DurationSeconds: &took, BytesFromOrigin: 32768, Error: &trouble},
+		},
+	}}}
+	var out bytes.Buffer
+	if err := p.Table(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+PEER    STATE     TIME    FROM ORIGIN  FROM PEERS  ERROR
+web-1   complete  12.3 s  1.3 GB       1.2 GB
+web-2   complete  had it  0 B          0 B
+web-3   off       -       0 B          0 B
+web-10  failed    12.3 s  33 kB        0 B         disk full
+image.iso, 2.5 GB: 2 of 4 peers have it, the last after 12.4 s; the origin sent 1.02 times its size
+`
+	if got := out.String(); got != want[1:] {
+		t.Errorf("got\n%s\nwant%s", got, want)
+	}
+	out.Reset()
+	if err := p.JSON(&out); err != nil || !strings.HasPrefix(out.String(), `{"complete":false,"rollouts":[{`) {
+		t.Error(err, out.String())
+	}
+}
+
+// The line below the bar.
+func TestDetail(t *testing.T) {
+	rate, trouble := 25e6, "waiting: the tracker knows no origin"
+	slow := trackerapi.RolloutPeer{Id: "p2", Online: true, State: trackerapi.RolloutStateDownloading, BytesDone: 25, RateBytesPerSecond: &rate}
+	stuck := slow
+	stuck.RateBytesPerSecond, stuck.Error = nil, &trouble
+	for _, c := range []struct {
+		what  string
+		peers []trackerapi.RolloutPeer
+		want  string
+	}{
+		{"nobody", nil, "waiting for peers that follow rollouts"},
+		{"one is slow", append(on(trackerapi.RolloutStateComplete), slow), "slowest: p2, 25 %, 25 MB/s, 0s left"},
+		{"one is stuck", append(on(trackerapi.RolloutStateComplete), stuck), "slowest: p2, 25 %, waiting: the tracker knows no origin"},
+		{"some are off", append(on(trackerapi.RolloutStateComplete), offline("p2"), offline("p3")), "waiting for peers that are off: p2, p3"},
+	} {
+		p := &Push{cfg: Config{Files: 1}, rollouts: []*trackerapi.Rollout{{File: "a", Size: 100, Peers: &c.peers}}}
+		if got := p.detail(); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.what, got, c.want)
+		}
+	}
+}
+
+type answer struct {
+	status int    // 200 if 0
+	id     string // of the rollout, "1" if empty
+	peers  []trackerapi.RolloutPeer
+}
+
+// newPush is one at a tracker that answers so.
+func newPush(t *testing.T, cfg Config, answers []answer) *Push {
+	t.Helper()
+	var mu sync.Mutex
+	next := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		a := answers[min(next, len(answers)-1)]
+		if r.Method == http.MethodGet {
+			next++
+		}
+		if a.status >= 400 {
+			reply(w, a.status, trackerapi.Problem{Title: http.StatusText(a.status), Status: a.status})
+			return
+		}
+		reply(w, 200, a.rollout())
+	}))
+	t.Cleanup(srv.Close)
+	cfg.Tracker, cfg.Files = client(t, srv.URL), 1
+	return New(cfg)
+}
+
+func (a answer) rollout() trackerapi.Rollout {
+	v := trackerapi.Rollout{Id: a.id, File: "a", ManifestId: id.String(), Size: 100, Asked: len(a.peers), Peers: &a.peers}
+	if v.Id == "" {
+		v.Id = "1"
+	}
+	for _, p := range a.peers {
+		switch {
+		case p.State == trackerapi.RolloutStateComplete:
+			v.Complete++
+		case failed(p):
+			v.Failed++
+		case p.Online:
+			v.Running++
+		default:
+			v.Pending++
+		}
+	}
+	return v
+}
+
+var id = (&manifest.Manifest{Name: "a", ChunkSize: 32768}).ID()
+
+func publish() <-chan Published {
+	c := make(chan Published, 1)
+	c <- Published{Name: "a", ID: id}
+	return c
+}
+
+// on are peers p1, p2 and so on that are on, with these states.
+func on(states ...trackerapi.RolloutState) (peers []trackerapi.RolloutPeer) {
+	for i, s := range states {
+		peers = append(peers, trackerapi.RolloutPeer{Id: "p" + string(rune('1'+i)), Online: true, State: s})
+	}
+	return peers
+}
+
+func offline(id string) trackerapi.RolloutPeer {
+	return trackerapi.RolloutPeer{Id: id, State: trackerapi.RolloutStatePending}
+}
+
+func fleet(id string, follow bool) []trackerapi.Peer {
+	return []trackerapi.Peer{{Id: id, Address: "127.0.0.1:1", Follow: follow}}
+}
+
+func client(t *testing.T, url string) *trackerclient.Client {
+	t.Helper()
+	c, err := trackerclient.New(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	if status >= 400 {
+		w.Header().Set("Content-Type", "application/problem+json")
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
