@@ -24,7 +24,6 @@ import (
 	"go.uber.org/goleak"
 
 	"fanout/api/peerapi"
-	"fanout/api/trackerapi"
 	"fanout/internal/trackerclient"
 	origin "fanout/origin/server"
 	"fanout/peerd/node"
@@ -36,6 +35,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second
+
+// lease of what daemons tell the tracker, who renew it three times as often.
+const lease = 1500 * time.Millisecond
 
 // chunkSize of all files here.
 const chunkSize = 32 << 10
@@ -78,7 +80,7 @@ func (r *rig) startTracker(addr string) *daemon {
 	ln := r.listen(addr)
 	return r.run(ln, func(ctx context.Context) error {
 		return tracker.Run(ctx, tracker.Config{
-			Listener: ln, Store: store.NewMemory(), Lease: 1500 * time.Millisecond,
+			Listener: ln, Store: store.NewMemory(), Lease: lease,
 			Logger: r.log, Registry: prometheus.NewRegistry(), Now: time.Now, Rand: rand.New(rand.NewPCG(1, 2)),
 		})
 	})
@@ -360,5 +362,3 @@ func complete(t testing.TB, d peerapi.Download) {
 		t.Errorf("not complete: %+v %s", d, reason)
 	}
 }
-
-var _ = trackerapi.File{}

@@ -40,14 +40,20 @@ func TestDownload(t *testing.T) {
 	for _, strategy := range []string{"direct", "static", "swarm"} {
 		for name, data := range content {
 			t.Run(strategy+" "+name, func(t *testing.T) {
+				request := fmt.Sprintf(`{"file":%q,"strategy":%q}`, name, strategy)
 				for _, p := range []*peer{a, b} {
-					request := fmt.Sprintf(`{"file":%q,"strategy":%q}`, name, strategy)
+					p.start(request)
+				}
+				for _, p := range []*peer{a, b} {
 					d := p.finish(request)
 					complete(t, d)
 					if d.BytesFromOrigin+d.BytesFromPeers != d.Size || string(d.Strategy) != strategy || d.Path != filepath.Join(p.dir, name) {
 						t.Errorf("%+v", d)
 					}
 					p.has(data, name)
+				}
+				for _, p := range []*peer{a, b} {
+					d := p.finish(request)
 					p.do("DELETE", "/v1/downloads/"+d.Id)
 					os.Remove(d.Path)
 				}
@@ -178,7 +184,7 @@ func TestControlCallsCross(t *testing.T) {
 		func() (int, string, error) { return r.try("GET", path+"/content", "", "Range", "bytes=0-9") },
 	} {
 		wg.Go(func() {
-			for range 30 {
+			for range 12 {
 				status, text, err := call()
 				if status >= 500 {
 					t.Errorf("call %d: %d %s %v", i, status, text, err)
