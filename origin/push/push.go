@@ -25,8 +25,9 @@ const lookEvery = 300 * time.Millisecond
 // shownPeers is how many peers a line names.
 const shownPeers = 5
 
-// ErrEnded is returned when somebody else has ended or replaced the rollout.
-var ErrEnded = errors.New("the rollout was ended from elsewhere")
+// ErrEnded is returned when somebody else has ended or replaced the rollout, or the tracker
+// does not know it any more.
+var ErrEnded = errors.New("the rollout was ended from elsewhere, or the tracker was restarted without --data-dir")
 
 // Published is a file that the tracker has been told of.
 type Published struct {

@@ -86,10 +86,11 @@ func (f *follower) obeyOne(ctx context.Context, o trackerapi.PeerRollout) error 
 	}
 	f.replace(id, o.File)
 	strategy := peerapi.Strategy(o.Strategy)
-	_, err = f.node.startFor(ctx, peerapi.DownloadRequest{File: o.ManifestId, Strategy: &strategy, Sha256: o.Sha256}, o.Id)
+	d, err := f.node.startFor(ctx, peerapi.DownloadRequest{File: o.ManifestId, Strategy: &strategy, Sha256: o.Sha256}, o.Id)
 	var refused *httpkit.Error
 	switch {
 	case err == nil:
+		d.claim(o.Id)
 	case errors.As(err, &refused) && refused.Status < 500:
 		f.node.cfg.Logger.Error().Err(err).Str("file", o.File).Str("rollout", o.Id).Msg("rollout not followed")
 		f.refuse(id, err)
@@ -136,6 +137,16 @@ func (f *follower) replace(by manifest.ID, output string) {
 		if earlier {
 			d.remove()
 		}
+	}
+}
+
+// claim notes that a rollout asks for what there is already.
+func (d *download) claim(rollout string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rec.Rollout != rollout {
+		d.rec.Rollout = rollout
+		d.save()
 	}
 }
 

@@ -102,7 +102,7 @@ func TestPushReplaces(t *testing.T) {
 	source := fleettest.File(t, filepath.Join(r.Dir(), "new"), "a.bin", 4*mib, 2)
 	r.push(source).ends(0, "")
 	r.same(source, peers...)
-	first.ends(1, "origin: a.bin: the rollout was ended from elsewhere\n")
+	first.ends(1, "origin: a.bin: the rollout was ended from elsewhere, or the tracker was restarted without --data-dir\n")
 }
 
 // Ctrl-C leaves the rollout, and the same command goes on with it.
