@@ -55,10 +55,11 @@ func (e *swarmEvents) VisitWatchSwarmsResponse(w http.ResponseWriter) error {
 }
 
 // interval is when a peer should announce again: sooner than its lease demands while it
-// downloads and somebody watches, but not so soon that a big swarm burdens the tracker.
+// downloads and somebody watches, or a rollout asks for the file, but not so soon that a big
+// swarm burdens the tracker.
 func (s *Server) interval(state trackerapi.DownloadState, reply table.Reply) time.Duration {
 	usual := s.table.Interval()
-	if state != trackerapi.DownloadStateDownloading || !s.feed.Watched() {
+	if state != trackerapi.DownloadStateDownloading || !s.feed.Watched() && !reply.RolledOut {
 		return usual
 	}
 	return min(usual, max(watchedInterval, time.Duration(reply.Active)*time.Second/watchedAnnounces))

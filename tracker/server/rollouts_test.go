@@ -44,8 +44,13 @@ func TestRollout(t *testing.T) {
 		t.Fatalf("%+v", news)
 	}
 
-	state, ended, trouble := trackerapi.DownloadStateFailed, 0.0, "disk full"
 	a := announce("p1", "peer")
+	moving := trackerapi.DownloadStateDownloading
+	a.State = &moving
+	if r, err := tr.client.Announce(ctx, m.Name, a); err != nil || r.IntervalSeconds >= 5 {
+		t.Errorf("a peer of a rollout is seen to move every %v s; %v", r.IntervalSeconds, err)
+	}
+	state, ended, trouble := trackerapi.DownloadStateFailed, 0.0, "disk full"
 	a.State, a.EndedSecondsAgo, a.Error = &state, &ended, &trouble
 	if _, err := tr.client.Announce(ctx, m.Name, a); err != nil {
 		t.Fatal(err)

@@ -60,10 +60,11 @@ type SwarmPeer struct {
 
 // Reply answers an announce.
 type Reply struct {
-	ID      manifest.ID
-	Origins []Origin    // in address order
-	Peers   []SwarmPeer // in random order
-	Active  int         // peers of the swarm that are downloading
+	ID        manifest.ID
+	Origins   []Origin    // in address order
+	Peers     []SwarmPeer // in random order
+	Active    int         // peers of the swarm that are downloading
+	RolledOut bool        // a rollout asks for the file
 }
 
 // member is a peer of a swarm with its lease. It does not change: the next announce replaces
@@ -176,7 +177,10 @@ func (t *Table) reply(f *file, asker string) Reply {
 	// The map's order is random, too, but cannot be reproduced from a seed.
 	slices.SortFunc(peers, func(a, b SwarmPeer) int { return strings.Compare(a.ID, b.ID) })
 	t.rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
-	return Reply{ID: f.ID, Origins: f.liveOrigins(now), Peers: peers[:min(len(peers), MaxPeers)], Active: active}
+	return Reply{
+		ID: f.ID, Origins: f.liveOrigins(now), Peers: peers[:min(len(peers), MaxPeers)],
+		Active: active, RolledOut: t.rolledOut(f),
+	}
 }
 
 // PeerCounts counts the live members of all swarms by state, and as Lost those that were
