@@ -31,6 +31,9 @@ for what; do
 		need util-linux unshare
 		need iproute2 ip
 		need chromium chromium     # the tracker's page
+		need prometheus prometheus # the dashboards and rules
+		need python3 /usr/bin/python3
+		need systemd systemd-analyze # the units
 		;;
 	bench)
 		need curl curl
@@ -73,6 +76,6 @@ export DEBIAN_FRONTEND=noninteractive
 install() { apt-get -qq install -y --no-install-recommends $missing >&2; }
 # The package lists may be missing or old: only then is it worth fetching them.
 install 2>/dev/null || { apt-get -qq update >&2 && install; }
-case " $missing " in *" nginx-light "*)
-	[ ! -d /run/systemd/system ] || systemctl -q disable nginx 2>/dev/null || true ;;
-esac
+[ -d /run/systemd/system ] || exit 0
+case " $missing " in *" nginx-light "*) systemctl -q disable nginx 2>/dev/null || true ;; esac
+case " $missing " in *" prometheus "*) systemctl -q disable prometheus 2>/dev/null || true ;; esac
