@@ -17,19 +17,26 @@ func (p *Push) draw() {
 		return // files are being digested, which has a bar of its own
 	}
 	s := progress.State{}
-	complete, asked := 0, 0
+	complete, counted, away := 0, 0, 0
 	for _, r := range p.rollouts {
-		s.Done += r.BytesDone
-		s.Total += r.Size * int64(r.Asked)
-		complete += r.Complete
-		asked += r.Asked
 		for _, peer := range peersOf(r) {
+			if off(peer) && !p.cfg.Wait {
+				away++
+				continue // else the bar would never be full
+			}
+			counted++
+			s.Done += peer.BytesDone
+			s.Total += r.Size
 			s.Rate += rate(peer)
 		}
+		complete += r.Complete
 	}
-	s.What = fmt.Sprintf("%d/%d peers", complete, asked)
+	s.What = fmt.Sprintf("%d/%d peers", complete, counted)
 	if p.cfg.Files > 1 {
-		s.What = fmt.Sprintf("%d files, %d/%d copies", p.cfg.Files, complete, asked)
+		s.What = fmt.Sprintf("%d files, %d/%d copies", p.cfg.Files, complete, counted)
+	}
+	if away > 0 {
+		s.What += fmt.Sprintf(", %d off", away)
 	}
 	s.Detail = p.detail()
 	p.cfg.Bar.Draw(s)

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"fanout/api/trackerapi"
 	"fanout/internal/fleet"
 	"fanout/internal/fleet/fleettest"
@@ -52,10 +54,15 @@ func start(t *testing.T, trackerFlags ...string) *rig {
 // followers are peers p1, p2 and so on.
 func (r *rig) followers(n int, flags ...string) (peers []*fleet.Peer) {
 	r.t.Helper()
+	var group errgroup.Group
+	group.SetLimit(4)
 	for i := range n {
 		p := r.Peer(fmt.Sprint("p", i+1), append([]string{"--follow"}, flags...)...)
-		fleettest.Start(r.t, p)
 		peers = append(peers, p)
+		group.Go(func() error { return p.Start(r.ctx) })
+	}
+	if err := group.Wait(); err != nil {
+		r.t.Fatal(err)
 	}
 	return peers
 }
