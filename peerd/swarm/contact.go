@@ -13,6 +13,8 @@ const (
 	// deadAfter is how many failures in a row make an owner dead, or a swarm peer forgotten
 	// until the tracker names it again: a second and a half of retries.
 	deadAfter = 4
+	// leaveWithin bounds the time that the tracker has to take note of the end.
+	leaveWithin = time.Second
 )
 
 // contact is a daemon that the download wants a session with.
@@ -99,7 +101,7 @@ func (d *Download) dial(c *contact) {
 func (d *Download) announceLoop(ctx context.Context) {
 	retry := redialFirst
 	for {
-		reply, err := d.cfg.Tracker.Announce(ctx, d.report())
+		reply, err := d.announceWhole(ctx)
 		if errors.Is(err, ErrWithdrawn) {
 			d.cfg.Progress.noteTracker(fmt.Errorf("announce: %w", err))
 			return
@@ -127,6 +129,16 @@ func (d *Download) announceLoop(ctx context.Context) {
 	}
 }
 
+// announceWhole lets an announce that is under way when ctx ends get through: cut off, it
+// might still reach the tracker, but after what leave reports, and undo that.
+func (d *Download) announceWhole(ctx context.Context) (Reply, error) {
+	whole, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(leaveWithin, cancel) })
+	defer stop()
+	return d.cfg.Tracker.Announce(whole, d.report())
+}
+
 func (d *Download) met(r Reply) {
 	for _, o := range r.Origins {
 		d.want(o, true, true)
@@ -147,7 +159,7 @@ func (d *Download) announceSoon() {
 
 // leave tells the tracker that this peer is no longer to be dialled.
 func (d *Download) leave() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), leaveWithin)
 	defer cancel()
 	r := d.report()
 	r.Left = true
