@@ -23,6 +23,7 @@ EPILOG = """examples:
   sweep.py --peers 8 --system swarm --kill 1@50% --size 64MiB
   sweep.py --resume sweeps/20260101-120000
   sweep.py plot DIR      draw the figures again
+  sweep.py tables DIR... print the tables of several sweeps
   sweep.py prom DIR      open the Prometheus data of a sweep
   sweep.py clean         remove what a killed sweep left behind
 """
@@ -315,6 +316,16 @@ def plot(argv):
     return 0
 
 
+def tables(argv):
+    if not argv:
+        raise Wrong("tables takes directories")
+    for directory in argv:
+        config, records = load_config(directory), results.load(directory)
+        if records:
+            print(results.section(os.path.basename(os.path.abspath(directory)), config, records))
+    return 0
+
+
 def reopen(argv):
     if not 1 <= len(argv) <= 2:
         raise Wrong("prom takes a directory and, if you like, a port")
@@ -342,7 +353,7 @@ def clean(argv):
     return 0
 
 
-COMMANDS = {"plot": plot, "clean": clean, "prom": reopen}
+COMMANDS = {"plot": plot, "tables": tables, "clean": clean, "prom": reopen}
 
 
 def main(argv=None):

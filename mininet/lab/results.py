@@ -179,11 +179,8 @@ def markdown(config, records):
     if not all_rows:
         return "# Sweep\n\nNo run has ended yet.\n"
     p = all_rows[0].point
-    env = merged_env(records)
-    times = sorted(r["ended_at"] for r in records)
     out = [f"# {units.human_size(p.size)} at {p.bw:g} Mbit/s", "",
-           f"`{config.get('command', 'sweep.py')}`", "",
-           f"{times[0][:16].replace('T', ' ')} to {times[-1][11:16]} UTC, {env_line(env)}", "",
+           provenance(config, records), "",
            "Times are medians over the runs (min–max). *average* is the mean transfer time of the "
            "peers, *distribution* ends with the last of them. *available* counts peers that have "
            "the whole file, byte for byte.", "",
@@ -202,6 +199,18 @@ def markdown(config, records):
         out += ["Failed runs (logs in `logs/`):", ""]
         out += [f"- `{r['key']}`: {r['error']}" for r in failed] + [""]
     return "\n".join(out)
+
+
+def provenance(config, records):
+    """Which command, when, on what: one paragraph."""
+    times = sorted(r["ended_at"] for r in records)
+    return (f"`{config.get('command', 'sweep.py')}`, {times[0][:16].replace('T', ' ')} to "
+            f"{times[-1][11:16]} UTC, on {env_line(merged_env(records))}")
+
+
+def section(title, config, records):
+    """A sweep as part of a longer document."""
+    return "\n\n".join((f"## {title}", provenance(config, records), table(rows(records)))) + "\n"
 
 
 def merged_env(records):

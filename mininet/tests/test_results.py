@@ -77,6 +77,12 @@ def test_summary_files(tmp_path):
     assert rows[2]["distribution_s"] == "1.0000" and rows[2]["hosts"] == "3"
 
 
+def test_a_section_says_what_was_run_where():
+    text = results.section("rivals", {"command": "sweep.py --x"}, [record()])
+    assert text.startswith("## rivals\n\n`sweep.py --x`, 2026-01-02 03:04 to 03:04 UTC, on 2 × Test")
+    assert "| fanout swarm | 3 | 2 |" in text
+
+
 def test_plots_are_drawn_from_results_alone(tmp_path):
     for n in (1, 2, 4):
         for s in ("direct", "swarm"):
