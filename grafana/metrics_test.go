@@ -4,12 +4,16 @@ package grafana_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os/exec"
 	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 )
 
 // promtoolCheckMetrics has promtool look at what every kind of daemon exports once it has
@@ -26,6 +30,43 @@ func promtoolCheckMetrics(s *stage) {
 		}
 		if name != "the lab" && !bytes.Contains(body, []byte("fanout_build_info{")) {
 			s.t.Errorf("%s does not say what is running", name)
+		}
+	}
+}
+
+// histogramsAreBoth checks that every histogram of ours is exported as a native one beside
+// the classic one, and that the native one is bounded.
+func histogramsAreBoth(s *stage) {
+	for name, url := range map[string]string{"tracker": s.tracker.URL(), "origin": s.origin.URL(), "peerd": s.peers[0].URL()} {
+		r, err := http.NewRequest("GET", url+"/metrics", nil)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		format := expfmt.NewFormat(expfmt.TypeProtoDelim)
+		r.Header.Set("Accept", string(format))
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		seen := 0
+		for d := expfmt.NewDecoder(answer.Body, format); ; {
+			var f dto.MetricFamily
+			if err := d.Decode(&f); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				s.t.Fatal(err)
+			}
+			if f.GetType() != dto.MetricType_HISTOGRAM || !strings.HasPrefix(f.GetName(), "fanout_") {
+				continue
+			}
+			seen++
+			if h := f.Metric[0].Histogram; len(h.Bucket) == 0 || h.Schema == nil || h.GetZeroThreshold() == 0 {
+				s.t.Errorf("%s: %s is not classic and native", name, f.GetName())
+			}
+		}
+		answer.Body.Close()
+		if seen == 0 {
+			s.t.Errorf("%s exports no histogram", name)
 		}
 	}
 }

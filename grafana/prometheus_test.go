@@ -61,7 +61,7 @@ func startPrometheus(t *testing.T, tracker, lab string) *prometheus {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	within(t, 20*time.Second, "Prometheus is ready", func() error {
+	within(t, time.Minute, "Prometheus is ready", func() error {
 		r, err := http.Get(p.url + "/-/ready")
 		if err != nil {
 			return err
