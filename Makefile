@@ -45,11 +45,11 @@ test: ## Everything: installs what it needs, generates, lints, builds, tests.
 	$(MAKE) readme-test
 	$(MAKE) lab-test
 
-gen: ## Generate api/ from openapi.yaml.
-	go generate ./api/...
+gen: ## Generate api/ from openapi.yaml, and the dashboards.
+	go generate ./api/... ./grafana
 
 gen-check: gen
-	@git diff --exit-code --stat -- api || { echo 'make gen changed api/: commit what it generates together with openapi.yaml' >&2; exit 1; }
+	@git diff --exit-code --stat -- api grafana/dashboards || { echo 'make gen changed files: commit what it generates together with its source' >&2; exit 1; }
 
 fmt: ## Format the Go code.
 	gofmt -w $$(git ls-files -co --exclude-standard '*.go')
