@@ -591,6 +591,9 @@ type SwarmMember struct {
 	Chunks     string `json:"chunks"`
 	ChunksHeld int    `json:"chunks_held"`
 
+	// Error Why it failed, or what it waits for.
+	Error *string `json:"error,omitempty"`
+
 	// EtaSeconds Absent while no rate is known.
 	EtaSeconds *float64 `json:"eta_seconds,omitempty"`
 

@@ -61,6 +61,9 @@ func memberModel(s table.SwarmView, m table.PeerView, chunks string) trackerapi.
 		BytesFromOrigin: m.BytesFromOrigin, BytesFromPeers: m.BytesFromPeers,
 		RateBytesPerSecond: math.Round(m.Rate), LastSeen: m.Seen.UTC(), Chunks: chunks,
 	}
+	if m.Error != "" {
+		model.Error = &m.Error
+	}
 	if m.Rate >= 1 && m.BytesHeld < s.Size {
 		eta := round(float64(s.Size-m.BytesHeld)/m.Rate, 1)
 		model.EtaSeconds = &eta

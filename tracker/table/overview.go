@@ -38,6 +38,7 @@ type PeerView struct {
 	BytesFromPeers  int64
 	Rate            float64 // bytes a second
 	Seen            time.Time
+	Error           string // why it failed, or what it waits for
 	Version         uint64 // changes with anything else of it
 }
 
@@ -101,7 +102,7 @@ func (t *Table) memberView(f *file, m *member, now time.Time) PeerView {
 		ID: m.ID, Address: m.Address, Strategy: m.Strategy, State: m.State, Listed: true,
 		Held: m.Held, Owned: m.Owned, ChunksHeld: m.heldCount, BytesHeld: f.bytes(m),
 		BytesFromOrigin: m.BytesFromOrigin, BytesFromPeers: m.BytesFromPeers,
-		Rate: m.rate, Seen: m.seen, Version: m.version << 1,
+		Rate: m.rate, Seen: m.seen, Error: m.Error, Version: m.version << 1,
 	}
 	if now.Sub(m.seen) > 2*t.Interval() { // what it said of its rate is history
 		v.Rate, v.Version = 0, v.Version|1

@@ -123,7 +123,7 @@ export class Members {
     const address = make('small', {}, m.address);
     row.element = make('tr', { role: 'row', 'data-peer': m.id },
       make('th', { scope: 'row', role: 'rowheader', class: 'peer' }, field('id'), ' ', address),
-      cell('chunks', canvas),
+      cell('chunks', canvas, field('error')),
       cell('done', field('done')), cell('rate', field('rate')), cell('eta', field('eta')),
       cell('origin', field('origin')), cell('peers', field('peers')), cell('state', field('state')));
     row.fields.address = address;
@@ -156,6 +156,7 @@ export class Members {
 function paintRow({ m, element, fields }, file) {
   attribute(element, 'data-state', m.state);
   set(fields.id, m.id);
+  set(fields.error, m.error || '');
   set(fields.address, m.address);
   set(fields.done, format.percent(m.bytes_held, file.size), m.chunks_held);
   set(fields.rate, m.state === 'downloading' ? format.rate(m.rate_bytes_per_second) : '–', m.rate_bytes_per_second);
