@@ -23,7 +23,7 @@ import (
 type pushing struct {
 	Files     []string      `arg:"" name:"file" help:"Files to give to the fleet, each under its base name."`
 	Tracker   string        `required:"" placeholder:"URL" help:"The tracker, such as http://127.0.0.1:2680."`
-	Peers     []string      `default:"all" placeholder:"all|ID,…" help:"Peers to ask (${default}: every one that runs with --follow, also later)."`
+	Peers     []string      `default:"all" placeholder:"ID" help:"Peers to ask (${default}: every one that runs with --follow, also later)."`
 	Strategy  string        `default:"swarm" enum:"direct,static,swarm" help:"direct, static or swarm (${default})."`
 	Wait      bool          `help:"Wait also for peers that are off."`
 	Timeout   time.Duration `placeholder:"DURATION" help:"Give up after so long, such as 30m (never)."`
