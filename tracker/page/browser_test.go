@@ -160,7 +160,11 @@ func (b *tab) shoot(name string, width int64) {
 		time.Sleep(400 * time.Millisecond)
 	}
 	resize(1600)
-	resize(min(eval[int64](b, `Math.ceil(document.body.getBoundingClientRect().bottom)`), 1600))
+	most := int64(1600)
+	if width < 600 {
+		most = 1000
+	}
+	resize(min(eval[int64](b, `Math.ceil(document.body.getBoundingClientRect().bottom)`), most))
 	png := call(b, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{}).Data
 	call(b, emulation.ClearDeviceMetricsOverride, cdp.Empty{})
 	path := filepath.Join(*screenshots, "page-"+name+".png")
@@ -168,7 +172,7 @@ func (b *tab) shoot(name string, width int64) {
 		b.t.Fatal(err)
 	}
 	if quant, err := exec.LookPath("pngquant"); err == nil {
-		if out, err := exec.Command(quant, "--force", "--ext", ".png", "--strip", path).CombinedOutput(); err != nil {
+		if out, err := exec.Command(quant, "--force", "--ext", ".png", "--strip", "--quality", "70-95", path).CombinedOutput(); err != nil {
 			b.t.Log(strings.TrimSpace(string(out)))
 		}
 	}

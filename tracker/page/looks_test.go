@@ -22,7 +22,7 @@ func TestLooks(t *testing.T) {
 	fleettest.Start(t, tracker)
 	const size, peers = 48 << 20, 12
 	source := fleettest.File(t, f.Dir(), "ubuntu-26.04.iso", size, 1)
-	fleettest.Start(t, f.Origin("origin", []string{source}, "--max-upload", "8MB"))
+	fleettest.Start(t, f.Origin("origin", []string{source}, "--max-upload", "4MB"))
 	var all []*fleet.Peer
 	for i := range peers {
 		p := f.Peer(fmt.Sprintf("node-%02d", i+1), "--max-upload", "8MB")
@@ -34,7 +34,7 @@ func TestLooks(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond)
 	startAll(t, all[10:], peerapi.DownloadRequest{File: "ubuntu-26.04.iso", Sha256: ptr(strings.Repeat("0", 64))}) // will fail
 	b.await(`document.querySelectorAll('.members tbody tr').length === 12`)
-	b.await(`+document.querySelector('tr[data-peer=node-01] [data-field=done]').dataset.value > 850`)
+	b.await(`+document.querySelector('tr[data-peer=node-01] [data-field=done]').dataset.value > 700`)
 	if err := all[5].Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -44,13 +44,14 @@ func TestLooks(t *testing.T) {
 	}
 	b.theme("light")
 	b.shoot("transfer", 1280)
+	b.shoot("phone", 390)
 	b.theme("dark")
 	b.shoot("dark", 1280)
 	b.theme("light")
-	b.shoot("phone", 390)
 	b.await(`document.querySelectorAll('tr[data-state=complete]').length === 9`)
 	b.await(`document.querySelectorAll('tr[data-state=failed]').length === 2`)
 	b.await(`document.querySelectorAll('tr[data-state=lost]').length === 1`)
+	b.await(`document.querySelector('tr[data-peer=node-11] [data-field=error]').innerText.includes('SHA-256')`)
 	b.await(`document.querySelector('#finished tbody td:nth-child(3)').innerText === '✕ 9 of 12'`)
 	for _, theme := range []string{"dark", "light"} {
 		b.theme(theme)

@@ -14,11 +14,12 @@ export function showFinished(list, voice) {
 
 function row(d) {
   const cell = (label, text, value, num) => make('td', { class: num ? 'num' : '', 'data-label': label, 'data-value': value }, text);
-  const failed = d.peers - d.peers_complete;
+  const mark = d.peers_failed > 0 ? '✕' : d.peers_left > 0 ? '–' : '✓';
+  const peers = d.peers_complete === d.peers ? d.peers : `${d.peers_complete} of ${d.peers}`;
   return make('tr', { 'data-manifest': d.manifest_id },
     make('th', { scope: 'row' }, d.name),
     cell('Ended', format.moment(d.ended_at), d.ended_at),
-    cell('Peers', failed === 0 ? `✓ ${d.peers}` : `✕ ${d.peers_complete} of ${d.peers}`, d.peers_complete),
+    cell('Peers', `${mark} ${peers}`, d.peers_complete),
     cell('Strategy', mix(d.strategies), ''),
     cell('Size', format.bytes(d.size), d.size, true),
     cell('Time', d.duration_seconds === undefined ? '–' : (d.partial ? '> ' : '') + format.duration(d.duration_seconds), d.duration_seconds, true),

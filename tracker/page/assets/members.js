@@ -157,6 +157,7 @@ function paintRow({ m, element, fields }, file) {
   attribute(element, 'data-state', m.state);
   set(fields.id, m.id);
   set(fields.error, m.error || '');
+  attribute(fields.error, 'title', m.error || ''); // two lines are shown
   set(fields.address, m.address);
   set(fields.done, format.percent(m.bytes_held, file.size), m.chunks_held);
   set(fields.rate, m.state === 'downloading' ? format.rate(m.rate_bytes_per_second) : '–', m.rate_bytes_per_second);
