@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"fanout/api/peerapi"
 	"fanout/peerd/node"
 )
@@ -471,7 +473,7 @@ func TestRestartOfMany(t *testing.T) {
 	var names []string
 	for i := range 12 {
 		names = append(names, fmt.Sprint("f", i))
-		r.write(names[i], chunkSize)
+		r.write(names[i], 0) // which completes at once
 	}
 	r.origin(names...)
 	p := r.peer("")
@@ -494,7 +496,7 @@ func TestRestartOfMany(t *testing.T) {
 			os.Remove(filepath.Join(p.dir, names[i]))
 		}
 	}
-	p = r.peer(p.dir)
+	p = r.peer(p.dir, func(c *node.Config) { c.Logger = zerolog.Nop() }) // whose lock would hide races
 	for _, id := range ids {
 		complete(t, p.state(id, peerapi.DownloadStateComplete))
 	}
