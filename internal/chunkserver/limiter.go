@@ -6,7 +6,7 @@ import "golang.org/x/time/rate"
 // daemon's traffic looks like that of a link of the rate.
 const (
 	burstLeast = 16 << 10
-	burstMost  = sliceBytes
+	burstMost  = 256 << 10
 )
 
 // NewLimiter limits to so many payload bytes a second; 0 is unlimited, which is nil.

@@ -9,7 +9,7 @@ import (
 
 // sliceBytes is how much of a payload is read or sent between two looks at the clock, the
 // limiter and the session's end.
-const sliceBytes = 256 << 10
+const sliceBytes = 64 << 10
 
 // landAside is the size from which a chunk is verified and stored beside the reading of the
 // next: for a smaller one, waking another goroutine costs more than it gains.

@@ -31,7 +31,7 @@ const (
 	// uploadSlots is how many peers are sent to at a time: few, so that a chunk is whole,
 	// and on its way to the next peer, soon.
 	uploadSlots = 4
-	// keepOld is how long a superseded content is served after its last session.
+	// keepOld is how long a superseded content is served after it was last asked for.
 	keepOld = time.Minute
 )
 
@@ -270,8 +270,8 @@ func (o *Origin) retire(ctx context.Context, p, next *publication) {
 			if !trackerclient.Sleep(ctx, time.Second) {
 				return
 			}
-			if p.swarm.sessions() > 0 {
-				idle = time.Now()
+			if asked := p.swarm.lastAsked(); asked.After(idle) {
+				idle = asked
 			}
 		}
 	}

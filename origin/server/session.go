@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"time"
 
 	"fanout/internal/chunkserver"
 	"fanout/internal/chunkstore"
@@ -19,6 +20,7 @@ type swarm struct {
 	mu     sync.Mutex
 	pool   *handout.Pool
 	takers map[*chunkserver.Session]*handout.Taker
+	asked  time.Time // when a chunk was last asked for
 }
 
 // Events counts what the sessions of an origin do.
@@ -46,6 +48,12 @@ func (w *swarm) Opened(s *chunkserver.Session) {
 // Got implements chunkserver.Handler.
 func (w *swarm) Got(s *chunkserver.Session, m wire.Message, payload []byte) {
 	var err error
+	switch m.Kind {
+	case wire.KindGet, wire.KindAny:
+		w.mu.Lock()
+		w.asked = time.Now()
+		w.mu.Unlock()
+	}
 	switch m.Kind {
 	case wire.KindGet:
 		w.events.Requested()
@@ -116,11 +124,12 @@ func (w *swarm) Closed(s *chunkserver.Session, _ error) {
 	delete(w.takers, s)
 }
 
-// sessions is how many are open.
-func (w *swarm) sessions() int {
+// lastAsked is when a chunk was last asked for. Peers that have everything keep their
+// session, and do not count.
+func (w *swarm) lastAsked() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.takers)
+	return w.asked
 }
 
 // closeAll ends every session.

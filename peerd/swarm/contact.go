@@ -66,7 +66,7 @@ func (d *Download) want(to Contact, origin, keep bool) *contact {
 func (d *Download) redial(now time.Time) {
 	for addr, c := range d.contacts {
 		switch {
-		case c.link != nil || c.dialling || now.Before(c.retryAt) || d.isBanned(c.ID):
+		case c.link != nil || c.dialling || now.Before(c.retryAt) || d.isBanned(banKey(c.ID, c)):
 		case !c.keep && (c.fails >= deadAfter || d.connected(c.ID)):
 			delete(d.contacts, addr) // connected: it has dialled, too, and that session was kept
 		default:

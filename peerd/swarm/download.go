@@ -283,12 +283,21 @@ func (d *Download) ban(l *link, chunk int) {
 		until = time.Now().Add(10 * time.Second)
 		d.cfg.Progress.note(fmt.Sprintf("the origin %s sent wrong bytes for chunk %d: has its file changed on disk?", l.id, chunk))
 	}
-	d.banned[l.id] = until
+	d.banned[banKey(l.id, l.contact)] = until
 	d.cfg.Progress.verifyFailures.Add(1)
 	d.cfg.Observer.VerifyFailed(l.id, chunk)
 }
 
-func (d *Download) isBanned(id string) bool { return time.Now().Before(d.banned[id]) }
+// banKey is what a ban goes by: a peer's ID; for an origin, the address that was dialled, so
+// that nobody who merely says its ID can have it banned.
+func banKey(id string, c *contact) string {
+	if c != nil && c.origin {
+		return "origin " + c.Address
+	}
+	return id
+}
+
+func (d *Download) isBanned(key string) bool { return time.Now().Before(d.banned[key]) }
 
 // handler posts what happens on sessions to the download. contact is the one that was
 // dialled, nil for accepted sessions.

@@ -15,6 +15,8 @@ const (
 	// backlogEach is how many chunks a neighbour may wait in the upload queues while more
 	// handouts are asked for. This is what gives a slow peer few chunks to own.
 	backlogEach = 2
+	// farBehind is how many chunks may wait for a neighbour before no more are pushed to it.
+	farBehind = 16
 	// askAgain is how long after a NONE an origin is asked for handouts again, while
 	// there are chunks that nobody is known to hold.
 	askAgain = 200 * time.Millisecond
@@ -159,11 +161,12 @@ func (w *dynamic) landed(from *link, a chunkserver.Landing) {
 	w.push(chunk)
 }
 
-// push offers a fresh chunk to every neighbour that lacks it, and queues it for them.
+// push offers a fresh chunk to every neighbour that lacks it, and queues it for them; one
+// that is far behind is only told, and pulls when it can.
 func (w *dynamic) push(chunk int) {
 	for _, l := range w.d.links {
 		switch {
-		case l.origin:
+		case l.origin || l.queued >= farBehind:
 			l.s.SendLater(wire.KindHave, chunk)
 		case l.nb != nil && !l.nb.Holds(chunk):
 			l.s.Send(wire.KindOffer, chunk)
@@ -189,7 +192,7 @@ func (w *dynamic) met(r Reply) {
 		return
 	}
 	for _, p := range r.Peers {
-		if !w.d.connected(p.ID) && !w.d.isBanned(p.ID) {
+		if !w.d.connected(p.ID) && !w.d.isBanned(banKey(p.ID, nil)) {
 			w.d.want(p, false, false)
 		}
 	}
@@ -259,7 +262,7 @@ func (w *dynamic) askHandouts(l *link, now time.Time) {
 	for _, o := range w.d.links {
 		if o.nb != nil {
 			neighbours++
-			queued += o.queued
+			queued += min(o.queued, backlogEach+1) // one that is stuck must not stop the others
 		}
 	}
 	open := anysOpen

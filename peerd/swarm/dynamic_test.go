@@ -76,6 +76,30 @@ func TestBacklogStopsHandouts(t *testing.T) {
 	}
 }
 
+// One neighbour that takes nothing does not keep this peer from bringing chunks to the
+// others, and is pushed only so much: the rest it pulls when it can.
+func TestStuckNeighbourStopsNobody(t *testing.T) {
+	r := newRig(t, Swarm, 100).begin()
+	stuck := r.caller("stuck")
+	well := []*fake{r.caller("a"), r.caller("b"), r.caller("c")}
+	o := r.origin("o")
+	for chunk := range 50 {
+		if !slices.Contains(o.heard(), "ANY") && r.links[o].anys == 0 {
+			t.Fatalf("no handout asked for after %d chunks", chunk)
+		}
+		o.gives(chunk)
+		for _, s := range well {
+			s.takes()
+		}
+	}
+	if n := len(stuck.queue); n != farBehind {
+		t.Errorf("%d chunks queued for it, want %d", n, farBehind)
+	}
+	if got := stuck.heard(); !slices.Contains(got, "HAVE 49") || slices.Contains(got, "OFFER 49") {
+		t.Errorf("it heard %q, want to be told of the last chunk without an offer", got)
+	}
+}
+
 // A neighbour that has got a chunk elsewhere, or does not want it, is not sent it.
 func TestPushIsTakenBack(t *testing.T) {
 	r := newRig(t, Swarm, 100).begin()
@@ -338,6 +362,17 @@ func TestBan(t *testing.T) {
 			t.Errorf("dialled %d times; failures %v", r.dialer.count("a:1"), r.failures)
 		}
 	})
+}
+
+// Whoever says an origin's ID and lies has not had the origin banned.
+func TestImpostorDoesNotBanTheOrigin(t *testing.T) {
+	r := newRig(t, Swarm, 2).begin()
+	impostor := r.caller("o")
+	impostor.shows(0, 1)
+	impostor.lies(1)
+	if o := r.origin("o"); o.code != "" || !slices.Contains(o.heard(), "ANY") {
+		t.Errorf("the origin got code %q and heard %q", o.code, o.heard())
+	}
 }
 
 // An origin that sent wrong bytes gets another chance, since there may be no other.

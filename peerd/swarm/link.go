@@ -55,7 +55,7 @@ func (d *Download) unwelcome(l *link) (code string, err error) {
 	switch {
 	case l.id == d.cfg.Self:
 		return wire.CodeBadMessage, fmt.Errorf("%s is my own peer ID", l.id)
-	case d.isBanned(l.id):
+	case d.isBanned(banKey(l.id, l.contact)):
 		return wire.CodeBanned, errors.New("it sent wrong bytes before")
 	case len(d.links) >= maxLinks && !l.origin:
 		return wire.CodeTooMany, fmt.Errorf("%d sessions are open in this swarm, the most there may be", maxLinks)
@@ -139,7 +139,7 @@ func (d *Download) sent(s session, chunk int) {
 func (d *Download) landed(s session, c *contact, a chunkserver.Landing) {
 	l, ok := d.links[s]
 	if !ok { // closed since; its chunk is as good
-		l = &link{s: s, id: s.Peer(), origin: c != nil && c.origin}
+		l = &link{s: s, id: s.Peer(), contact: c, origin: c != nil && c.origin}
 	}
 	if errors.Is(a.Err, manifest.ErrDigest) {
 		d.ban(l, a.Chunk)
