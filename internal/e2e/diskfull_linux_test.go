@@ -16,6 +16,7 @@ import (
 // A disk that is full fails the download with the reason and the remedy. The part is kept; a
 // resume fetches what is missing once there is room.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	const size = 16 * mib
 	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}})

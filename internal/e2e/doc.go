@@ -15,5 +15,7 @@
 // Moments such as "half way" are reached by limiting rates and looking at the download, not
 // by sleeping. Times are never compared, only bounded against hanging.
 //
-// FANOUT_E2E_FULL=1 adds what is too big for every day; -short leaves out what is big.
+// Most tests wait for a rate limit most of the time, so they run in parallel; those that
+// measure the machine run before, alone. FANOUT_E2E_FULL=1 adds what is too big for every
+// day; -short leaves out what is big.
 package e2e

@@ -10,6 +10,7 @@ import (
 // A peer that is killed half way costs the others time, never the file: in `swarm` what it
 // alone had is handed out again, in `static` its chunks come from the origin.
 func TestPeerKilledAtHalf(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", 24*mib, 1)
 	for _, s := range []peerapi.Strategy{peerapi.StrategySwarm, peerapi.StrategyStatic} {
 		t.Run(string(s), func(t *testing.T) {
@@ -44,6 +45,7 @@ func TestPeerKilledAtHalf(t *testing.T) {
 
 // Once every peer is under way the tracker may die: all complete.
 func TestTrackerKilledAfterTheStart(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", 16*mib, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, tracker: []string{"--lease", "3s"}, peers: 3, peer: []string{"--max-download", "6MB"}})
 	for _, s := range strategies {
@@ -75,6 +77,7 @@ func TestTrackerKilledAfterTheStart(t *testing.T) {
 // Once every chunk is with some peer the origin may die: the peers have the rest from each
 // other.
 func TestOriginKilledOnceEverythingIsHandedOut(t *testing.T) {
+	t.Parallel()
 	const size = 32 * mib
 	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
 	// What the peers send is limited: when the last chunk has left the origin, each has
@@ -111,6 +114,7 @@ func TestOriginKilledOnceEverythingIsHandedOut(t *testing.T) {
 // The first peer to want a file has no fellow; a fleet that is told one after the other, the
 // last when the first is complete, has the origin send everything once all the same.
 func TestLateJoiners(t *testing.T) {
+	t.Parallel()
 	const size = 8 * mib
 	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 3})

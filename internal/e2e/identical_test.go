@@ -13,6 +13,7 @@ import (
 // Every peer gets the same bytes, whatever the strategy and however the size falls on the
 // chunks.
 func TestIdentical(t *testing.T) {
+	t.Parallel()
 	const chunk = 32 * kib // the automatic one of small files
 	sizes := []int64{0, 1, chunk - 1, chunk, chunk + 1, 10 * mib}
 	dir := t.TempDir()
@@ -54,14 +55,15 @@ func TestIdentical(t *testing.T) {
 
 // Files with names that need quoting somewhere, at once, on the same peers.
 func TestTwoFilesAtOnceWithOddNames(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	names := []string{"Größe & Maß 100%41 #1?.bin", "日本 語.tar", "-v", "a+b;c='d\".x"}
 	var files []string
 	for i, name := range names {
-		files = append(files, fleettest.File(t, dir, name, 3*mib+int64(i), uint64(i)))
+		files = append(files, fleettest.File(t, dir, name, 2*mib+int64(i), uint64(i)))
 	}
-	// Limited, so that the downloads overlap.
-	r := start(t, plan{build: fleettest.Race, files: files, peers: 2, peer: []string{"--max-download", "10MB"}})
+	// Limited, so that the downloads overlap: the first is not over when the last begins.
+	r := start(t, plan{build: fleettest.Race, files: files, peers: 2, peer: []string{"--max-download", "1MB"}})
 	begun := make([][]download, len(files))
 	for i, name := range names {
 		begun[i] = r.begin(request(name, strategies[i%len(strategies)]), r.peers...)

@@ -71,10 +71,11 @@ func (i *intruder) drip(text string) {
 // Whoever breaks the rules of the chunk protocol is told why, loses the connection and is
 // counted. Downloads that run at the same time do not notice.
 func TestIntruders(t *testing.T) {
-	const chunk, chunks = 64 * kib, 256
+	t.Parallel()
+	const chunk, chunks = 64 * kib, 384
 	source := fleettest.File(t, t.TempDir(), "image.bin", chunks*chunk, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "64KiB"},
-		peers: 2, peer: []string{"--max-download", "3MB", "--max-upload", "20MB"}})
+		peers: 2, peer: []string{"--max-download", "1.5MB", "--max-upload", "20MB"}})
 	manifest := r.file("image.bin").ManifestId
 	begun := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers...)
 	for _, d := range begun {
@@ -179,6 +180,7 @@ func TestIntruders(t *testing.T) {
 
 // Wrong bytes of the right length cost the sender the session, and his ID the swarm.
 func TestIntruderWithWrongBytes(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", 8*mib, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 1, peer: []string{"--max-download", "2MB"}})
 	manifest := r.file("image.bin").ManifestId

@@ -80,6 +80,7 @@ func (r *rig) guard(source string, d download) (looks int) {
 // A peer that sends wrong bytes is found out with its first chunk, and dropped; what it sent
 // is never stored, and never under a final name.
 func TestLyingPeer(t *testing.T) {
+	t.Parallel()
 	const chunk, size = 128 * kib, 24 * mib
 	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
 	// The origin is slow, so that the liar, who has everything at once, is asked a lot.
@@ -111,6 +112,7 @@ func TestLyingPeer(t *testing.T) {
 
 // An owner that lies costs its chunks a way over the origin.
 func TestLyingOwner(t *testing.T) {
+	t.Parallel()
 	const chunks = 64
 	source := fleettest.File(t, t.TempDir(), "image.bin", chunks*32*kib, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 2})

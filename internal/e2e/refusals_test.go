@@ -62,6 +62,7 @@ func (a answer) wants(t *testing.T, status int, field string, says ...string) {
 
 // What a peer refuses to download, or refuses to believe.
 func TestRefusedDownloads(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", mib, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 1})
 	p := r.peers[0]
@@ -121,6 +122,7 @@ func TestRefusedDownloads(t *testing.T) {
 // A whole-file digest that does not fit: the download fails with both digests in the reason,
 // nothing gets the final name, and the chunks that were verified are kept.
 func TestWrongSHA256(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", 4*mib, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 1})
 	p := r.peers[0]
@@ -151,6 +153,7 @@ func TestWrongSHA256(t *testing.T) {
 // Without a tracker an origin and a peer keep trying, say so, and refuse downloads with the
 // reason; they go on when it appears.
 func TestTrackerUnreachableAtTheStart(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", mib, 1)
 	r := bare(t, fleettest.Race)
 	r.tracker = r.Tracker()
@@ -198,6 +201,7 @@ func (r *rig) attempt(binary string, args ...string) (code int, stderr string) {
 // A daemon that cannot start says in one line what is wrong with which thing, and how to mend
 // it, and exits with 1.
 func TestDaemonsThatCannotStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	source := fleettest.File(t, dir, "image.bin", mib, 1)
 	data := filepath.Join(t.TempDir(), "tracker-data")
@@ -266,6 +270,7 @@ func TestDaemonsThatCannotStart(t *testing.T) {
 
 // With --insecure a daemon may be reached from elsewhere.
 func TestInsecureListensBeyondLoopback(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", mib, 1)
 	r := bare(t, fleettest.Race)
 	r.tracker = r.Tracker()

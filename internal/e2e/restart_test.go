@@ -26,6 +26,7 @@ import (
 //   - so the second life fetches the size less the kept chunks, to the byte, and both lives
 //     together store no more than the size.
 func TestKilledPeerResumes(t *testing.T) {
+	t.Parallel()
 	const chunk, size = 64 * kib, 32 * mib
 	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
 	for _, c := range []struct {
@@ -70,6 +71,7 @@ func TestKilledPeerResumes(t *testing.T) {
 // Claims are hashed, not believed: what was changed on disk while the peer was down is
 // fetched again.
 func TestRestartedPeerHashesItsClaims(t *testing.T) {
+	t.Parallel()
 	const chunk, size = 64 * kib, 32 * mib
 	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "64KiB"},
@@ -102,6 +104,7 @@ func TestRestartedPeerHashesItsClaims(t *testing.T) {
 // A complete file that is changed while the peer is down is not served, and not called
 // complete; to ask for it again mends it.
 func TestRestartedPeerDoesNotServeWhatWasChanged(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", 4*mib, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 2})
 	d := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers[0])[0]
@@ -147,6 +150,7 @@ func rehashed(t *testing.T, p *fleet.Peer) (kept, dropped int64) {
 // An in-memory tracker that is killed has lost everything. The origin publishes again and
 // the peers register again, by themselves.
 func TestTrackerLosesEverything(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", mib, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, tracker: []string{"--lease", "1s"}, peers: 2})
 	before := r.file("image.bin")
@@ -166,6 +170,7 @@ func TestTrackerLosesEverything(t *testing.T) {
 
 // With --data-dir the tracker keeps published files and uploaded tables over a kill.
 func TestTrackerKeepsFilesAndTables(t *testing.T) {
+	t.Parallel()
 	const chunks = 32
 	source := fleettest.File(t, t.TempDir(), "image.bin", chunks*32*kib, 1)
 	data := filepath.Join(t.TempDir(), "tracker-data")

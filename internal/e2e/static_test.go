@@ -19,6 +19,7 @@ import (
 // In `static`, the table that curl shows before the start, what a relay sees the origin send
 // to whom, and what the peers say they got from it, are one and the same.
 func TestStaticObeysTheTable(t *testing.T) {
+	t.Parallel()
 	const chunk, chunks = 64 * kib, 81
 	source := fleettest.File(t, t.TempDir(), "image.bin", (chunks-1)*chunk+123, 1)
 	tap := newTap(t)
@@ -97,6 +98,7 @@ func TestStaticObeysTheTable(t *testing.T) {
 // A file of one chunk that the last peer's owner, too, has to wait for: the asker of a chunk
 // that its owner has not got yet is not sent to the origin.
 func TestStaticAskersWaitForTheOwner(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "one.bin", 2*mib, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "2MiB", "--max-upload", "2MB"}, peers: 3})
 	owner := r.table("one.bin", 1)[0]
@@ -209,6 +211,7 @@ func (r *rig) jsonTable(file string, owners []string) {
 
 // A table with a mistake is refused, with the line and the remedy, and the old one stays.
 func TestTablesWithMistakes(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", 3*32*kib, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 2})
 	a, b := r.peers[0].ChunkAddress(), r.peers[1].ChunkAddress()

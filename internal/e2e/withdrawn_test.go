@@ -11,6 +11,7 @@ import (
 // A withdrawn file cannot be downloaded any more. Those that are at it stop announcing,
 // and finish with whom they know; the origin does not publish it again before it is restarted.
 func TestWithdrawnFile(t *testing.T) {
+	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", 16*mib, 1)
 	data := filepath.Join(t.TempDir(), "tracker-data")
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, tracker: []string{"--lease", "1s", "--data-dir", data},
@@ -35,7 +36,11 @@ func TestWithdrawnFile(t *testing.T) {
 	r.complete(source, begun...)
 	// In the seconds since, at three announces a second, each of the three daemons was told
 	// once, and believed it.
-	if n := r.metric(r.tracker.Daemon, "fanout_http_request_duration_seconds", "handler", "/v1/files/{name}/announce", "code", "410"); n != 3 {
+	refused := func() int64 {
+		return r.metric(r.tracker.Daemon, "fanout_http_request_duration_seconds", "handler", "/v1/files/{name}/announce", "code", "410")
+	}
+	r.eventually("the origin and both peers know", func() bool { return refused() >= 3 })
+	if n := refused(); n != 3 {
 		t.Errorf("%d announces of the withdrawn file were refused, want one of each of 3 daemons", n)
 	}
 	r.must(r.tracker.Restart(r.ctx))
