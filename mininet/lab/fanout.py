@@ -9,6 +9,9 @@ from . import netns
 from .systems import Finish, System, alive, output
 
 TRACKER, ORIGIN, ORIGIN_HTTP, PEER, PEER_HTTP = 2680, 2684, 2694, 2685, 2695
+# An emulated host has one core. Left to itself, the Go runtime of every daemon takes all of
+# the machine's for its own, and wakes threads on them that find nothing to do.
+ONE_CORE = {"GOMAXPROCS": "1"}
 WAIT = 30  # seconds a call may hang in the daemon: Prefer: wait
 
 
@@ -36,7 +39,7 @@ class Fanout(System):
 
     def _daemon(self, host, name, *args):
         return self.bench.procs.start(
-            host, name, [os.path.join(self.bench.repo, "bin", name), *args])
+            host, name, [os.path.join(self.bench.repo, "bin", name), *args], env=ONE_CORE)
 
     @property
     def tracker_url(self):
