@@ -121,12 +121,12 @@ func TestTouched(t *testing.T) {
 	r.write("f", 30*chunkSize)
 	o := r.origin("f")
 	p := r.peer("", slowly(300<<10))
-	_, d := p.start(`{"file":"f"}`)
+	p.start(`{"file":"f"}`)
 	later := time.Now().Add(time.Hour)
 	if err := os.Chtimes(filepath.Join(r.dir, "f"), later, later); err != nil {
 		t.Fatal(err)
 	}
-	d = p.finish(`{"file":"f"}`)
+	d := p.finish(`{"file":"f"}`)
 	complete(t, d)
 	if text := r.get(o.http + "/metrics"); !strings.Contains(text, "fanout_origin_handouts_total 30\n") {
 		t.Error("not every chunk was handed out once")
