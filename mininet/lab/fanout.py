@@ -34,8 +34,9 @@ class Fanout(System):
 
     @classmethod
     def versions(cls, repo):
-        return {"fanout": output("git", "-C", repo, "describe", "--always", "--dirty",
-                                 "--exclude", "*") or "unknown"}
+        commit = output("git", "-C", repo, "describe", "--always", "--dirty", "--exclude", "*")
+        settings = " ".join(f"{k}={v}" for k, v in ONE_CORE.items())
+        return {"fanout": f"{commit or 'unknown'} ({settings})"}
 
     def _daemon(self, host, name, *args):
         return self.bench.procs.start(
