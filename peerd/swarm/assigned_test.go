@@ -134,7 +134,7 @@ func TestOwnerFails(t *testing.T) {
 		}},
 		"is dead": {
 			act:   func(r *rig) { r.refuse("a") },
-			after: 3 * time.Second, not: 500 * time.Millisecond,
+			after: 4 * time.Second, not: 2500 * time.Millisecond,
 		},
 		"hangs up": {
 			act:   func(r *rig) { r.each(func() { r.answerIfDialled("a", (*fake).hangsUp) }) },

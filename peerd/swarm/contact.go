@@ -11,8 +11,9 @@ const (
 	redialFirst = 100 * time.Millisecond
 	redialMost  = 5 * time.Second
 	// deadAfter is how many failures in a row make an owner dead, or a swarm peer forgotten
-	// until the tracker names it again: a second and a half of retries.
-	deadAfter = 4
+	// until the tracker names it again: three seconds of retries, in which a fleet may be
+	// told one machine after the other to download.
+	deadAfter = 6
 	// leaveWithin bounds the time that the tracker has to take note of the end.
 	leaveWithin = time.Second
 )
