@@ -72,7 +72,7 @@ const (
 	FromPeer   Source = "peer"
 )
 
-// Observer counts what arrives. Its methods are called from the download's goroutine.
+// Observer counts what arrives. Its methods are called from many goroutines.
 type Observer interface {
 	// Landed counts a verified chunk; a duplicate is one that was held already.
 	Landed(from Source, bytes int, took time.Duration, duplicate bool)
@@ -256,6 +256,19 @@ func (d *Download) has(chunk int) bool { return d.target.Store.Has(chunk) }
 
 func (d *Download) chunks() int { return d.target.Manifest.Chunks() }
 
+// count counts a chunk that has been stored. It may be called from any goroutine.
+func (d *Download) count(from *contact, a chunkserver.Landing) {
+	if a.Err != nil {
+		return
+	}
+	source := FromPeer
+	if from != nil && from.origin {
+		source = FromOrigin
+	}
+	d.cfg.Progress.landed(source, a)
+	d.cfg.Observer.Landed(source, a.Bytes, a.Took, !a.Fresh)
+}
+
 // checkComplete ends the fetching once everything is here, and counted: the store has a
 // chunk a moment before word of it is here, unless that is known not to come.
 func (d *Download) checkComplete(sure bool) {
@@ -317,6 +330,7 @@ func (h *handler) Got(s *chunkserver.Session, m wire.Message, payload []byte) {
 }
 
 func (h *handler) Landed(s *chunkserver.Session, l chunkserver.Landing) {
+	h.d.count(h.contact, l) // here and now: Run may end before it hears of it
 	h.d.post(func() { h.d.landed(s, h.contact, l) })
 }
 

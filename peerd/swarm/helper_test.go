@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,7 @@ type rig struct {
 	tracker  *fakeTracker
 	dialer   *fakeDialer
 	complete int
+	landings atomic.Int64
 	failures []string
 	every    func() // see each
 }
@@ -63,7 +65,7 @@ func (r *rig) begin() *rig {
 	return r
 }
 
-func (r *rig) Landed(Source, int, time.Duration, bool) {}
+func (r *rig) Landed(Source, int, time.Duration, bool) { r.landings.Add(1) }
 func (r *rig) VerifyFailed(peer string, chunk int) {
 	r.failures = append(r.failures, fmt.Sprint(peer, " ", chunk))
 }
@@ -176,7 +178,9 @@ func (f *fake) store(chunk int) (tell func()) {
 	}
 	f.received = time.Now()
 	return func() {
-		f.landed(f, f.contact, chunkserver.Landing{Chunk: chunk, Bytes: m.Length(chunk), Fresh: fresh})
+		a := chunkserver.Landing{Chunk: chunk, Bytes: m.Length(chunk), Fresh: fresh}
+		f.count(f.contact, a)
+		f.landed(f, f.contact, a)
 		f.now()
 	}
 }

@@ -149,8 +149,6 @@ func (d *Download) landed(s session, c *contact, a chunkserver.Landing) {
 		d.fail(fmt.Errorf("store chunk %d: %w", a.Chunk, a.Err))
 		return
 	}
-	d.cfg.Progress.landed(l.source(), a)
-	d.cfg.Observer.Landed(l.source(), a.Bytes, a.Took, !a.Fresh)
 	if a.Fresh {
 		d.counted++
 		for _, o := range d.links {
@@ -175,11 +173,4 @@ func (d *Download) tellHave(chunk int, from *link, urgent bool) {
 			o.s.SendLater(wire.KindHave, chunk)
 		}
 	}
-}
-
-func (l *link) source() Source {
-	if l.origin {
-		return FromOrigin
-	}
-	return FromPeer
 }

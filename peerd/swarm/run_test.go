@@ -124,3 +124,24 @@ func TestStoreFails(t *testing.T) {
 		}
 	})
 }
+
+// A chunk that is stored while the download ends is counted, although Run hears of it no more.
+func TestLateChunkIsCounted(t *testing.T) {
+	r := newRig(t, Swarm, 2)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Run(over); err != nil {
+		t.Fatal(err)
+	}
+	h := &handler{d: r.Download, contact: &contact{origin: true}}
+	for range eventBuffer + 1 { // more than would fit into the channel
+		h.Landed(nil, chunkserver.Landing{Bytes: chunkSize, Fresh: true})
+	}
+	h.Landed(nil, chunkserver.Landing{Bytes: chunkSize, Err: manifest.ErrDigest})
+	if got, want := r.cfg.Progress.Snapshot().FromOrigin, int64(chunkSize*(eventBuffer+1)); got != want {
+		t.Errorf("%d bytes were counted, want %d", got, want)
+	}
+	if got := r.landings.Load(); got != eventBuffer+1 {
+		t.Errorf("%d chunks were observed, want %d", got, eventBuffer+1)
+	}
+}
