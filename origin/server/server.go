@@ -151,7 +151,7 @@ func (o *Origin) digest(ctx context.Context, s *source) (*publication, error) {
 	}
 	o.cfg.Logger.Info().Str("file", s.name).Stringer("manifest", p.id).Int64("bytes", p.manifest.Size).
 		Int("chunks", p.manifest.Chunks()).Int64("chunk_size", p.manifest.ChunkSize).
-		Dur("took", time.Since(began)).Msg("file digested")
+		Float64("seconds", time.Since(began).Seconds()).Msg("file digested")
 	return p, nil
 }
 

@@ -244,7 +244,7 @@ func (d *download) setState(s peerapi.DownloadState, err error) {
 	case peerapi.DownloadStateComplete, peerapi.DownloadStateCancelled:
 		d.rec.Finished = time.Now()
 		d.node.metrics.ended(d.rec)
-		log = log.Dur("took", d.rec.Finished.Sub(d.rec.Started))
+		log = log.Float64("seconds", d.rec.Finished.Sub(d.rec.Started).Seconds())
 	}
 	log.Str("download", d.rec.ID).Str("file", d.rec.File).Str("strategy", string(d.rec.Strategy)).
 		Str("state", string(s)).Msg("download state")
