@@ -16,6 +16,7 @@ import (
 type swarm struct {
 	manifest *manifest.Manifest
 	events   Events
+	gate     gate
 
 	mu     sync.Mutex
 	pool   *handout.Pool
@@ -41,7 +42,9 @@ func newSwarm(m *manifest.Manifest, events Events) *swarm {
 func (w *swarm) Opened(s *chunkserver.Session) {
 	w.mu.Lock()
 	w.takers[s] = w.pool.Join()
+	anew := time.Since(w.asked) > idle
 	w.mu.Unlock()
+	w.gate.came(anew)
 	s.SendBits()
 }
 
@@ -59,7 +62,7 @@ func (w *swarm) Got(s *chunkserver.Session, m wire.Message, payload []byte) {
 		w.events.Requested()
 		err = s.Upload(m.Chunk)
 	case wire.KindAny:
-		err = s.UploadAny(func() int { return w.next(s) })
+		w.gate.pass(func() { w.handOut(s) })
 	case wire.KindCancel:
 		s.CancelUpload(m.Chunk)
 	case wire.KindOffer:
@@ -70,6 +73,13 @@ func (w *swarm) Got(s *chunkserver.Session, m wire.Message, payload []byte) {
 		w.holdAll(s, payload)
 	}
 	if err != nil {
+		s.Fail(wire.CodeTooMany, err)
+	}
+}
+
+// handOut queues a handout.
+func (w *swarm) handOut(s *chunkserver.Session) {
+	if err := s.UploadAny(func() int { return w.next(s) }); err != nil {
 		s.Fail(wire.CodeTooMany, err)
 	}
 }
