@@ -27,12 +27,12 @@ measure rivals --system swarm,nginx,aria2,libtorrent --peers 1,2,4,8,16,32 --siz
 # shellcheck disable=SC2086 # a list of arguments
 {
 	measure plain --system direct,static,swarm $eight
-	measure cubic --system static,swarm,aria2,libtorrent $eight --cc cubic
+	measure cubic --system swarm,aria2,libtorrent $eight --cc cubic
 	measure uplinks --system static,swarm,aria2,libtorrent $eight --uplinks 100x4,20x4
-	measure kill --system direct,static,swarm,aria2,libtorrent $eight --kill 1@50%
-	measure join --system direct,static,swarm,aria2,libtorrent $eight --join 2@50%
-	measure corrupt --system direct,static,swarm $eight --corrupt 1
-	measure two-racks --system direct,static,swarm,aria2,libtorrent $eight --topology two-racks
+	measure kill --system static,swarm,aria2,libtorrent $eight --kill 1@50%
+	measure join --system static,swarm,aria2,libtorrent $eight --join 2@50%
+	measure corrupt --system static,swarm $eight --corrupt 1
+	measure two-racks --system static,swarm,aria2,libtorrent $eight --topology two-racks
 }
 cd "$dir"
 "$here/sweep.py" tables report rivals plain cubic uplinks kill join corrupt two-racks

@@ -9,8 +9,9 @@ import (
 )
 
 // notSent is how many bytes the kernel may hold unsent of one connection: a quarter of a
-// chunk, within bounds. It makes the time in an upload slot the real sending time, and keeps
-// control lines from waiting behind payload that could have gone to another session.
+// chunk, within bounds. It makes the time in an upload slot nearly the real sending time, and
+// keeps control lines from waiting behind payload that could have gone to another session.
+// Linux looks at it only before it begins another buffer, of up to 64 KiB.
 func notSent(chunkSize int64) int {
 	return int(min(max(chunkSize/4, 16<<10), 256<<10))
 }
@@ -18,12 +19,6 @@ func notSent(chunkSize int64) int {
 // limitedBuffer is the receive buffer of a session whose download is limited: what waits
 // in a larger one has been sent, so the sender takes it for delivered.
 const limitedBuffer = 128 << 10
-
-// congestion is the congestion control of a session. A swarm's sessions take turns, in
-// bursts of a chunk: BBR estimates the rate of each while many begin together, and hardly
-// corrects it where the sender pauses, so that in the lab one peer in eight stayed slow until
-// the end (16 peers, 64 MiB: 1.25 to 1.30 times the bound; with cubic 1.14 to 1.18).
-const congestion = "cubic"
 
 // tune sets the socket options of a session.
 func tune(c *net.TCPConn, limited bool, chunkSize int64) error {
@@ -38,8 +33,6 @@ func tune(c *net.TCPConn, limited bool, chunkSize int64) error {
 	}
 	var opt error
 	if err := raw.Control(func(fd uintptr) {
-		// A kernel without it, or that does not allow it, keeps its default.
-		_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion)
 		opt = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent(chunkSize))
 	}); err != nil {
 		return err
