@@ -68,6 +68,7 @@ def parser():
     p.add_argument("--check", action="store_true", help="pingAll before each network is used")
     p.add_argument("--out", metavar="DIR", help="results (default sweeps/DATE-TIME)")
     p.add_argument("--resume", metavar="DIR", help="go on with the sweep in DIR; takes all parameters from there")
+    p.add_argument("--again", action="store_true", help="with --resume: repeat the runs that ran out of CPU")
     p.add_argument("--data", metavar="DIR", help="where the hosts keep their files (default memory, if they fit)")
     p.add_argument("--no-build", action="store_true", help="use bin/ as it is")
     p.add_argument("--no-install", action="store_true", help="do not install missing packages")
@@ -264,6 +265,8 @@ def sweep(argv):
             raise Wrong(f"--resume takes all parameters from the sweep: leave out --{given[0]}")
         config = load_config(args.resume)
     else:
+        if args.again:
+            raise Wrong("--again repeats runs of an earlier sweep: name it with --resume DIR")
         config = grid(args)
         config["command"] = shlex.join(["sweep.py", *argv])
     check_machine(config)
@@ -294,7 +297,7 @@ def carry_out(args, config, data, directory):
     signal.signal(signal.SIGTERM, terminate)
     try:
         failed = driver.Sweep(directory, config, REPO, data, not args.no_prometheus,
-                              args.prometheus_port).go()
+                              args.prometheus_port, args.again).go()
     except KeyboardInterrupt as e:
         driver.say(f"\nstopped; go on with: sweep.py --resume {shlex.quote(directory)}")
         return 143 if isinstance(e, Terminated) else 130

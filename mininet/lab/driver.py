@@ -53,19 +53,20 @@ class Progress:
 class Sweep:
     """Carries out the points of a config in a results directory."""
 
-    def __init__(self, directory, config, repo, data_root, prometheus=True, prometheus_port=prom.PORT):
+    def __init__(self, directory, config, repo, data_root, prometheus=True, prometheus_port=prom.PORT,
+                 again=False):
         self.directory, self.config, self.repo = directory, config, repo
         self.points = [plan.Point.from_dict(p) for p in config["points"]]
         self.classes = systems.registry()
         self.data = cleanup.data_dir(data_root)
         self.metrics = prom.Metrics()
-        self._with_prometheus, self._port = prometheus, prometheus_port
+        self._with_prometheus, self._port, self._again = prometheus, prometheus_port, again
         self._prometheus = self._server = None
         self._linger = 0.0
 
     def go(self):
         """Returns the number of runs that failed."""
-        done = {r["key"] for r in results.load(self.directory) if r["status"] == "ok"}
+        done = results.done(results.load(self.directory), self._again)
         groups = [[r for r in group if r.key not in done]
                   for group in plan.runs(self.points, self.config["repeat"])]
         todo = [r for group in groups for r in group]

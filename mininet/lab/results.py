@@ -34,6 +34,13 @@ def load(directory):
     return list(records.values())
 
 
+def done(records, again):
+    """Keys of the runs that --resume need not repeat: those that went well or, with --again, those
+    that had processors enough, too. Pure."""
+    return {r["key"] for r in records
+            if r["status"] == "ok" and not (again and r["cpu"]["exhausted"])}
+
+
 class Stat:
     """Median with minimum and maximum."""
 

@@ -87,6 +87,11 @@ def test_results_are_not_overwritten(tmp_path):
         cli.results_dir(cli.parser().parse_args(["--out", str(tmp_path)]))
 
 
+def test_again_takes_an_earlier_sweep(capsys):
+    assert cli.main(["--again"]) == 2
+    assert "--resume DIR" in capsys.readouterr().err
+
+
 def test_resume_takes_no_other_parameters(tmp_path, capsys):
     assert cli.main(["--resume", str(tmp_path), "--size", "1MiB"]) == 2
     assert "leave out --size" in capsys.readouterr().err

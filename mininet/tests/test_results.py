@@ -62,6 +62,13 @@ def test_out_of_cpu_when_half_the_runs_were():
     assert not results.Row(spent[:1] + good).out_of_cpu
 
 
+def test_resume_repeats_what_failed_and_again_what_ran_out_of_cpu():
+    good, failed = record(), record(repeat=2, status="failed")
+    spent = record(repeat=3, exhausted="processors 99 % busy")
+    assert results.done([good, failed, spent], again=False) == {good["key"], spent["key"]}
+    assert results.done([good, failed, spent], again=True) == {good["key"]}
+
+
 def test_summary_files(tmp_path):
     for r in (record("direct", 2), record(), record(repeat=2, status="failed"),
               record("direct", 4, exhausted="processors 99 % busy")):
