@@ -10,8 +10,8 @@ const (
 	settled = 25 * time.Millisecond
 	// patience is how long the first handouts may be held back in all.
 	patience = 150 * time.Millisecond
-	// idle is how long nothing must have been asked for before a swarm begins anew.
-	idle = time.Second
+	// lull is how long nothing must have been asked for before a swarm begins anew.
+	lull = time.Second
 )
 
 // gate holds the first handouts of a swarm back until the peers that begin together are

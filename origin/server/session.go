@@ -42,7 +42,7 @@ func newSwarm(m *manifest.Manifest, events Events) *swarm {
 func (w *swarm) Opened(s *chunkserver.Session) {
 	w.mu.Lock()
 	w.takers[s] = w.pool.Join()
-	anew := time.Since(w.asked) > idle
+	anew := time.Since(w.asked) > lull
 	w.mu.Unlock()
 	w.gate.came(anew)
 	s.SendBits()
