@@ -72,7 +72,8 @@ const (
 	FromPeer   Source = "peer"
 )
 
-// Observer counts what arrives. Its methods are called from many goroutines.
+// Observer counts what arrives. Landed is called from many goroutines, VerifyFailed from the
+// download's.
 type Observer interface {
 	// Landed counts a verified chunk; a duplicate is one that was held already.
 	Landed(from Source, bytes int, took time.Duration, duplicate bool)
