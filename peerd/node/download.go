@@ -41,6 +41,7 @@ type download struct {
 	stamp      chunkstore.Stamp // of the finished file, when it was last known to be right
 	doubted    bool             // the finished file is being hashed again
 	mend       bool             // what is found wrong in it may be fetched again
+	anew       bool             // begun while it was not on the list: a file that it had before is fetched again
 	superseded bool             // another download's file has taken the place of this one's
 	gone       bool             // it is off the list
 }
@@ -196,14 +197,14 @@ func (d *download) work(ctx context.Context) error {
 // at the output, or else a new part. What is claimed is hashed again.
 func (d *download) open(ctx context.Context) error {
 	d.mu.Lock()
-	store, rec := d.store, d.rec
+	store, rec, anew := d.store, d.rec, d.anew
 	d.mu.Unlock()
 	if store != nil { // paused, not closed
 		return nil
 	}
 	var err error
 	if rec.State == peerapi.DownloadStateComplete || !d.node.dir.Begun(rec.Output, d.id) {
-		store, err = d.openFinished(ctx, rec)
+		store, err = d.openFinished(ctx, rec, anew)
 	}
 	if store == nil && err == nil {
 		store, err = d.openPart(ctx, rec)
@@ -212,7 +213,7 @@ func (d *download) open(ctx context.Context) error {
 		return err
 	}
 	d.mu.Lock()
-	d.store, d.doubted = store, false
+	d.store, d.doubted, d.anew = store, false, false
 	d.mu.Unlock()
 	d.progress.Wake() // who reads the content has waited for this
 	return nil

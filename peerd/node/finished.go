@@ -114,7 +114,7 @@ func (d *download) doubt() {
 // hashes it. nil means that the download has to begin a part: nothing is there, or what the
 // end of the download may replace. Chunks that are wrong in a file that fanout finished are
 // given up, to be fetched again, if d.mend is set; then the file is a part once more.
-func (d *download) openFinished(ctx context.Context, rec record) (*chunkstore.Store, error) {
+func (d *download) openFinished(ctx context.Context, rec record, anew bool) (*chunkstore.Store, error) {
 	n := d.node
 	stamp, regular, err := n.dir.Look(rec.Output)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -129,7 +129,7 @@ func (d *download) openFinished(ctx context.Context, rec record) (*chunkstore.St
 	last, known := n.ledger.find(rec.Output)
 	ours := known && last.Stamp.SameFile(stamp)
 	switch {
-	case ours && last.Manifest != d.id: // other content, until this one is whole
+	case ours && (last.Manifest != d.id || anew): // it stays until this one is whole
 		return nil, nil
 	case !ours && (!regular || stamp.Size != d.manifest.Size):
 		return nil, d.refuse(rec.Output)

@@ -112,6 +112,7 @@ func (n *Node) enter(rec record, m *manifest.Manifest) (d *download, found bool,
 		return nil, false, err
 	}
 	d = newDownload(n, rec, m)
+	d.anew = true
 	n.downloads[rec.ID] = d
 	n.order = append(n.order, d)
 	d.mu.Lock()
