@@ -375,3 +375,18 @@ func TestEarlierVersion(t *testing.T) {
 	complete(t, p.finish(`{"file":"newer","output":"quick"}`))
 	p.has(newer, "quick", "slow")
 }
+
+// Who reads a complete file just after a restart waits until it has been hashed.
+func TestContentWaitsForTheHashing(t *testing.T) {
+	r := newRig(t)
+	data := r.write("f", 32<<20)
+	r.origin("f")
+	p := r.peer("")
+	d := p.finish(`{"file":"f"}`)
+	complete(t, d)
+	p.stop()
+	p = r.peer(p.dir)
+	if status, got := p.call("GET", p.http+"/v1/downloads/"+d.Id+"/content", ""); status != 200 || got != string(data) {
+		t.Errorf("%d, %d bytes", status, len(got))
+	}
+}
