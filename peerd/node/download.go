@@ -84,10 +84,9 @@ func (d *download) restore() {
 		d.rec.State = peerapi.DownloadStateQueued
 		d.launch()
 	case peerapi.DownloadStateComplete:
-		if last, _ := d.node.ledger.find(d.rec.Output); last.Manifest == d.id {
-			d.stamp = last.Stamp
-		}
-		if now, _, err := d.node.dir.Look(d.rec.Output); err == nil && now != d.stamp {
+		last, known := d.node.outputs.ledger.find(d.rec.Output)
+		d.stamp = last.Stamp
+		if doubtful, err := d.node.outputs.compare(d.rec.Output, d.stamp); !known || doubtful || errors.Is(err, errChanged) {
 			d.begin() // not to be called complete before it has been hashed
 		}
 		d.launch()
@@ -99,25 +98,17 @@ func (d *download) restore() {
 	}
 }
 
-// convert brings what an earlier version has left to where this one looks for it.
+// convert takes over what an earlier version has left.
 func (d *download) convert() {
 	d.mu.Lock()
-	rec := d.rec
-	d.rec.Format = format
-	d.mu.Unlock()
-	if rec.Format == format {
+	defer d.mu.Unlock()
+	if d.rec.Format == format {
 		return
 	}
-	var err error
-	if rec.State == peerapi.DownloadStateComplete {
-		if now, _, lookErr := d.node.dir.Look(rec.Output); lookErr == nil {
-			err = d.node.ledger.note(finished{Output: rec.Output, Manifest: d.id, Stamp: now})
-		}
-	} else {
-		err = d.node.dir.Adopt(rec.Output, d.manifest, d.id)
-	}
-	if err != nil {
-		d.node.cfg.Logger.Error().Err(err).Str("download", rec.ID).Msg("part of an earlier version not taken over")
+	d.rec.Format = format
+	complete := d.rec.State == peerapi.DownloadStateComplete
+	if err := d.node.outputs.convert(d.rec.Output, complete, d.manifest, d.id); err != nil {
+		d.node.cfg.Logger.Error().Err(err).Str("download", d.rec.ID).Msg("part of an earlier version not taken over")
 	}
 }
 
@@ -203,7 +194,7 @@ func (d *download) open(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if rec.State == peerapi.DownloadStateComplete || !d.node.dir.Begun(rec.Output, d.id) {
+	if rec.State == peerapi.DownloadStateComplete || !d.node.outputs.dir.Begun(rec.Output, d.id) {
 		store, err = d.openFinished(ctx, rec, anew)
 	}
 	if store == nil && err == nil {
@@ -220,23 +211,23 @@ func (d *download) open(ctx context.Context) error {
 }
 
 func (d *download) openPart(ctx context.Context, rec record) (*chunkstore.Store, error) {
-	store, err := d.node.dir.Open(rec.Output, d.manifest, d.id)
+	store, err := d.node.outputs.dir.Open(rec.Output, d.manifest, d.id)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.rehash(ctx, store, rec); err != nil {
+	kept, dropped, err := store.Rehash(ctx, nil)
+	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	d.logHashed(rec, kept, dropped)
 	return store, nil
 }
 
-func (d *download) rehash(ctx context.Context, store *chunkstore.Store, rec record) error {
-	kept, dropped, err := store.Rehash(ctx, nil)
-	if err == nil && kept+dropped > 0 {
+func (d *download) logHashed(rec record, kept, dropped int) {
+	if kept+dropped > 0 {
 		d.node.cfg.Logger.Info().Str("download", rec.ID).Str("file", rec.File).Int("kept", kept).
 			Int("dropped", dropped).Msg("chunks on disk hashed again")
 	}
-	return err
 }
 
 // finish gives the complete file its name, unless it has it already.
@@ -370,7 +361,7 @@ func (d *download) again(rec record, anyOutput bool) error {
 		return d.sameAs(rec)
 	}
 	d.mu.Unlock()
-	if err := d.node.checkPlace(rec.Output, d.manifest.Size); err != nil {
+	if err := d.node.checkFree(rec.Output, d.manifest.Size); err != nil {
 		return err
 	}
 	d.halt()
@@ -406,7 +397,7 @@ func (d *download) sameAs(rec record) error {
 func (d *download) discard() {
 	var err error
 	if d.store == nil {
-		err = d.node.dir.Discard(d.rec.Output, d.id)
+		err = d.node.outputs.dir.Discard(d.rec.Output, d.id)
 	} else {
 		err = d.store.Discard()
 	}

@@ -60,19 +60,14 @@ type Config struct {
 type Node struct {
 	cfg     Config
 	root    *os.Root
-	dir     chunkstore.Dir
 	records *records
-	ledger  ledger
+	outputs *outputs
 	chunks  *chunkserver.Server
 	http    *httpkit.Daemon
 	metrics *metrics
 	ctx     context.Context // of Run: ends every download
 	wg      sync.WaitGroup  // of the downloads
 	tracker atomic.Pointer[error]
-
-	// placing is held while a finished file gets its name, and while one is compared with
-	// what was finished. It is taken before any other mutex.
-	placing sync.Mutex
 
 	mu        sync.Mutex
 	downloads map[string]*download
@@ -101,10 +96,11 @@ func New(cfg Config) (*Node, error) {
 	if n.root, err = os.OpenRoot(dataDir); err != nil {
 		return nil, fmt.Errorf("--data-dir: %w", err)
 	}
-	n.dir = chunkstore.Dir{Root: n.root, Own: own}
-	if n.ledger, err = openLedger(filepath.Join(dataDir, own, "finished")); err != nil {
+	ledger, err := openLedger(filepath.Join(dataDir, own, "finished"))
+	if err != nil {
 		return nil, fmt.Errorf("--data-dir: %w", err)
 	}
+	n.outputs = &outputs{dir: chunkstore.Dir{Root: n.root, Own: own}, ledger: ledger, dataDir: dataDir, replace: cfg.Replace}
 	chunkMetrics, err := chunkmetrics.New(cfg.Registry)
 	if err != nil {
 		return nil, err
@@ -161,17 +157,14 @@ func (n *Node) Run(ctx context.Context) error {
 // restore takes up the downloads of the last run.
 func (n *Node) restore() {
 	recs, errs := n.records.load()
-	errs = append(errs, n.ledger.prune(n.root))
-	for _, err := range errs {
-		if err == nil {
-			continue
-		}
-		n.cfg.Logger.Error().Err(err).Msg("download record not readable, left alone")
-	}
 	for _, rec := range recs {
 		m, err := manifest.Decode(rec.Manifest)
 		if err != nil {
 			n.cfg.Logger.Error().Err(err).Str("download", rec.ID).Msg("download record not readable, left alone")
+			continue
+		}
+		if rec.State == peerapi.DownloadStateComplete && n.outputs.superseded(rec.Output, m.ID()) {
+			errs = append(errs, n.records.remove(rec.ID)) // as its successor would have done
 			continue
 		}
 		d := newDownload(n, rec, m)
@@ -182,6 +175,12 @@ func (n *Node) restore() {
 	}
 	for _, d := range n.all() { // the list is whole: one that ends looks at the others
 		d.restore()
+	}
+	errs = append(errs, n.outputs.ledger.prune(n.root)) // of what no download misses
+	for _, err := range errs {
+		if err != nil {
+			n.cfg.Logger.Error().Err(err).Msg("download record not readable, left alone")
+		}
 	}
 }
 

@@ -108,7 +108,7 @@ func (n *Node) enter(rec record, m *manifest.Manifest) (d *download, found bool,
 			return nil, false, httpkit.Errorf(http.StatusConflict, "download %s of other content is writing %s: wait for it, delete it, or give another output", o.rec.ID, rec.Output).WithField("output")
 		}
 	}
-	if err := n.checkPlace(rec.Output, m.Size); err != nil {
+	if err := n.checkFree(rec.Output, m.Size); err != nil {
 		return nil, false, err
 	}
 	d = newDownload(n, rec, m)
@@ -122,21 +122,19 @@ func (n *Node) enter(rec record, m *manifest.Manifest) (d *download, found bool,
 	return d, false, nil
 }
 
-// checkPlace refuses an output where something stands that a download could not replace, and
-// that cannot be the file itself either: one of the same size will be hashed.
-func (n *Node) checkPlace(output string, size int64) error {
-	there, regular, err := n.dir.Look(output)
-	if err != nil || regular && there.Size == size || n.mayReplace(output, there) {
+// checkFree refuses an output where something stands that a download must not replace.
+func (n *Node) checkFree(output string, size int64) error {
+	if n.outputs.free(output, size) {
 		return nil
 	}
 	return httpkit.Errorf(http.StatusConflict, "%s is there already, and fanout did not put it there: move it away, delete it, or give another output",
-		filepath.Join(n.cfg.DataDir, output)).WithField("output")
+		n.outputs.name(output)).WithField("output")
 }
 
 // checkOutput returns the output path relative to the data directory.
 func (n *Node) checkOutput(path string) (string, error) {
 	rel, err := chunkstore.CheckPath(n.root, path)
-	own := n.dir.Own
+	own := n.outputs.dir.Own
 	if err == nil && (rel == own || strings.HasPrefix(rel, own+string(filepath.Separator)) || strings.HasPrefix(filepath.Base(rel), chunkstore.OwnPrefix)) {
 		err = fmt.Errorf("output %s: %s and names that begin with %s are peerd's own: choose another path", path, own, chunkstore.OwnPrefix)
 	}
