@@ -46,8 +46,10 @@ func New(address string) (*Client, error) {
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     time.Minute, // longer than the interval of announces
+
+		OnProxyConnectResponse: proxied,
 	}
-	api, err := trackerapi.NewClientWithResponses(base, trackerapi.WithHTTPClient(&http.Client{Transport: transport}))
+	api, err := trackerapi.NewClientWithResponses(base, trackerapi.WithHTTPClient(&http.Client{Transport: transport, CheckRedirect: moved}))
 	if err != nil {
 		return nil, fmt.Errorf("tracker %q: %w", address, err)
 	}
@@ -134,7 +136,7 @@ func (c *Client) Table(ctx context.Context, file string, chunks int) ([]string, 
 	}
 	defer r.Body.Close()
 	if r.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("table of %q: %w", file, readProblem(r))
+		return nil, fmt.Errorf("table of %q: %w", file, c.readProblem(r))
 	}
 	entries, err := trackerfile.Parse(r.Body, chunks)
 	if err != nil {
@@ -172,13 +174,13 @@ func (c *Client) Unregister(ctx context.Context, id string) error {
 	return nil
 }
 
-func readProblem(r *http.Response) error {
+func (c *Client) readProblem(r *http.Response) error {
 	var p trackerapi.Problem
 	body := io.LimitReader(r.Body, 1<<20)
 	if json.NewDecoder(body).Decode(&p) == nil && p.Status >= 400 {
 		return problem(p)
 	}
-	return &Error{Status: r.StatusCode}
+	return c.foreign(r.StatusCode)
 }
 
 // unreachable wraps what the HTTP client says, without the URL that it repeats.
@@ -186,6 +188,10 @@ func (c *Client) unreachable(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
+	}
+	var refused *Error
+	if errors.As(err, &refused) {
+		return refused // by what was asked on the way
 	}
 	return fmt.Errorf("%w at %s: %w", ErrUnreachable, c.url, err)
 }
