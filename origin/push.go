@@ -62,6 +62,7 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	cfg.EndIfRefused = true
 	published := make(chan push.Published, len(c.Files))
 	var names sync.Map
 	cfg.Published = func(name string, id manifest.ID) {
