@@ -105,7 +105,7 @@ func (c *serve) config() (cfg server.Config, err error) {
 func bar(name string, size int64) func(int64) {
 	b := progressbar.NewOptions64(size,
 		progressbar.OptionSetDescription("digesting "+name), progressbar.OptionSetWriter(os.Stderr),
-		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true), progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionOnCompletion(func() { fmt.Fprintln(os.Stderr) }))
 	return func(n int64) { b.Add64(n) }
 }

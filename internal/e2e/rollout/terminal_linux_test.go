@@ -41,7 +41,7 @@ func TestGetOnTerminal(t *testing.T) {
 	get := r.prepare(r.binaries.Peerd, "get", []string{"--max-download", "2MB", "-o", t.TempDir(), "a.bin"})
 	screen := onTerminal(get)
 	get.ends(0, "")
-	holds(t, screen(), "a.bin", "% |", "of 3.1 MB")
+	holds(t, screen(), "a.bin", "% |", "of 3.00 MiB")
 }
 
 // onTerminal starts a command whose stderr is a terminal; screen is what it has written there
