@@ -1,4 +1,4 @@
-// The table of a swarm: a row a peer. Rows out of sight are left alone until they come into
+// The table of a swarm: one row per peer. Rows out of sight are left alone until they come into
 // sight: a page has hundreds of them, with maps of thousands of chunks.
 import { make, set, attribute, arrange } from './dom.js';
 import { draw, describe } from './chunks.js';
