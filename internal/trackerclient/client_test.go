@@ -1,6 +1,7 @@
 package trackerclient_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,34 @@ func TestUnreachable(t *testing.T) {
 	want := `announce "a": tracker unreachable at http://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused`
 	if !errors.Is(err, trackerclient.ErrUnreachable) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// What something else than a tracker answers is not read to its end.
+func TestEndlessAnswer(t *testing.T) {
+	client := against(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		spaces := bytes.Repeat([]byte{' '}, 1<<20)
+		for {
+			if _, err := w.Write(spaces); err != nil {
+				return
+			}
+		}
+	})
+	if _, _, err := client.Manifest(t.Context(), "a"); err == nil || trackerclient.Temporary(err) || !strings.Contains(err.Error(), "answered more than 75497472 bytes") {
+		t.Errorf("%v (temporary %v)", err, trackerclient.Temporary(err))
+	}
+}
+
+// A manifest that nobody can use is not asked for again: there is no other.
+func TestManifestThatIsNone(t *testing.T) {
+	client := against(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"name":"a","size":%d,"chunk_size":4096,"digests":[]}`, int64(4096*(manifest.MaxChunks+1)))
+	})
+	_, _, err := client.Manifest(t.Context(), "a")
+	if !errors.Is(err, manifest.ErrSize) || !errors.Is(err, trackerclient.ErrForeign) || trackerclient.Temporary(err) {
+		t.Errorf("%v (temporary %v)", err, trackerclient.Temporary(err))
 	}
 }
 

@@ -195,6 +195,7 @@ func (o *Origin) follow(ctx context.Context, s *source, p *publication) {
 // awaitChange returns the file's next content; nil when ctx ends. A file that was touched, or
 // replaced by a copy, has none: what is open has the same bytes.
 func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication) *publication {
+	trouble := ""
 	for {
 		if s.changed(ctx) != nil {
 			return nil
@@ -203,7 +204,9 @@ func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case err != nil && err.Error() == trouble: // said already
 		case err != nil:
+			trouble = err.Error()
 			o.cfg.Logger.Warn().Err(err).Str("file", s.name).Msg("changed file not published")
 		case p.id == served.id:
 			p.target.Store.Close()
