@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"fanout/api/trackerapi"
+	"fanout/internal/oneline"
 )
 
 // Errors to tell apart with errors.Is.
@@ -84,8 +85,8 @@ func (c *Client) check(r response, err error, ok bool) error {
 		return c.foreign(r.StatusCode())
 	}
 	if !ok {
-		return fmt.Errorf("%w: %s answered %d %.80s, %w: check the address",
-			ErrUnreachable, c.url, r.StatusCode(), r.ContentType(), ErrForeign)
+		return fmt.Errorf("%w: %s answered %d %s, %w: check the address",
+			ErrUnreachable, c.url, r.StatusCode(), oneline.Of(r.ContentType(), 100), ErrForeign)
 	}
 	return nil
 }
@@ -118,10 +119,10 @@ func proxied(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Re
 func problem(p trackerapi.Problem) *Error {
 	e := &Error{Status: p.Status}
 	if p.Detail != nil {
-		e.Detail = *p.Detail
+		e.Detail = oneline.Of(*p.Detail, oneline.Max) // whoever has answered
 	}
 	if p.Field != nil {
-		e.Field = *p.Field
+		e.Field = oneline.Of(*p.Field, oneline.Max)
 	}
 	return e
 }

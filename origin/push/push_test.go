@@ -121,7 +121,7 @@ PEER    STATE     TIME    FROM ORIGIN  FROM PEERS  ERROR
 web-1   complete  12.3 s  1.21 GiB     1.12 GiB
 web-2   complete  had it  0 B          0 B
 web-3   off       -       0 B          0 B
-web-10  failed    12.3 s  32.0 KiB     0 B         disk full  [2Jweb-9  complete
+web-10  failed    12.3 s  32.0 KiB     0 B         disk full �[2Jweb-9  complete
 image.iso, 2.33 GiB: 2 of 4 peers have it, the last after 12.4 s; the origin sent 1.02 times its size
 `
 	if got := out.String(); got != want[1:] {

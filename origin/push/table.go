@@ -6,9 +6,9 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"fanout/api/trackerapi"
+	"fanout/internal/oneline"
 	"fanout/internal/progress"
 )
 
@@ -92,12 +92,7 @@ func plain(s *string) string {
 	if s == nil {
 		return ""
 	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
-			return ' '
-		}
-		return r
-	}, *s)
+	return oneline.Of(*s, oneline.Max)
 }
 
 // document is what JSON writes.
