@@ -41,6 +41,10 @@ func TestManyFiles(t *testing.T) {
 	b.await(`document.querySelectorAll('details.file').length === 33`)
 	b.await(`document.querySelectorAll('.members tbody tr').length === 8`)
 	b.await(`document.querySelector('#totals').innerText === '33 files · 11 peers registered · 4 peers downloading'`)
+	// A file that nobody asked for says how, and what machines elsewhere need besides.
+	b.run(`document.querySelectorAll('details.file')[20].querySelector('summary').click()`)
+	b.await(`document.querySelectorAll('details.file')[20].querySelector('.hint').innerText.includes('/rollout')`)
+	b.run(`document.querySelectorAll('details.file')[20].querySelector('summary').click()`)
 	const names = `[...document.querySelectorAll('details.file%s h3')].map(e => e.innerText).join(' ')`
 	if got := b.text(fmt.Sprintf(names, "[open]")); got != "part-1.bin part-2.bin" {
 		t.Errorf("open are %q", got)

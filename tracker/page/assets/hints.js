@@ -11,10 +11,13 @@ const loopback = () => /^(localhost$|127\.|\[::1\])/.test(location.hostname);
 const reachable = (port) => loopback() ? '' : ` --listen 0.0.0.0:${port} --insecure`;
 
 // elsewhere says what more it takes where the commands are for this machine alone.
-const elsewhere = () => !loopback() ? [] : [make('span', { class: 'quiet' },
-  'These are for this machine. Other machines need a tracker that they reach (tracker --listen 0.0.0.0:2680 --insecure), its address in --tracker, and on every ',
-  'daemon an address that the others reach: --listen 0.0.0.0:2685 --insecure for peerd, --listen 0.0.0.0:2684 --insecure for origin. ',
-  'This page, opened by the tracker’s address, says them so.')];
+function elsewhere() {
+  if (!loopback()) return [];
+  const code = (text) => make('code', { class: 'flag' }, text);
+  return [make('span', { class: 'quiet' }, 'These commands are for this machine. For a fleet, start the tracker with ', code('--listen 0.0.0.0:2680 --insecure'),
+    ' and name its address in ', code('--tracker'), '; peerd needs ', code('--listen 0.0.0.0:2685 --insecure'), ', and origin ',
+    code('--listen 0.0.0.0:2684 --insecure'), '. Opened at the tracker’s address, this page shows the commands with all that.')];
+}
 
 const peerd = () => command(`peerd --follow --tracker ${tracker()} --data-dir DIRECTORY${reachable(2685)}`);
 
