@@ -44,7 +44,7 @@ func fleet() *Dashboard {
 			query(`sum by (role) (rate(fanout_tracker_announces_total[$__rate_interval]))`, "{{role}}")),
 		graph("Swarms", "Peers in all swarms by state.", "none",
 			query(`sum by (state) (fanout_tracker_peers)`, "{{state}}")).decimals(0).stacked(),
-		graph("What the swarms move", "Verified bytes that the peers report to the tracker, by source.", "Bps",
+		graph("What the swarms move", "Verified bytes that the peers report to the tracker, by source.", "binBps",
 			query(`sum by (source) (rate(fanout_tracker_received_bytes_total[$__rate_interval]))`, "{{source}}")).stacked(),
 		graph("Chunks that peers own", "Chunks a second that peers report to have brought from an origin.", "cps",
 			query(`sum(rate(fanout_tracker_handouts_total[$__rate_interval]))`, "handouts")),

@@ -12,7 +12,7 @@ func now(expr, legend string) Target {
 	return t
 }
 
-// table is the query of a table with a row a series and a column a label.
+// table is the query of a table with one row per series and one column per label.
 func table(expr string) Target {
 	t := now(expr, "")
 	t.Format = "table"

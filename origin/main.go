@@ -35,11 +35,18 @@ type serve struct {
 	HTTP      string     `name:"http" default:"127.0.0.1:2694" placeholder:"HOST:PORT" help:"Where to serve health and metrics (${default})."`
 	Advertise string     `placeholder:"HOST:PORT" help:"Chunk address that peers dial, if it is not --listen."`
 	ID        string     `placeholder:"ID" help:"The origin's identity (made from its chunk address)."`
-	ChunkSize units.Size `placeholder:"SIZE" help:"Chunk size, a power of two (automatic: about size/1024)."`
+	ChunkSize units.Size `placeholder:"SIZE" help:"Chunk size, a power of two from 4KiB to 64MiB (automatic: about size/1024)."`
 	MaxUpload units.Rate `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
 	Insecure  bool       `help:"Allow listening beyond loopback without authentication."`
 	LogLevel  string     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 }
+
+// carried says what of a file arrives.
+const carried = `Only the name and the bytes of a file are carried: the copies have mode 0644, so an executable needs chmod +x; ` +
+	`owner, times, extended attributes and holes are not kept, and a symbolic link is followed. `
+
+// Help says what is published of a file.
+func (*serve) Help() string { return carried }
 
 // health asks a running origin whether it is ready. The flag is that of serve, so that an
 // environment twin is for both.
@@ -105,7 +112,7 @@ func (c *serve) config() (cfg server.Config, err error) {
 func bar(name string, size int64) func(int64) {
 	b := progressbar.NewOptions64(size,
 		progressbar.OptionSetDescription("digesting "+name), progressbar.OptionSetWriter(os.Stderr),
-		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true), progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionOnCompletion(func() { fmt.Fprintln(os.Stderr) }))
 	return func(n int64) { b.Add64(n) }
 }

@@ -31,7 +31,7 @@ type pushing struct {
 	Listen    string        `default:"127.0.0.1:0" env:"-" placeholder:"HOST:PORT" help:"Where to serve chunks (${default}, port 0 is any)."`
 	HTTP      string        `name:"http" default:"127.0.0.1:0" env:"-" placeholder:"HOST:PORT" help:"Where to serve health and metrics (${default})."`
 	Advertise string        `placeholder:"HOST:PORT" help:"Chunk address that peers dial, if it is not --listen."`
-	ChunkSize units.Size    `placeholder:"SIZE" help:"Chunk size, a power of two (automatic: about size/1024)."`
+	ChunkSize units.Size    `placeholder:"SIZE" help:"Chunk size, a power of two from 4KiB to 64MiB (automatic: about size/1024)."`
 	MaxUpload units.Rate    `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
 	Insecure  bool          `help:"Allow listening beyond loopback without authentication."`
 	LogLevel  string        `default:"error" env:"-" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
@@ -44,6 +44,7 @@ func (*pushing) Help() string {
 		`Peers that are off at the end fetch from the others when they come back: the rollout stays at the tracker until it is replaced by the next push of that name or deleted ` +
 		`(curl -X DELETE TRACKER/v1/files/NAME/rollout). ` +
 		`Peers on other machines must reach the origin: give --listen 0.0.0.0:2684 --insecure there. ` +
+		carried +
 		`Exit code 0: every asked peer has every file; 1: some have not, and the line on stderr names them; 130: interrupted. ` +
 		`--json prints {"complete": BOOL, "rollouts": [as GET /v1/files/NAME/rollout answers]}.`
 }
@@ -62,6 +63,7 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	cfg.EndIfRefused = true
 	published := make(chan push.Published, len(c.Files))
 	var names sync.Map
 	cfg.Published = func(name string, id manifest.ID) {

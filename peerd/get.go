@@ -49,6 +49,7 @@ type get struct {
 func (*get) Help() string {
 	return `While it runs, it serves what it has to other peers; it listens on loopback only unless --listen says otherwise, but also peers that it dials get chunks from it. ` +
 		`Until the file is complete, it is kept beside the output in the directory .NAME.fanout; the same command then goes on where the last one stopped. ` +
+		carried +
 		`Exit code 0: the verified file is at its place.`
 }
 

@@ -36,6 +36,13 @@ type serve struct {
 	LogLevel    string     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 }
 
+// carried says what of a file arrives.
+const carried = `Only the name and the bytes of a file arrive: it has mode 0644, so an executable needs chmod +x; ` +
+	`owner, times, extended attributes and holes are not kept. `
+
+// Help says what becomes of a file here.
+func (*serve) Help() string { return carried }
+
 // health asks a running peerd whether it is ready. The flag is that of serve, so that an
 // environment twin is for both.
 type health struct {

@@ -400,7 +400,7 @@ type PeerRollout struct {
 type PeerRollouts struct {
 	Rollouts []PeerRollout `json:"rollouts"`
 
-	// Version Another one when the rollouts are others.
+	// Version Changes whenever the rollouts do.
 	Version string `json:"version"`
 }
 

@@ -33,7 +33,7 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")
-	if want := "random.bin (2.1 MB) to 2 peers, every daemon limited to 400 Mbit/s up and 400 Mbit/s down"; lines[0] != want {
+	if want := "random.bin (2 MiB) to 2 peers, every daemon limited to 400 Mbit/s up and 400 Mbit/s down"; lines[0] != want {
 		t.Errorf("got  %s\nwant %s", lines[0], want)
 	}
 	// Bounds: 2 x 2 MiB, or 2 MiB, at 50 MB/s.
@@ -60,7 +60,7 @@ func TestDemoWithAFileThatIsGiven(t *testing.T) {
 	if err := d.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(out.String(), "größer & grün.bin (100 kB) to 1 peer,") {
+	if !strings.HasPrefix(out.String(), "größer & grün.bin (97.7 KiB) to 1 peer,") {
 		t.Error(out.String())
 	}
 }

@@ -28,14 +28,18 @@ var (
 const (
 	MinChunkSize     = 4 << 10  // smallest chunk size that may be asked for
 	MinAutoChunkSize = 32 << 10 // smallest that ChunkSizeFor chooses
-	MaxAutoChunkSize = 4 << 20  // largest that ChunkSizeFor chooses
+	MaxAutoChunkSize = 4 << 20  // largest that ChunkSizeFor chooses where the file leaves a choice
 	MaxChunkSize     = 64 << 20 // largest chunk size that may be asked for
-	MaxChunks        = 1 << 22  // so that an encoded manifest stays below 129 MiB
+	MaxSize          = MaxChunks * MaxChunkSize
 
 	// MaxNameLen leaves room for the ".part.state.tmp" that a download appends:
 	// file systems allow 255 bytes.
 	MaxNameLen = 255 - len(".part.state.tmp")
 )
+
+// MaxChunks is the most chunks that a file may have. It bounds what follows from a manifest
+// everywhere: 32 MiB encoded, 67 MiB as JSON in a publication, 128 KiB a bitmap of chunks.
+const MaxChunks = 1 << 20
 
 // Manifest describes one file. It is read-only once built or decoded, and then
 // safe for concurrent use.
@@ -93,23 +97,71 @@ func (m *Manifest) Verify(chunk int, data []byte) error {
 
 // ChunkSizeFor is the automatic chunk size for a file of that many bytes: the
 // largest power of two that makes at least 1024 chunks, but from
-// MinAutoChunkSize to MaxAutoChunkSize.
+// MinAutoChunkSize to MaxAutoChunkSize; more only for a file that else would
+// have more than MaxChunks.
 func ChunkSizeFor(size int64) int64 {
 	n := size >> 10
 	if n < MinAutoChunkSize {
 		return MinAutoChunkSize
 	}
-	return min(int64(1)<<(bits.Len64(uint64(n))-1), MaxAutoChunkSize)
+	return max(min(powerBelow(n), MaxAutoChunkSize), LeastChunkSize(size))
 }
+
+// LeastChunkSize is the smallest chunk size that makes no more than MaxChunks
+// chunks of a file of that many bytes, from MinChunkSize to MaxChunkSize.
+func LeastChunkSize(size int64) int64 {
+	n := int64(MinChunkSize)
+	for n < MaxChunkSize && count(size, n) > MaxChunks {
+		n *= 2
+	}
+	return n
+}
+
+// powerBelow is the largest power of two that is not above a positive n.
+func powerBelow(n int64) int64 { return int64(1) << (bits.Len64(uint64(n)) - 1) }
 
 // CheckChunkSize returns ErrChunkSize unless n is a power of two from
 // MinChunkSize to MaxChunkSize.
 func CheckChunkSize(n int64) error {
 	if n < MinChunkSize || n > MaxChunkSize || n&(n-1) != 0 {
-		return fmt.Errorf("%w: %d bytes: it must be a power of two from %d to %d",
+		return fmt.Errorf("%w: %d bytes: it must be a power of two from %d (4KiB) to %d (64MiB)",
 			ErrChunkSize, n, MinChunkSize, MaxChunkSize)
 	}
 	return nil
+}
+
+// CheckSize returns ErrSize unless a file of that many bytes can have a
+// manifest; with a chunkSize other than 0, which is automatic, also
+// ErrChunkSize, or a *TooManyChunks.
+func CheckSize(size, chunkSize int64) error {
+	if chunkSize == 0 {
+		chunkSize = ChunkSizeFor(size)
+	}
+	_, err := chunkCount(size, chunkSize)
+	return err
+}
+
+// TooManyChunks is the ErrSize of a file that larger chunks would make possible.
+type TooManyChunks struct{ Size, ChunkSize int64 }
+
+// Chunks is how many there would be.
+func (e *TooManyChunks) Chunks() int64 { return count(e.Size, e.ChunkSize) }
+
+// Error implements error.
+func (e *TooManyChunks) Error() string {
+	return fmt.Sprintf("%v: %d bytes make %d chunks of %d bytes, more than %d: chunks of %d bytes would do",
+		ErrSize, e.Size, e.Chunks(), e.ChunkSize, MaxChunks, LeastChunkSize(e.Size))
+}
+
+// Is makes it an ErrSize.
+func (*TooManyChunks) Is(target error) bool { return target == ErrSize }
+
+// count is how many chunks of that size a file of size bytes has.
+func count(size, chunkSize int64) int64 {
+	if size <= 0 {
+		return 0
+	}
+	return (size-1)/chunkSize + 1
 }
 
 // chunkCount is how many chunks a file has; it checks both sizes.
@@ -117,18 +169,17 @@ func chunkCount(size, chunkSize int64) (int, error) {
 	if err := CheckChunkSize(chunkSize); err != nil {
 		return 0, err
 	}
-	if size < 0 {
+	switch n := count(size, chunkSize); {
+	case size < 0:
 		return 0, fmt.Errorf("%w: %d bytes", ErrSize, size)
+	case size > MaxSize:
+		return 0, fmt.Errorf("%w: %d bytes are more than %d, which are %d chunks of %d: split the file",
+			ErrSize, size, int64(MaxSize), MaxChunks, MaxChunkSize)
+	case n > MaxChunks:
+		return 0, &TooManyChunks{size, chunkSize}
+	default:
+		return int(n), nil
 	}
-	if size == 0 {
-		return 0, nil
-	}
-	n := (size-1)/chunkSize + 1
-	if n > MaxChunks {
-		return 0, fmt.Errorf("%w: %d bytes make %d chunks of %d bytes, more than %d; use larger chunks",
-			ErrSize, size, n, chunkSize, MaxChunks)
-	}
-	return int(n), nil
 }
 
 // ValidateName returns ErrName unless the name can be one element of a path

@@ -2,6 +2,7 @@ package manifest_test
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -53,8 +54,11 @@ func TestChunkSizeFor(t *testing.T) {
 		{100 << 20, 64 << 10},
 		{1 << 30, 1 << 20},
 		{4 << 30, 4 << 20},
-		{1 << 40, 4 << 20},
-		{math.MaxInt64, 4 << 20},
+		{1 << 42, 4 << 20},
+		{1<<42 + 1, 8 << 20}, // else more than MaxChunks
+		{1 << 43, 8 << 20},
+		{manifest.MaxSize, 64 << 20},
+		{math.MaxInt64, 64 << 20},
 	} {
 		got := manifest.ChunkSizeFor(tc.size)
 		if got != tc.want {
@@ -81,6 +85,36 @@ func TestCheckChunkSize(t *testing.T) {
 	} {
 		if err := manifest.CheckChunkSize(tc.n); !cmp.Equal(err, tc.want, cmpopts.EquateErrors()) {
 			t.Errorf("CheckChunkSize(%d) = %v, want %v", tc.n, err, tc.want)
+		}
+	}
+}
+
+// What is too large says which chunk size would do.
+func TestTooManyChunks(t *testing.T) {
+	const mib = 1 << 20
+	for _, tc := range []struct {
+		size, cs, least int64 // least: the chunk size that would do; 0 for none
+		want            error
+	}{
+		{4 << 40, 4 * mib, 4 * mib, nil},
+		{4<<40 + 1, 4 * mib, 8 * mib, manifest.ErrSize},
+		{4<<40 + 1, 0, 8 * mib, nil},
+		{1 << 40, 4 << 10, mib, manifest.ErrSize},
+		{manifest.MaxSize, 0, 64 * mib, nil},
+		{manifest.MaxSize + 1, 0, 0, manifest.ErrSize},
+		{math.MaxInt64, 64 * mib, 0, manifest.ErrSize},
+		{0, 4 << 10, 4 << 10, nil},
+	} {
+		err := manifest.CheckSize(tc.size, tc.cs)
+		if !cmp.Equal(err, tc.want, cmpopts.EquateErrors()) {
+			t.Errorf("CheckSize(%d, %d) = %v, want %v", tc.size, tc.cs, err, tc.want)
+		}
+		var many *manifest.TooManyChunks
+		if errors.As(err, &many) != (err != nil && tc.least > 0) {
+			t.Errorf("CheckSize(%d, %d) = %v: can larger chunks help?", tc.size, tc.cs, err)
+		}
+		if tc.least > 0 && (manifest.LeastChunkSize(tc.size) != tc.least || manifest.CheckSize(tc.size, tc.least) != nil) {
+			t.Errorf("LeastChunkSize(%d) = %d, want %d", tc.size, manifest.LeastChunkSize(tc.size), tc.least)
 		}
 	}
 }

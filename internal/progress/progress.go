@@ -9,10 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/mattn/go-isatty"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"fanout/internal/oneline"
+	"fanout/internal/units"
 )
 
 const (
@@ -54,7 +56,7 @@ func (b *Bar) Draw(s State) {
 		return
 	}
 	columns := b.columns() - 1 // a line of full width would wrap
-	fmt.Fprintf(b.out, "\r\x1b[K%s\n\x1b[K%s\x1b[A\r", cut(line(s), columns), cut(s.Detail, columns))
+	fmt.Fprintf(b.out, "\r\x1b[K%s\n\x1b[K%s\x1b[A\r", cut(line(s), columns), cut(oneline.Of(s.Detail, 4*oneline.Max), columns))
 	b.drawn = true
 }
 
@@ -84,9 +86,8 @@ func line(s State) string {
 	return text
 }
 
-// Bytes is a number of bytes for people, in decimal units: figures that stand beside each
-// other must have the same.
-func Bytes(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
+// Bytes is a number of bytes for people, in the units that all of fanout shows.
+func Bytes(n int64) string { return units.Bytes(max(n, 0)) }
 
 // Left is how long so many bytes take at a rate, for people.
 func Left(bytes int64, rate float64) string {

@@ -15,12 +15,12 @@ func TestDraw(t *testing.T) {
 		columns int
 		want    string
 	}{
-		{"nothing yet", State{What: "a.iso", Total: 100e6}, 100, "a.iso   0% |                              | 0 B of 100 MB"},
-		{"half", State{What: "a.iso", Done: 50e6, Total: 100e6, Rate: 25e6, Detail: "slowest: p1"}, 100, "a.iso  50% |███████████████               | 50 MB of 100 MB, 25 MB/s, 2s left\nslowest: p1"},
-		{"all", State{What: "a.iso", Done: 100e6, Total: 100e6}, 100, "a.iso 100% |██████████████████████████████| 100 MB of 100 MB"},
+		{"nothing yet", State{What: "a.iso", Total: 100 << 20}, 100, "a.iso   0% |                              | 0 B of 100 MiB"},
+		{"half", State{What: "a.iso", Done: 50 << 20, Total: 100 << 20, Rate: 25 << 20, Detail: "slowest: p1"}, 100, "a.iso  50% |███████████████               | 50.0 MiB of 100 MiB, 25.0 MiB/s, 2s left\nslowest: p1"},
+		{"all", State{What: "a.iso", Done: 100 << 20, Total: 100 << 20}, 100, "a.iso 100% |██████████████████████████████| 100 MiB of 100 MiB"},
 		{"more than all", State{What: "a", Done: 101, Total: 100}, 100, "a 100% |██████████████████████████████| 101 B of 100 B"},
 		{"empty file", State{What: "a"}, 100, "a   0% |                              | 0 B of 0 B"},
-		{"narrow", State{What: "a.iso", Total: 100e6, Detail: "0123456789012345"}, 12, "a.iso   0% …\n01234567890…"},
+		{"narrow", State{What: "a.iso", Total: 100 << 20, Detail: "0123456789012345"}, 12, "a.iso   0% …\n01234567890…"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			var out bytes.Buffer

@@ -22,6 +22,10 @@ const (
 	dialTimeout = 3 * time.Second
 	callTimeout = 10 * time.Second // small requests and answers
 	bulkTimeout = 2 * time.Minute  // manifests and tables, up to tens of megabytes
+
+	// maxAnswer is how much is read of an answer, but for a table, which is read by lines:
+	// there is room for the manifest of MaxChunks, 67 bytes each.
+	maxAnswer = 72 * manifest.MaxChunks
 )
 
 // Client calls one tracker. It is safe for concurrent use.
@@ -46,12 +50,26 @@ func New(address string) (*Client, error) {
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     time.Minute, // longer than the interval of announces
+
+		OnProxyConnectResponse: proxied,
 	}
-	api, err := trackerapi.NewClientWithResponses(base, trackerapi.WithHTTPClient(&http.Client{Transport: transport}))
+	api, err := trackerapi.NewClientWithResponses(base, trackerapi.WithHTTPClient(&http.Client{Transport: bounded{transport}, CheckRedirect: moved}))
 	if err != nil {
 		return nil, fmt.Errorf("tracker %q: %w", address, err)
 	}
 	return &Client{url: base, api: api, transport: transport}, nil
+}
+
+// bounded bounds the answers.
+type bounded struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := b.RoundTripper.RoundTrip(r)
+	if err == nil && !strings.HasPrefix(answer.Header.Get("Content-Type"), trackerfile.MediaType) {
+		answer.Body = http.MaxBytesReader(nil, answer.Body, maxAnswer)
+	}
+	return answer, err
 }
 
 // URL of the tracker.
@@ -113,7 +131,7 @@ func (c *Client) Manifest(ctx context.Context, file string) (*manifest.Manifest,
 	}
 	m, id, err := manifestjson.Parse(*r.JSON200)
 	if err != nil {
-		return nil, manifest.ID{}, fmt.Errorf("manifest of %q: %w", file, err)
+		return nil, manifest.ID{}, fmt.Errorf("manifest of %q: %w: %w", file, ErrForeign, err)
 	}
 	if want, err := manifest.ParseID(file); err == nil && want != id {
 		return nil, manifest.ID{}, fmt.Errorf("manifest of %q: %w: it is %s", file, manifestjson.ErrID, id)
@@ -134,7 +152,7 @@ func (c *Client) Table(ctx context.Context, file string, chunks int) ([]string, 
 	}
 	defer r.Body.Close()
 	if r.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("table of %q: %w", file, readProblem(r))
+		return nil, fmt.Errorf("table of %q: %w", file, c.readProblem(r))
 	}
 	entries, err := trackerfile.Parse(r.Body, chunks)
 	if err != nil {
@@ -172,13 +190,13 @@ func (c *Client) Unregister(ctx context.Context, id string) error {
 	return nil
 }
 
-func readProblem(r *http.Response) error {
+func (c *Client) readProblem(r *http.Response) error {
 	var p trackerapi.Problem
 	body := io.LimitReader(r.Body, 1<<20)
 	if json.NewDecoder(body).Decode(&p) == nil && p.Status >= 400 {
 		return problem(p)
 	}
-	return &Error{Status: r.StatusCode}
+	return c.foreign(r.StatusCode)
 }
 
 // unreachable wraps what the HTTP client says, without the URL that it repeats.
@@ -186,6 +204,14 @@ func (c *Client) unreachable(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
+	}
+	var refused *Error
+	if errors.As(err, &refused) {
+		return refused // by what was asked on the way
+	}
+	var long *http.MaxBytesError
+	if errors.As(err, &long) {
+		return fmt.Errorf("%w: %s answered more than %d bytes, %w: check the address", ErrUnreachable, c.url, long.Limit, ErrForeign)
 	}
 	return fmt.Errorf("%w at %s: %w", ErrUnreachable, c.url, err)
 }

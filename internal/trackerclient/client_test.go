@@ -1,9 +1,12 @@
 package trackerclient_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -38,7 +41,14 @@ func TestErrors(t *testing.T) {
 		{"withdrawn", 410, "application/problem+json", `{"title":"Gone","status":410}`, trackerclient.ErrGone, false, "410 Gone"},
 		{"failing", 500, "application/problem+json", `{"title":"Oops","status":500,"detail":"disk"}`, nil, true, "disk"},
 		{"a proxy's error", 502, "text/html", `<html>`, nil, true, "502 Bad Gateway"},
-		{"some web server", 200, "text/html", `<html>`, trackerclient.ErrUnreachable, true, "check the address"},
+		{"a proxy in a hurry", 408, "text/html", `<html>`, nil, true, "408 Request Timeout"},
+		{"slow down", 429, "application/problem+json", `{"title":"x","status":429,"detail":"slowly"}`, nil, true, "slowly"},
+		{"a refusal", 409, "application/problem+json", `{"title":"x","status":409,"detail":"not now"}`, nil, false, "not now"},
+		{"a proxy's limit", 413, "text/html", `<html>`, trackerclient.ErrForeign, false, "answered 413 Request Entity Too Large, but not as a tracker does"},
+		{"a proxy's password", 407, "text/html", `<html>`, trackerclient.ErrForeign, false, "407 Proxy Authentication Required"},
+		{"a proxy's prohibition", 403, "text/plain", `no`, trackerclient.ErrForeign, false, "403 Forbidden"},
+		{"a proxy without a way", 404, "text/html", `<html>`, trackerclient.ErrForeign, false, "404 Not Found"},
+		{"some web server", 200, "text/html", `<html>`, trackerclient.ErrUnreachable, false, "check the address"},
 		{"garbage", 200, "application/json", `{`, trackerclient.ErrUnreachable, true, ""},
 	} {
 		t.Run(c.what, func(t *testing.T) {
@@ -50,6 +60,9 @@ func TestErrors(t *testing.T) {
 			_, err := client.File(t.Context(), "a")
 			if err == nil || c.want != nil && !errors.Is(err, c.want) || trackerclient.Temporary(err) != c.temporary || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%v (temporary %v)", err, trackerclient.Temporary(err))
+			}
+			if errors.Is(err, trackerclient.ErrNotFound) != (c.want == trackerclient.ErrNotFound) {
+				t.Errorf("%v: is it about the file?", err)
 			}
 			if c.status >= 400 {
 				_, err = client.Table(t.Context(), "a", 1)
@@ -71,6 +84,87 @@ func TestUnreachable(t *testing.T) {
 	want := `announce "a": tracker unreachable at http://127.0.0.1:1: dial tcp 127.0.0.1:1: connect: connection refused`
 	if !errors.Is(err, trackerclient.ErrUnreachable) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// What something else than a tracker answers is not read to its end.
+func TestEndlessAnswer(t *testing.T) {
+	client := against(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		spaces := bytes.Repeat([]byte{' '}, 1<<20)
+		for {
+			if _, err := w.Write(spaces); err != nil {
+				return
+			}
+		}
+	})
+	if _, _, err := client.Manifest(t.Context(), "a"); err == nil || trackerclient.Temporary(err) || !strings.Contains(err.Error(), "answered more than 75497472 bytes") {
+		t.Errorf("%v (temporary %v)", err, trackerclient.Temporary(err))
+	}
+}
+
+// A manifest that nobody can use is not asked for again: there is no other.
+func TestManifestThatIsNone(t *testing.T) {
+	client := against(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"name":"a","size":%d,"chunk_size":4096,"digests":[]}`, int64(4096*(manifest.MaxChunks+1)))
+	})
+	_, _, err := client.Manifest(t.Context(), "a")
+	if !errors.Is(err, manifest.ErrSize) || !errors.Is(err, trackerclient.ErrForeign) || trackerclient.Temporary(err) {
+		t.Errorf("%v (temporary %v)", err, trackerclient.Temporary(err))
+	}
+}
+
+// A redirect is refused: followed, a PUT would become a GET, and its answer be taken for that
+// of the PUT.
+func TestRedirect(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		client := against(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v1/elsewhere" {
+				http.Redirect(w, r, "/v1/elsewhere", status)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, `{"lease_seconds":15,"interval_seconds":5}`)
+		})
+		_, err := client.Register(t.Context(), "p", trackerapi.Registration{Address: "127.0.0.1:1"})
+		if err == nil || trackerclient.Temporary(err) || !strings.Contains(err.Error(), fmt.Sprint("answered ", status)) ||
+			!strings.Contains(err.Error(), "give the tracker's own address") {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
+// A proxy that will not connect to a tracker behind TLS does not change its mind; a tracker
+// whose certificate is not trusted, or that speaks no TLS, does not either.
+func TestRefusedOnTheWay(t *testing.T) {
+	refuse := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	t.Cleanup(refuse.Close)
+	secret := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secret.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secret.StartTLS()
+	t.Cleanup(secret.Close)
+	for _, c := range []struct{ what, url, proxy, text string }{
+		{"proxy", "https://tracker.test:2680", refuse.URL, "answered 407 Proxy Authentication Required"},
+		{"certificate", secret.URL, "", "certificate"},
+		{"no TLS", "https" + strings.TrimPrefix(refuse.URL, "http"), "", "HTTP response to HTTPS client"},
+		{"TLS", "http" + strings.TrimPrefix(secret.URL, "https"), "", "answered 400 Bad Request"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			client, err := trackerclient.New(c.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(client.Close)
+			if c.proxy != "" {
+				trackerclient.UseProxy(client, c.proxy)
+			}
+			if _, err := client.File(t.Context(), "a"); err == nil || trackerclient.Temporary(err) || !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%v (temporary %v)", err, trackerclient.Temporary(err))
+			}
+		})
 	}
 }
 

@@ -38,16 +38,17 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return err
 }
 
-// String is the size for people, to three digits: "1 MiB" for powers of two,
-// "25 MB" otherwise.
-func (s Size) String() string {
-	if s < 0 {
-		return "-" + Size(-max(s, -math.MaxInt64)).String()
+// String is the size for people, to three digits, in binary units as everywhere:
+// "1 MiB", "23.8 MiB".
+func (s Size) String() string { return trim(Bytes(int64(s))) }
+
+// Bytes is a number of bytes for people, always with three digits: "1.00 MiB".
+// It is for figures that stand below each other or change while one looks.
+func Bytes(n int64) string {
+	if n < 0 {
+		return "-" + Bytes(-max(n, -math.MaxInt64))
 	}
-	if s >= 1<<10 && s%(1<<10) == 0 {
-		return trim(humanize.IBytesN(uint64(s), 3))
-	}
-	return trim(humanize.BytesN(uint64(s), 3))
+	return humanize.IBytesN(uint64(n), 3)
 }
 
 // Rate is a number of bytes per second. 0 means no limit.
@@ -111,7 +112,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return err
 }
 
-// String is the rate for people, to three digits: "12.5 MB/s", "unlimited".
+// String is the rate for people, to three digits: "11.9 MiB/s", "unlimited".
 func (r Rate) String() string {
 	if r == Unlimited {
 		return "unlimited"

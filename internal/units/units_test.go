@@ -85,11 +85,14 @@ func TestString(t *testing.T) {
 		{units.Size(999).String(), "999 B"},
 		{units.Size(1 << 20).String(), "1 MiB"},
 		{units.Size(3 << 29).String(), "1.5 GiB"},
-		{units.Size(25_000_000).String(), "25 MB"},
-		{units.Size(100_000_000).String(), "100 MB"},
-		{units.Size(-25_000_000).String(), "-25 MB"},
+		{units.Size(25_000_000).String(), "23.8 MiB"},
+		{units.Size(100_000_000).String(), "95.4 MiB"},
+		{units.Size(-25_000_000).String(), "-23.8 MiB"},
+		{units.Bytes(67_108_864), "64.0 MiB"},
+		{units.Bytes(20_000_000), "19.1 MiB"},
+		{units.Bytes(-1), "-1 B"},
 		{units.Rate(0).String(), "unlimited"},
-		{units.Rate(12_500_000).String(), "12.5 MB/s"},
+		{units.Rate(12_500_000).String(), "11.9 MiB/s"},
 	} {
 		if tc.got != tc.want {
 			t.Errorf("got %q, want %q", tc.got, tc.want)

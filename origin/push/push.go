@@ -22,9 +22,6 @@ import (
 // lookEvery is the pause between two looks at the rollouts.
 const lookEvery = 300 * time.Millisecond
 
-// shownPeers is how many peers a line names.
-const shownPeers = 5
-
 // ErrEnded is returned when somebody else has ended or replaced the rollout, or the tracker
 // does not know it any more.
 var ErrEnded = errors.New("the rollout was ended from elsewhere, or the tracker was restarted without --data-dir")
@@ -189,34 +186,6 @@ func (p *Push) outcome() error {
 	return errors.New(p.missing())
 }
 
-// missing says who has not got what.
-func (p *Push) missing() string {
-	var parts []string
-	for _, r := range p.rollouts {
-		if r.Asked > 0 && r.Complete == r.Asked {
-			continue
-		}
-		s := fmt.Sprintf("%s: %d of %d peers have it", r.File, r.Complete, r.Asked)
-		for _, g := range []struct {
-			what string
-			in   func(trackerapi.RolloutPeer) bool
-		}{{"failed", failed}, {"off", off}, {"not done", running}} {
-			if ids := who(r, g.in); len(ids) > 0 {
-				s += "; " + g.what + ": " + enumerate(ids)
-			}
-		}
-		parts = append(parts, s)
-	}
-	if n := p.cfg.Files - len(p.rollouts); n > 0 {
-		s := fmt.Sprintf("%d of %d files not published yet", n, p.cfg.Files)
-		if p.trouble != "" {
-			s += " (" + p.trouble + ")"
-		}
-		parts = append(parts, s)
-	}
-	return strings.Join(parts, "; ")
-}
-
 func failed(p trackerapi.RolloutPeer) bool {
 	return p.State == trackerapi.RolloutStateFailed || p.State == trackerapi.RolloutStateCancelled
 }
@@ -228,30 +197,6 @@ func ended(p trackerapi.RolloutPeer) bool {
 func off(p trackerapi.RolloutPeer) bool { return !ended(p) && !p.Online }
 
 func running(p trackerapi.RolloutPeer) bool { return !ended(p) && p.Online }
-
-// who are the peers of a kind.
-func who(r *trackerapi.Rollout, in func(trackerapi.RolloutPeer) bool) (ids []string) {
-	for _, p := range peersOf(r) {
-		if in(p) {
-			ids = append(ids, p.Id)
-		}
-	}
-	return ids
-}
-
-func peersOf(r *trackerapi.Rollout) []trackerapi.RolloutPeer {
-	if r.Peers == nil {
-		return nil
-	}
-	return *r.Peers
-}
-
-func enumerate(ids []string) string {
-	if len(ids) > shownPeers {
-		return fmt.Sprintf("%s and %d more", strings.Join(ids[:shownPeers], ", "), len(ids)-shownPeers)
-	}
-	return strings.Join(ids, ", ")
-}
 
 // interrupted says how things stand and go on.
 func (p *Push) interrupted() error {

@@ -102,14 +102,14 @@ func TestCheck(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	took, before, whole, trouble := 12.34, 0.0, 12.4, "disk full"
+	took, before, whole, trouble := 12.34, 0.0, 12.4, "disk\tfull\n\x1b[2Jweb-9  complete"
 	p := &Push{cfg: Config{Files: 1}, rollouts: []*trackerapi.Rollout{{
 		File: "image.iso", Size: 2_500_000_000, Asked: 4, Complete: 2, DurationSeconds: &whole, OriginRatio: 1.018,
 		Peers: &[]trackerapi.RolloutPeer{
 			{Id: "web-1", Online: true, State: trackerapi.RolloutStateComplete, DurationSeconds: &took, BytesFromOrigin: 1_300_000_000, BytesFromPeers: 1_200_000_000},
+			{Id: "web-10", State: trackerapi.RolloutStateFailed, DurationSeconds: &took, BytesFromOrigin: 32768, Error: &trouble},
 			{Id: "web-2", Online: true, State: trackerapi.RolloutStateComplete, DurationSeconds: &before},
 			{Id: "web-3", State: trackerapi.RolloutStatePending},
-			{Id: "web-10", State: trackerapi.RolloutStateFailed, DurationSeconds: &took, BytesFromOrigin: 32768, Error: &trouble},
 		},
 	}}}
 	var out bytes.Buffer
@@ -118,11 +118,11 @@ func TestTable(t *testing.T) {
 	}
 	want := `
 PEER    STATE     TIME    FROM ORIGIN  FROM PEERS  ERROR
-web-1   complete  12.3 s  1.3 GB       1.2 GB
+web-1   complete  12.3 s  1.21 GiB     1.12 GiB
 web-2   complete  had it  0 B          0 B
 web-3   off       -       0 B          0 B
-web-10  failed    12.3 s  33 kB        0 B         disk full
-image.iso, 2.5 GB: 2 of 4 peers have it, the last after 12.4 s; the origin sent 1.02 times its size
+web-10  failed    12.3 s  32.0 KiB     0 B         disk full �[2Jweb-9  complete
+image.iso, 2.33 GiB: 2 of 4 peers have it, the last after 12.4 s; the origin sent 1.02 times its size
 `
 	if got := out.String(); got != want[1:] {
 		t.Errorf("got\n%s\nwant%s", got, want)
@@ -145,9 +145,9 @@ func TestDetail(t *testing.T) {
 		want  string
 	}{
 		{"nobody", nil, "waiting for peers that follow rollouts"},
-		{"one is slow", append(on(trackerapi.RolloutStateComplete), slow), "slowest: p2, 25 %, 25 MB/s, 0s left"},
+		{"one is slow", append(on(trackerapi.RolloutStateComplete), slow), "slowest: p2, 25 %, 23.8 MiB/s, 0s left"},
 		{"one is stuck", append(on(trackerapi.RolloutStateComplete), stuck), "slowest: p2, 25 %, waiting: the tracker knows no origin"},
-		{"some are off", append(on(trackerapi.RolloutStateComplete), offline("p2"), offline("p3")), "waiting for peers that are off: p2, p3"},
+		{"some are off", append(on(trackerapi.RolloutStateComplete), offline("p10"), offline("p2"), offline("p3")), "waiting for peers that are off: p2, p3, p10"},
 	} {
 		p := &Push{cfg: Config{Files: 1}, rollouts: []*trackerapi.Rollout{{File: "a", Size: 100, Peers: &c.peers}}}
 		if got := p.detail(); got != c.want {

@@ -1,11 +1,10 @@
 package push
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"strings"
-	"text/tabwriter"
+	"slices"
+
+	"github.com/maruel/natural"
 
 	"fanout/api/trackerapi"
 	"fanout/internal/progress"
@@ -56,7 +55,8 @@ func (p *Push) detail() string {
 		if len(ids) == 0 {
 			return "waiting for peers that follow rollouts"
 		}
-		return "waiting for peers that are off: " + enumerate(ids)
+		slices.SortFunc(ids, natural.Compare)
+		return "waiting for peers that are off: " + enumerate(slices.Compact(ids)) // each once, for all files
 	}
 	percent := 100 * float64(last.BytesDone) / float64(r.Size)
 	text := fmt.Sprintf("slowest: %s, %.0f %%", last.Id, percent)
@@ -67,7 +67,7 @@ func (p *Push) detail() string {
 		text += fmt.Sprintf(", %s, %s left", progress.Bytes(int64(v))+"/s", progress.Left(r.Size-last.BytesDone, v))
 	}
 	if last.Error != nil {
-		text += ", " + *last.Error
+		text += ", " + plain(last.Error)
 	}
 	return text
 }
@@ -77,85 +77,4 @@ func rate(p trackerapi.RolloutPeer) float64 {
 		return 0
 	}
 	return *p.RateBytesPerSecond
-}
-
-// Table writes who has what, and what it took.
-func (p *Push) Table(out io.Writer) error {
-	for i, r := range p.rollouts {
-		if i > 0 {
-			fmt.Fprintln(out)
-		}
-		var lines strings.Builder
-		w := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "PEER\tSTATE\tTIME\tFROM ORIGIN\tFROM PEERS\tERROR")
-		for _, peer := range peersOf(r) {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", peer.Id, state(peer), took(peer),
-				progress.Bytes(peer.BytesFromOrigin), progress.Bytes(peer.BytesFromPeers), text(peer.Error))
-		}
-		_ = w.Flush() // into memory
-		for line := range strings.Lines(lines.String()) {
-			fmt.Fprintln(out, strings.TrimRight(line, " \n"))
-		}
-		if _, err := fmt.Fprintln(out, total(r)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func total(r *trackerapi.Rollout) string {
-	s := fmt.Sprintf("%s, %s: %d of %d peers have it", r.File, progress.Bytes(r.Size), r.Complete, r.Asked)
-	if r.DurationSeconds != nil {
-		s += fmt.Sprintf(", the last after %s", seconds(r.DurationSeconds))
-	}
-	return s + fmt.Sprintf("; the origin sent %.2f times its size", r.OriginRatio)
-}
-
-// state is a peer's state for people.
-func state(p trackerapi.RolloutPeer) string {
-	switch {
-	case off(p):
-		return "off"
-	case p.State == trackerapi.RolloutStatePending:
-		return "asked"
-	}
-	return string(p.State)
-}
-
-func took(p trackerapi.RolloutPeer) string {
-	if p.State == trackerapi.RolloutStateComplete && p.DurationSeconds != nil && *p.DurationSeconds == 0 {
-		return "had it"
-	}
-	return seconds(p.DurationSeconds)
-}
-
-func seconds(s *float64) string {
-	if s == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%.1f s", *s)
-}
-
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-// document is what JSON writes.
-type document struct {
-	Complete bool                  `json:"complete"` // every peer that was asked has every file
-	Rollouts []*trackerapi.Rollout `json:"rollouts"` // as the tracker answers GET …/rollout
-}
-
-// JSON writes the same as one JSON document.
-func (p *Push) JSON(out io.Writer) error {
-	e := json.NewEncoder(out)
-	e.SetEscapeHTML(false)
-	d := document{p.Complete(), p.rollouts}
-	if d.Rollouts == nil {
-		d.Rollouts = []*trackerapi.Rollout{}
-	}
-	return e.Encode(d)
 }

@@ -54,6 +54,8 @@ type Config struct {
 	// Published is told of every manifest that the tracker has taken. It may be nil, and must
 	// not block.
 	Published func(name string, id manifest.ID)
+	// EndIfRefused has the first file that is refused end Run, rather than the last one.
+	EndIfRefused bool
 }
 
 // Origin serves files. Make it with New, then Run it once.
@@ -64,23 +66,24 @@ type Origin struct {
 	http    *httpkit.Daemon
 	metrics *metrics
 
+	refused chan error // ends Run
+
 	mu        sync.Mutex
 	published map[manifest.ID]*publication
-	waiting   map[string]error // a name -> why it is not published yet
+	standing  standing
 }
 
 // New checks the files and makes the origin; nothing is read or sent yet.
 func New(cfg Config) (*Origin, error) {
-	o := &Origin{cfg: cfg, published: map[manifest.ID]*publication{}, waiting: map[string]error{}}
+	o := &Origin{cfg: cfg, published: map[manifest.ID]*publication{}, refused: make(chan error, 1)}
 	for _, path := range cfg.Paths {
-		s, err := newSource(path)
+		s, err := newSource(path, cfg.ChunkSize)
 		if err != nil {
 			return nil, err
 		}
-		if _, twice := o.waiting[s.name]; twice {
+		if !o.standing.add(s.name) {
 			return nil, fmt.Errorf("%s: another file given has the name %q too: rename one", path, s.name)
 		}
-		o.waiting[s.name] = errors.New("is being digested")
 		o.sources = append(o.sources, s)
 	}
 	observer, err := chunkmetrics.New(cfg.Registry)
@@ -111,6 +114,14 @@ func (o *Origin) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error { return o.publishAll(ctx) })
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-o.refused:
+			return err
+		}
+	})
 	o.cfg.Logger.Info().Str("chunks", o.cfg.Address).Str("http", o.cfg.HTTPAddress).Str("id", o.cfg.ID).Msg("origin started")
 	return group.Wait()
 }
@@ -184,6 +195,7 @@ func (o *Origin) follow(ctx context.Context, s *source, p *publication) {
 // awaitChange returns the file's next content; nil when ctx ends. A file that was touched, or
 // replaced by a copy, has none: what is open has the same bytes.
 func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication) *publication {
+	trouble := ""
 	for {
 		if s.changed(ctx) != nil {
 			return nil
@@ -192,7 +204,9 @@ func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case err != nil && err.Error() == trouble: // said already
 		case err != nil:
+			trouble = err.Error()
 			o.cfg.Logger.Warn().Err(err).Str("file", s.name).Msg("changed file not published")
 		case p.id == served.id:
 			p.target.Store.Close()
@@ -204,7 +218,8 @@ func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication
 
 // keepPublished publishes and then renews, until current ends; a content that has been
 // superseded is renewed for as long as it is served, but never published again: the name
-// belongs to its successor.
+// belongs to its successor. A refusal is final for a content that was never taken; what was
+// taken once is offered again, since something else must have changed, and may change back.
 func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publication) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -232,7 +247,12 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 			return 0, nil
 		}
 		reply, err := o.cfg.Tracker.Publish(ctx, p.manifest, p.id, o.contact())
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() == nil && !published && !trackerclient.Temporary(err):
+			o.refuse(s.name, explainRefusal(err, p.manifest))
+			stop()
+			return 0, nil
+		case err != nil:
 			return 0, err
 		}
 		published = true
@@ -243,21 +263,6 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 		return trackerclient.Seconds(reply.LeaseSeconds / 3), nil
 	}
 	trackerclient.Keep(ctx, renew, func(err error) { o.report(s.name, err) })
-}
-
-// report notes, and logs when it changes, whether a file is published.
-func (o *Origin) report(name string, err error) {
-	o.mu.Lock()
-	before, was := o.waiting[name]
-	if err == nil {
-		delete(o.waiting, name)
-	} else {
-		o.waiting[name] = err
-	}
-	o.mu.Unlock()
-	if err != nil && (!was || before.Error() != err.Error()) {
-		o.cfg.Logger.Warn().Err(err).Str("file", name).Msg("file not published, trying again")
-	}
 }
 
 // retire stops serving a superseded content: at once if the file was overwritten in place,
@@ -298,16 +303,6 @@ func (o *Origin) serves(p *publication) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.published[p.id] == p
-}
-
-// ready says what is not published yet.
-func (o *Origin) ready() error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for name, why := range o.waiting {
-		return fmt.Errorf("%s is not published: %w", name, why)
-	}
-	return nil
 }
 
 func (o *Origin) contact() trackerapi.Origin {

@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"fanout/internal/chunkserver"
 	"fanout/internal/chunkstore"
 	"fanout/internal/manifest"
+	"fanout/internal/units"
 )
 
 // ErrChanging is returned for a file that is written to while it is digested.
@@ -23,8 +27,9 @@ type source struct {
 	info os.FileInfo // as it was when it was last digested
 }
 
-// newSource checks a path given on the command line.
-func newSource(path string) (*source, error) {
+// newSource checks a path given on the command line, and that the file can be cut into such
+// chunks: it may take hours to digest.
+func newSource(path string, chunkSize int64) (*source, error) {
 	info, err := os.Stat(path)
 	var name string
 	if err == nil {
@@ -45,7 +50,26 @@ func newSource(path string) (*source, error) {
 	if err := manifest.ValidateName(name); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	if err := checkSize(info.Size(), chunkSize); err != nil {
+		return nil, fmt.Errorf("%s %w", path, err)
+	}
 	return &source{path: path, name: name}, nil
+}
+
+// checkSize says of a file that it cannot be cut so, and how it could be.
+func checkSize(size, chunkSize int64) error {
+	err := manifest.CheckSize(size, chunkSize)
+	var many *manifest.TooManyChunks
+	switch {
+	case errors.As(err, &many):
+		fits := strings.ReplaceAll(units.Size(manifest.LeastChunkSize(size)).String(), " ", "")
+		return fmt.Errorf("(%s) would have %s chunks of %s, more than %s: give --chunk-size %s", units.Size(size),
+			humanize.Comma(many.Chunks()), units.Size(chunkSize), humanize.Comma(manifest.MaxChunks), fits)
+	case errors.Is(err, manifest.ErrSize):
+		return fmt.Errorf("(%s) is larger than %s, which are %s chunks of %s: split it", units.Size(size),
+			units.Size(manifest.MaxSize), humanize.Comma(manifest.MaxChunks), units.Size(manifest.MaxChunkSize))
+	}
+	return err
 }
 
 // publication is a source with one content: what is told to the tracker and served.
@@ -67,6 +91,9 @@ func (s *source) digest(ctx context.Context, chunkSize int64, events func(file s
 	before, err := f.Stat()
 	if err != nil {
 		return nil, err
+	}
+	if err := checkSize(before.Size(), chunkSize); err != nil { // it may have grown
+		return nil, fmt.Errorf("%s %w", s.path, err)
 	}
 	m, err := manifest.Build(ctx, s.name, f, before.Size(), chunkSize, progress)
 	if err != nil {

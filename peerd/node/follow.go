@@ -91,7 +91,7 @@ func (f *follower) obeyOne(ctx context.Context, o trackerapi.PeerRollout) error 
 	switch {
 	case err == nil:
 		d.claim(o.Id)
-	case errors.As(err, &refused) && refused.Status < 500:
+	case errors.As(err, &refused) && (refused.Status < 500 || errors.Is(err, trackerclient.ErrForeign)):
 		f.node.cfg.Logger.Error().Err(err).Str("file", o.File).Str("rollout", o.Id).Msg("rollout not followed")
 		f.refuse(id, err)
 	default:

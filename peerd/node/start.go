@@ -150,7 +150,7 @@ func explainTracker(err error) error {
 	switch {
 	case errors.Is(err, trackerclient.ErrUnreachable):
 		return httpkit.Errorf(http.StatusServiceUnavailable, "%w: start the tracker, or correct --tracker", err)
-	case errors.As(err, &problem) && problem.Status < 500:
+	case errors.As(err, &problem) && problem.Status < 500 && !errors.Is(err, trackerclient.ErrForeign):
 		return &httpkit.Error{Status: problem.Status, Detail: problem.Error(), Field: "file", Err: err}
 	}
 	return httpkit.Errorf(http.StatusBadGateway, "%w", err)

@@ -112,7 +112,7 @@ func (f *Feed) run(stop <-chan struct{}) {
 	}
 }
 
-// publish sends what has changed since the picture before, and snapshots to who is new.
+// publish sends what has changed since the picture before, and snapshots to new viewers.
 func (f *Feed) publish(stop <-chan struct{}, seen *picture) {
 	o := f.look()
 	change := seen.update(o)

@@ -52,7 +52,7 @@ func (p *picture) update(o table.Overview) []byte {
 	return encode("change", e)
 }
 
-// snapshot is everything, for one who has seen nothing.
+// snapshot is everything, for a viewer that has seen nothing.
 func (p *picture) snapshot(o table.Overview) []byte {
 	e := event(o, len(o.Rates))
 	files := []trackerapi.SwarmStatus{}

@@ -19,7 +19,7 @@ func TestGet(t *testing.T) {
 	dir := t.TempDir()
 	get := r.get("a.bin", "--output", dir)
 	get.ends(0, "")
-	holds(t, get.stdout.String(), filepath.Join(dir, "a.bin")+": 3.1 MB in ", ", 3.1 MB from the origin, 0 B from peers\n")
+	holds(t, get.stdout.String(), filepath.Join(dir, "a.bin")+": 3.00 MiB in ", ", 3.00 MiB from the origin, 0 B from peers\n")
 	fleettest.Same(t, filepath.Join(dir, "a.bin"), source)
 
 	path := filepath.Join(dir, "renamed")

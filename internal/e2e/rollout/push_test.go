@@ -21,7 +21,7 @@ func TestPush(t *testing.T) {
 	}
 	push := r.push(source)
 	push.ends(1, "origin: a.bin: 7 of 8 peers have it; off: p8\n")
-	holds(t, push.stdout.String(), "PEER  STATE     TIME", "p1    complete  ", "p7    complete  ", "p8    off       -", "a.bin, 5.2 MB: 7 of 8 peers have it, the last after ", "; the origin sent 1.")
+	holds(t, push.stdout.String(), "PEER  STATE     TIME", "p1    complete  ", "p7    complete  ", "p8    off       -", "a.bin, 5.00 MiB: 7 of 8 peers have it, the last after ", "; the origin sent 1.")
 	r.same(source, peers[:7]...)
 
 	// It comes back when nobody pushes any more: the others have the file.

@@ -26,7 +26,7 @@ func TestPushOnTerminal(t *testing.T) {
 	screen := onTerminal(push)
 	push.ends(1, "origin: a.bin: 7 of 8 peers have it; off: p8\n")
 	shown := screen()
-	holds(t, shown, "0/7 peers, 1 off", "% |", "| 0 B of 22 MB", "slowest: p", "█", "MB/s", " left", "origin: a.bin: 7 of 8 peers have it; off: p8")
+	holds(t, shown, "0/7 peers, 1 off", "% |", "| 0 B of 21.0 MiB", "slowest: p", "█", "iB/s", " left", "origin: a.bin: 7 of 8 peers have it; off: p8")
 	last := shown[strings.LastIndex(shown, "\x1b[A\r")+len("\x1b[A\r"):]
 	if strings.Contains(last, "█") || strings.Contains(last, "slowest") {
 		t.Errorf("the bar is left on the screen: %q", last)
@@ -41,7 +41,7 @@ func TestGetOnTerminal(t *testing.T) {
 	get := r.prepare(r.binaries.Peerd, "get", []string{"--max-download", "2MB", "-o", t.TempDir(), "a.bin"})
 	screen := onTerminal(get)
 	get.ends(0, "")
-	holds(t, screen(), "a.bin", "% |", "of 3.1 MB")
+	holds(t, screen(), "a.bin", "% |", "of 3.00 MiB")
 }
 
 // onTerminal starts a command whose stderr is a terminal; screen is what it has written there

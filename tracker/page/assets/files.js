@@ -1,11 +1,11 @@
 // A file: what it is, what its distribution has cost so far, and its swarm.
 import { make, set, attribute } from './dom.js';
 import { Members } from './members.js';
+import { short, describe } from './rollouts.js';
 import * as format from './format.js';
 
 export class FileView {
-  // few: there are so few files that one without peers may take room, too.
-  constructor(file, few, repaint) {
+  constructor(file, repaint) {
     this.fields = {};
     const field = (key, tag = 'span') => this.fields[key] = make(tag, { 'data-field': key });
     const name = file.status.name;
@@ -21,18 +21,21 @@ export class FileView {
       make('summary', {}, make('h3', {}, field('name')), ' ', field('badge'), ' ', field('progress'), this.bar),
       make('p', { class: 'facts' }, field('facts')),
       make('p', { class: 'cost' }, make('span', { class: 'label' }, 'The origin has sent '), field('egress'), ' ', this.egress),
+      make('p', { class: 'rollout', hidden: true }, field('rollout'), make('a', { href: `v1/files/${file.id}/rollout` }, 'Who')),
       make('p', { class: 'course' }, field('course')),
       this.hint, this.legend, this.members.element, this.more);
-    this.element.open = few || file.members.size > 0;
+    this.automatic = false;
     this.element.addEventListener('toggle', () => { this.touched = this.element.open !== this.automatic; repaint(); });
-    this.automatic = this.element.open;
   }
 
-  update(file, hint) {
-    if (this.automatic === false && !this.touched && file.members.size > 0) {
-      this.automatic = this.element.open = true;
-    }
+  // show opens or closes the card, unless somebody has done that.
+  show(open) {
+    if (!this.touched && this.automatic !== open) this.automatic = this.element.open = open;
+  }
+
+  update(file, rollout, hint) {
     this.members.update(file);
+    this.rollout = rollout;
     this.summary(file);
     this.showHint(file, hint);
   }
@@ -49,18 +52,24 @@ export class FileView {
     attribute(f.facts, 'title', 'manifest ' + s.manifest_id);
     let complete = s.peers_complete; // of those in the swarm; here we know who was lost, too
     if (file.members.size === s.members_total) complete = [...file.members.values()].filter((m) => m.state === 'complete').length;
-    set(f.progress, s.members_total === 0 ? 'no peers' : `${complete} of ${format.count(s.members_total, 'peer')} complete`, complete);
+    const r = this.rollout;
+    f.rollout.parentElement.hidden = r === undefined;
+    if (r !== undefined) set(f.rollout, describe(r));
+    if (r !== undefined) set(f.progress, short(r), r.complete);
+    else set(f.progress, s.members_total === 0 ? 'no peers' : `${complete} of ${format.count(s.members_total, 'peer')} complete`, complete);
     this.progress(file);
     this.cost(s, d);
   }
 
-  // progress is over the peers of the distribution under way, or else of the swarm.
+  // progress is over the peers that are asked, of the distribution under way, or of the swarm:
+  // over all that are known of.
   progress(file) {
     let held = 0, n = 0;
     for (const m of file.members.values()) { held += m.bytes_held; n++; }
-    const share = n === 0 || file.status.size === 0 ? 0 : held / (n * file.status.size);
+    const of = Math.max(n, this.rollout === undefined ? 0 : this.rollout.asked);
+    const share = of === 0 || file.status.size === 0 ? 0 : held / (of * file.status.size);
     this.share = share;
-    this.bar.hidden = n === 0;
+    this.bar.hidden = of === 0;
     if (Math.abs(this.bar.value - share) > 0.0005 || share === 1) this.bar.value = share;
     attribute(this.bar, 'aria-valuetext', format.percent(share, 1));
     this.legend.hidden = this.members.element.hidden = n === 0;
@@ -88,7 +97,7 @@ export class FileView {
   }
 
   showHint(file, hint) {
-    const wanted = file.members.size === 0 && file.status.current;
+    const wanted = file.members.size === 0 && file.status.current && this.rollout === undefined;
     this.hint.hidden = !wanted;
     if (wanted) this.hint.replaceChildren(...hint(file.status));
   }

@@ -1,5 +1,9 @@
 // Numbers for people. Exact values stand beside them in data-value attributes.
 
+// natural compares names as people count: web-2 before web-10.
+const collator = new Intl.Collator('en', { numeric: true });
+export const natural = (a, b) => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
+
 const three = (n) => n >= 99.95 || n === 0 ? n.toFixed(0) : n >= 9.995 ? n.toFixed(1) : n.toFixed(2);
 
 function scaled(n, base, units) {
@@ -9,7 +13,7 @@ function scaled(n, base, units) {
 }
 
 export const bytes = (n) => scaled(n, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']);
-export const rate = (n) => scaled(n, 1000, ['B/s', 'kB/s', 'MB/s', 'GB/s', 'TB/s']);
+export const rate = (n) => bytes(n) + '/s';
 export const ratio = (n) => n.toFixed(2) + ' ×';
 export const count = (n, one, many = one + 's') => n.toLocaleString('en') + ' ' + (n === 1 ? one : many);
 

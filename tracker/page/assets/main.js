@@ -4,6 +4,7 @@ import { Model } from './model.js';
 import { Stream } from './stream.js';
 import { FileView } from './files.js';
 import { showFinished } from './finished.js';
+import { Rollouts } from './rollouts.js';
 import { Voice } from './voice.js';
 import { noFiles, fetchIt, registered } from './hints.js';
 import { spark } from './chunks.js';
@@ -13,7 +14,12 @@ import * as format from './format.js';
 const $ = (id) => document.getElementById(id);
 const model = new Model();
 const views = new Map();
+const openAtOnce = 5; // cards that are open by themselves
 const voice = new Voice($('spoken'));
+const rollouts = new Rollouts(() => {
+  for (const f of model.files.values()) f.dirty = true;
+  repaint();
+});
 let palette = colours(), scheduled = false, away = null, peers = [], peersFor = -1;
 
 function repaint() {
@@ -30,7 +36,7 @@ function paint() {
     const view = views.get(f.id);
     if (f.dirty) {
       f.dirty = false;
-      view.update(f, (file) => fetchIt(file, peers));
+      view.update(f, rollouts.of(f), (file) => fetchIt(file, peers));
       view.tick(f, model.now());
       voice.file(f, view.share);
     }
@@ -44,7 +50,9 @@ function paint() {
 function showFiles() {
   for (const id of [...views.keys()]) if (!model.files.has(id)) views.delete(id);
   const files = model.sorted();
-  for (const f of files) if (!views.has(f.id)) views.set(f.id, new FileView(f, files.length <= 5, repaint));
+  for (const f of files) if (!views.has(f.id)) views.set(f.id, new FileView(f, repaint));
+  // Where there are many, those under way are open, which stand first.
+  files.forEach((f, i) => views.get(f.id).show(i < openAtOnce && (files.length <= openAtOnce || model.running(f))));
   arrange($('file-list'), files.map((f) => views.get(f.id).element));
   const more = model.filesTotal - files.length;
   $('more-files').hidden = more <= 0;
@@ -54,15 +62,16 @@ function showFiles() {
 function showTotals() {
   $('empty').hidden = model.files.size > 0;
   if (model.files.size === 0) $('empty').replaceChildren(...noFiles(model.registered));
-  let active = 0, done = 0, all = 0, running = 0, name = '';
+  let done = 0, all = 0, running = 0, name = '';
+  const active = new Set(); // one peer may download several files
   for (const f of model.files.values()) {
-    if (!(f.status.distribution || {}).running) continue;
+    if (!model.running(f)) continue;
     running++, all += views.get(f.id).share, name = f.status.name;
-    for (const m of f.members.values()) if (m.state === 'downloading') active++;
+    for (const m of f.members.values()) if (m.state === 'downloading') active.add(m.id);
   }
   done = running === 0 ? 0 : all / running;
   set($('totals'), [format.count(model.filesTotal, 'file'), format.count(model.registered, 'peer') + ' registered',
-    active === 0 ? 'nobody downloads' : active + ' downloading'].join(' · '));
+    active.size === 0 ? 'nobody downloads' : format.count(active.size, 'peer') + ' downloading'].join(' · '));
   document.title = (away ? 'away – ' : running === 0 ? '' : format.percent(done, 1) + ' ' + (running === 1 ? name : running + ' files') + ' – ') + 'fanout';
   set($('rate'), format.rate(model.rate()), model.rate());
   const shown = model.seconds.slice(-122, -2); // the last two are still being reported
@@ -93,6 +102,7 @@ function showAway() {
 
 const stream = new Stream('v1/events', {
   event(name, data) {
+    rollouts.look();
     if (away !== null) voice.say('The tracker answers again.');
     away = null;
     showAway();

@@ -1,4 +1,4 @@
-// The table of a swarm: a row a peer. Rows out of sight are left alone until they come into
+// The table of a swarm: one row per peer. Rows out of sight are left alone until they come into
 // sight: a page has hundreds of them, with maps of thousands of chunks.
 import { make, set, attribute, arrange } from './dom.js';
 import { draw, describe } from './chunks.js';
@@ -105,9 +105,8 @@ export class Members {
   order() {
     this.disordered = false;
     const rows = [...this.rows.values()];
-    const collator = this.collator || (this.collator = new Intl.Collator('en', { numeric: true }));
     if (!this.positions) {
-      rows.sort((a, b) => collator.compare(a.m.id, b.m.id)).forEach((r, i) => { r.position = i; });
+      rows.sort((a, b) => format.natural(a.m.id, b.m.id)).forEach((r, i) => { r.position = i; });
       this.positions = true;
     }
     const sign = this.sort.down ? -1 : 1, by = this.sort.column.order;

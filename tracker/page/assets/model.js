@@ -1,6 +1,7 @@
 // What the tracker has told: files by manifest ID, each with its members by peer ID. Events
 // mark what they change; the view clears the marks.
 import { apply } from './chunks.js';
+import { natural } from './format.js';
 
 const span = 299; // seconds of rates
 
@@ -71,10 +72,12 @@ export class Model {
     this.until = until;
   }
 
-  // sorted are the files in the order to show them: those under way first.
+  running(f) { return f.status.distribution !== undefined && f.status.distribution.running; }
+
+  // sorted are the files in the order to show them: those under way first, then by name.
   sorted() {
-    const running = (f) => f.status.distribution && f.status.distribution.running ? 0 : 1;
-    return [...this.files.values()].sort((a, b) => running(a) - running(b) || (a.status.name < b.status.name ? -1 : a.status.name > b.status.name ? 1 : b.status.current - a.status.current));
+    const rank = (f) => this.running(f) ? 0 : 1;
+    return [...this.files.values()].sort((a, b) => rank(a) - rank(b) || natural(a.status.name, b.status.name) || b.status.current - a.status.current);
   }
 
   rate() {

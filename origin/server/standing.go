@@ -1,0 +1,124 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"fanout/internal/manifest"
+	"fanout/internal/trackerclient"
+	"fanout/internal/units"
+)
+
+// standing is how the files given stand at the tracker.
+type standing struct {
+	names   []string         // in the order given
+	waiting map[string]error // a name -> why it is not published
+	refused map[string]bool  // those that will not be tried again
+	taken   bool             // a file was published
+}
+
+// add enters a file that is to be published; false if there is one of that name.
+func (s *standing) add(name string) bool {
+	if s.waiting == nil {
+		s.waiting, s.refused = map[string]error{}, map[string]bool{}
+	}
+	if _, twice := s.waiting[name]; twice {
+		return false
+	}
+	s.names = append(s.names, name)
+	s.waiting[name] = errors.New("is being digested")
+	return true
+}
+
+// note takes over what came of publishing a file; fresh says that the reason is not one that
+// this file, or another one, has been waiting for already.
+func (s *standing) note(name string, err error) (fresh bool) {
+	delete(s.refused, name)
+	if err == nil {
+		delete(s.waiting, name)
+		s.taken = true
+		return false
+	}
+	fresh = true
+	for _, why := range s.waiting {
+		fresh = fresh && cause(why) != cause(err)
+	}
+	s.waiting[name] = err
+	return fresh
+}
+
+// cause is what an error about one file has in common with those about others.
+func cause(err error) string {
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner.Error()
+	}
+	return err.Error()
+}
+
+// refuse notes that a file will not be taken; hopeless says that so it went with all of them.
+func (s *standing) refuse(name string, err error) (hopeless bool) {
+	s.waiting[name], s.refused[name] = err, true
+	return !s.taken && len(s.refused) == len(s.names)
+}
+
+// err says which files are not published, and why the first of them is not.
+func (s *standing) err() error {
+	for _, name := range s.names {
+		why := s.waiting[name]
+		switch more := len(s.waiting) - 1; {
+		case why == nil:
+		case more > 0:
+			return fmt.Errorf("%s is not published: %w (and %d more of %d files)", name, why, more, len(s.names))
+		default:
+			return fmt.Errorf("%s is not published: %w", name, why)
+		}
+	}
+	return nil
+}
+
+// report notes, and logs once for all files, why a file is not published.
+func (o *Origin) report(name string, err error) {
+	o.mu.Lock()
+	fresh := o.standing.note(name, err)
+	o.mu.Unlock()
+	switch {
+	case fresh:
+		o.cfg.Logger.Warn().Err(err).Str("file", name).Msg("file not published, trying again")
+	case err != nil:
+		o.cfg.Logger.Debug().Err(err).Str("file", name).Msg("file not published, trying again")
+	}
+}
+
+// refuse gives up a file that the tracker, or something on the way to it, will not take.
+func (o *Origin) refuse(name string, err error) {
+	o.mu.Lock()
+	hopeless := o.standing.refuse(name, err)
+	o.mu.Unlock()
+	if !hopeless && !o.cfg.EndIfRefused {
+		o.cfg.Logger.Error().Err(err).Str("file", name).Msg("file refused, not published: mend what the error names and restart the origin")
+		return
+	}
+	select {
+	case o.refused <- err:
+	default: // it ends already
+	}
+}
+
+// explainRefusal adds the remedy for a publication that is too large for somebody.
+func explainRefusal(err error, m *manifest.Manifest) error {
+	var refused *trackerclient.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusRequestEntityTooLarge {
+		const digest = 2*len(manifest.Digest{}) + len(`"",`)
+		return fmt.Errorf("%w; its %d chunks make a publication of %s: allow that there, or give a larger --chunk-size",
+			err, m.Chunks(), units.Size(m.Chunks()*digest))
+	}
+	return err
+}
+
+// ready says what is not published.
+func (o *Origin) ready() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.standing.err()
+}
