@@ -36,6 +36,7 @@ type record struct {
 	Error      string                `json:"error,omitempty"`
 	Started    time.Time             `json:"started_at"`
 	Finished   time.Time             `json:"finished_at,omitzero"`
+	Worked     time.Duration         `json:"worked_nanoseconds,omitzero"`
 	ChunksDone int                   `json:"chunks_done"`
 	BytesDone  int64                 `json:"bytes_done"`
 	FromOrigin int64                 `json:"bytes_from_origin"`
