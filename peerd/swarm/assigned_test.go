@@ -134,11 +134,11 @@ func TestOwnerFails(t *testing.T) {
 		}},
 		"is dead": {
 			act:   func(r *rig) { r.refuse("a") },
-			after: 4 * time.Second, not: 2500 * time.Millisecond,
+			after: 6 * time.Second, not: 2500 * time.Millisecond,
 		},
 		"hangs up": {
 			act:   func(r *rig) { r.each(func() { r.answerIfDialled("a", (*fake).hangsUp) }) },
-			after: 4 * time.Second, not: 300 * time.Millisecond,
+			after: 6 * time.Second, not: 300 * time.Millisecond,
 		},
 		"is stuck": {
 			act:   func(r *rig) { r.answered("a") },
@@ -149,7 +149,7 @@ func TestOwnerFails(t *testing.T) {
 				r.answered("a").lies(1)
 				r.each(func() { r.answerIfDialled("a", func(*fake) {}) })
 			},
-			after: 4 * time.Second,
+			after: 6 * time.Second,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -112,6 +112,8 @@ type Download struct {
 	strategy strategy
 	links    map[session]*link
 	contacts map[string]*contact // by address
+	dials    int                 // under way
+	alone    time.Time           // when the tracker was last asked for want of company
 	banned   map[string]time.Time
 	fatal    error
 	finished bool
