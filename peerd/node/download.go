@@ -131,7 +131,7 @@ func (d *download) work(ctx context.Context) error {
 	run := swarm.New(swarm.Config{
 		Self: d.node.cfg.ID, Address: d.node.cfg.Address, Strategy: strategy,
 		Target: chunkserver.Target{Manifest: d.manifest, ID: d.id, Store: store},
-		Dialer: d.node.chunks, Tracker: &announcer{d}, Observer: &observer{d},
+		Dialer: d.node.chunks, Tracker: &announcer{d}, Observer: &observer{d}, Requests: limits().Requests,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Progress: d.progress,
 		Complete: func() { finishing.Go(func() { d.finish(ctx, store) }) },
 	})

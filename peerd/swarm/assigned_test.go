@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fanout/internal/chunkserver"
 	"fanout/internal/wire"
 )
 
@@ -104,8 +103,8 @@ func TestOwnerAnswersWhenItHasTheChunk(t *testing.T) {
 }
 
 func TestTooManyWaitingRequests(t *testing.T) {
-	n := chunkserver.DefaultLimits().Requests
-	r := newRig(t, Direct, n+1).begin()
+	const n = 5
+	r := newRig(t, Direct, n+1, func(r *rig) { r.cfg.Requests = n }).begin()
 	c := r.caller("c")
 	for chunk := range n {
 		c.says(wire.KindGet, chunk)

@@ -91,6 +91,8 @@ type Config struct {
 	Tracker  Tracker
 	Observer Observer
 	Rand     *rand.Rand
+	// Requests is how many GETs of one session may wait here for their chunks.
+	Requests int
 	// Progress is where the download can be seen; it may outlive it and serve the next.
 	Progress *Progress
 	// Complete is called once, when the last chunk has been stored.

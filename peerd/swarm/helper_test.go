@@ -43,7 +43,7 @@ func newRig(t *testing.T, strategy Strategy, chunks int, change ...func(*rig)) *
 	r.Download = New(Config{
 		Self: "m", Address: "m:1", Strategy: strategy,
 		Target: chunkserver.Target{Manifest: m, ID: m.ID(), Store: openStore(t, m)},
-		Dialer: r.dialer, Tracker: r.tracker, Observer: r, Rand: rand.New(rand.NewPCG(1, 2)),
+		Dialer: r.dialer, Tracker: r.tracker, Observer: r, Rand: rand.New(rand.NewPCG(1, 2)), Requests: 1024,
 		Progress: NewProgress(chunks), Complete: func() { r.complete++ },
 	})
 	for _, f := range change {

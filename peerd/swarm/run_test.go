@@ -145,3 +145,22 @@ func TestLateChunkIsCounted(t *testing.T) {
 		t.Errorf("%d chunks were observed, want %d", got, eventBuffer+1)
 	}
 }
+
+// A second BITS adds to the first: what a neighbour said to hold it still holds.
+func TestBitsAdd(t *testing.T) {
+	r := newRig(t, Swarm, 10).begin()
+	a := r.caller("a")
+	a.shows(1)
+	a.shows(2)
+	a.says(wire.KindHave, 3)
+	a.shows(4)
+	for _, c := range []int{1, 2, 3, 4} {
+		if !r.links[a].nb.Holds(c) {
+			t.Errorf("chunk %d is no longer held", c)
+		}
+	}
+	a.says(wire.KindNone, 1)
+	if r.links[a].nb.Holds(1) {
+		t.Error("chunk 1 is held by one that has refused it")
+	}
+}
