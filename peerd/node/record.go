@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,7 +123,13 @@ func (r *records) peerID(given string) (string, error) {
 	data, err := os.ReadFile(path)
 	if err == nil {
 		id := strings.TrimSpace(string(data))
-		return id, wire.ValidPeerID(id)
+		if wire.ValidPeerID(id) != nil {
+			err = fmt.Errorf("%s does not hold a peer ID but %.80q: write one into it, give --id, or remove it for a new one", path, id)
+		}
+		return id, err
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
 	id := "peer-" + wire.NewNonce()[:12]
 	return id, renameio.WriteFile(path, []byte(id+"\n"), 0o644)
