@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"fanout/internal/wire"
 )
 
 const (
@@ -21,6 +23,8 @@ const (
 	maxOrigins = 16
 	// maxDials bounds the dials under way to peers: more than an announce is answered with.
 	maxDials = 96
+	// fullFor is how long a swarm peer that has no room for a session is left alone.
+	fullFor = 30 * time.Second
 	// aloneEvery is the least time between two announces for want of company.
 	aloneEvery = time.Second
 	// leaveWithin bounds the time that the tracker has to take note of the end.
@@ -55,7 +59,12 @@ func (c *contact) lost(now time.Time, err error) {
 func (c *contact) failed(now time.Time, err error) {
 	c.dialling = false
 	c.err = err
-	c.retryAt = now.Add(jitter(min(redialFirst<<min(c.fails, 10), redialMost)))
+	pause := min(redialFirst<<min(c.fails, 10), redialMost)
+	var refusal *wire.RemoteError
+	if !c.keep && errors.As(err, &refusal) && refusal.Code == wire.CodeTooMany {
+		pause = fullFor
+	}
+	c.retryAt = now.Add(jitter(pause))
 	c.fails++
 }
 
@@ -79,7 +88,13 @@ func (d *Download) want(to Contact, origin, keep bool) *contact {
 	return c
 }
 
-func (d *Download) mayDial(c *contact) bool { return c.origin || d.dials < maxDials }
+// mayDial says whether there is room for one more dial, and for the session after it.
+func (d *Download) mayDial(c *contact) bool {
+	return c.origin || d.dials < maxDials && (c.keep || d.roomy())
+}
+
+// roomy says that there is room for a session with a swarm peer.
+func (d *Download) roomy() bool { return len(d.links)+d.dials < maxLinks }
 
 // redial dials whom it is time to; nobody once everything is here: who lacks it dials.
 func (d *Download) redial(now time.Time) {

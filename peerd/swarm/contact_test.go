@@ -67,6 +67,51 @@ func TestManyOrigins(t *testing.T) {
 	})
 }
 
+// In a swarm that is larger than the sessions that a peer may have, it stops dialling when it
+// has them.
+func TestFullPeerDialsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		for i := range maxLinks {
+			r.caller(fmt.Sprint("c", i))
+		}
+		r.met(Reply{Peers: many(64)})
+		r.pass(time.Second)
+		if n := r.dialer.all(); n != 0 {
+			t.Errorf("dialled %d times with no room for a session", n)
+		}
+	})
+}
+
+// Peers that have no room for a session are left alone for a while.
+func TestFullPeersAreLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		r.each(func() {
+			for _, c := range r.contacts {
+				if c.dialling {
+					c.failed(time.Now(), &wire.RemoteError{Code: wire.CodeTooMany})
+				}
+			}
+		})
+		for range 12 {
+			r.met(Reply{Peers: many(64)})
+			r.pass(5 * time.Second)
+		}
+		if n := r.dialer.all(); n < 64 || n > 2*64 {
+			t.Errorf("64 peers that are full were dialled %d times in a minute", n)
+		}
+	})
+}
+
+// many are so many peers that a tracker names.
+func many(n int) (named []Contact) {
+	for i := range n {
+		named = append(named, Contact{fmt.Sprint("p", i), fmt.Sprint("p", i, ":1")})
+	}
+	return named
+}
+
 // slowDialer waits with every dial until it is told to go on, and counts.
 type slowDialer struct {
 	now, most atomic.Int32

@@ -189,7 +189,7 @@ func (w *dynamic) waits(int) bool { return false }
 
 func (w *dynamic) met(r Reply) {
 	for _, p := range r.Peers {
-		if !w.d.connected(p.ID) && !w.d.isBanned(banKey(p.ID, nil)) {
+		if w.d.roomy() && !w.d.connected(p.ID) && !w.d.isBanned(banKey(p.ID, nil)) {
 			w.d.want(p, false, false)
 		}
 	}
