@@ -83,7 +83,7 @@ type Download struct {
 	ChunksDone  int `json:"chunks_done"`
 	ChunksTotal int `json:"chunks_total"`
 
-	// DurationSeconds From the start until the verified file has its final name.
+	// DurationSeconds How long it was under way, by the monotonic clock: without pauses, and without the time that the daemon was off. It and the byte counts span restarts; both lack what a killed daemon had counted since its last note, at most 30 s. The repair of a file that was complete counts by itself. Absent before the end. (started_at and finished_at are times of day: somebody may have set the clock in between.)
 	DurationSeconds *float64 `json:"duration_seconds,omitempty"`
 
 	// Error Why it failed, or what it waits for.

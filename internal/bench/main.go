@@ -130,7 +130,7 @@ func (b *bench) direct(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	path := b.peer.Path(filepath.Base(b.file))
-	return d.FinishedAt.Sub(began), errors.Join(fleet.Compare(path, b.file), b.peer.Delete(ctx, d.Id), os.Remove(path))
+	return fleet.Took(began, d), errors.Join(fleet.Compare(path, b.file), b.peer.Delete(ctx, d.Id), os.Remove(path))
 }
 
 // curl is the time of a whole curl process, which is what one waits for.

@@ -34,7 +34,7 @@ type Limits struct {
 	Handshake   time.Duration // from the connection to the HELLO
 	Idle        time.Duration // between two messages
 	Stall       time.Duration // between two slices of a payload, either way
-	Ping        time.Duration // how long a session is quiet before it is probed
+	Ping        time.Duration // between two PINGs, whatever else is said
 	Requests    int           // outstanding GETs and ANYs of one session
 	Sessions    int           // sessions accepted in all
 	PerAddress  int           // sessions accepted from one IP address

@@ -123,7 +123,7 @@ func (s *Session) slices(n int, do func(at, n int) error) error {
 		if err := do(at, k); err != nil {
 			return err
 		}
-		s.received.Store(time.Now().UnixNano())
+		s.received.Store(int64(time.Since(s.began)))
 	}
 	return nil
 }

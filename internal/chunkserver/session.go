@@ -31,7 +31,8 @@ type Session struct {
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
 
-	received atomic.Int64 // when payload last came, in Unix nanoseconds
+	began    time.Time
+	received atomic.Int64 // when payload last came, in nanoseconds after began; 0 if never
 
 	out     outbox
 	grant   chan job // a job whose upload slot this session holds
@@ -44,7 +45,7 @@ type Session struct {
 
 func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, r *wire.Reader, peer string, dialled bool) *Session {
 	s := &Session{
-		server: v, target: t, conn: c, in: in, reader: r, peer: peer, dialled: dialled,
+		server: v, target: t, conn: c, in: in, reader: r, peer: peer, dialled: dialled, began: time.Now(),
 		out:     outbox{wake: make(chan struct{}, 1), late: make(chan struct{}, 1)},
 		grant:   make(chan job, 1),
 		arrived: make(chan arrival, 1),
@@ -63,8 +64,15 @@ func (s *Session) Remote() net.Addr { return s.conn.RemoteAddr() }
 // Dialled says whether this side opened the connection.
 func (s *Session) Dialled() bool { return s.dialled }
 
-// LastReceived is when payload last came from the other side; the zero Unix time if never.
-func (s *Session) LastReceived() time.Time { return time.Unix(0, s.received.Load()) }
+// LastReceived is when payload last came from the other side, by the monotonic clock; the
+// zero Unix time if never.
+func (s *Session) LastReceived() time.Time {
+	after := s.received.Load()
+	if after == 0 {
+		return time.Unix(0, 0)
+	}
+	return s.began.Add(time.Duration(after))
+}
 
 // Send queues a control line.
 func (s *Session) Send(kind wire.Kind, chunk int) {

@@ -90,7 +90,7 @@ func (d *demo) distribute(ctx context.Context, s peerapi.Strategy, peers []*flee
 		return nil, 0, err
 	}
 	for _, one := range downloads {
-		times = append(times, one.FinishedAt.Sub(start))
+		times = append(times, fleet.Took(start, one))
 	}
 	after, err := d.origin.Metric(ctx, "fanout_sent_bytes_total")
 	return times, after - before, err

@@ -9,8 +9,11 @@ import (
 	"testing"
 
 	"fanout/api/peerapi"
+	"fanout/api/trackerapi"
 	"fanout/internal/fleet"
 	"fanout/internal/fleet/fleettest"
+	"fanout/internal/manifest"
+	"fanout/internal/trackerclient"
 )
 
 // A disk that is full fails the download with the reason and the remedy. The part is kept; a
@@ -54,6 +57,33 @@ func TestDiskFull(t *testing.T) {
 	if got := r.fetched(full); got != size {
 		t.Errorf("%d bytes were stored before and after, want %d", got, int64(size))
 	}
+}
+
+// A tracker whose disk is full says so, with the place, to whoever publishes; with room again it
+// takes the file.
+func TestTrackerDiskFull(t *testing.T) {
+	t.Parallel()
+	r := bare(t, fleettest.Race)
+	data := t.TempDir()
+	mount(t, data, "size=512k")
+	r.tracker = r.Tracker("--data-dir", data)
+	fleettest.Start(t, r.tracker)
+	client, err := trackerclient.New(r.tracker.URL())
+	r.must(err)
+	defer client.Close()
+	m := &manifest.Manifest{Name: "image.bin", Size: 40000 * 32 * kib, ChunkSize: 32 * kib, Digests: make([]manifest.Digest, 40000)}
+	publish := func() error {
+		_, err := client.Publish(r.ctx, m, m.ID(), trackerapi.Origin{Id: "origin", Address: "127.0.0.1:9"})
+		return err
+	}
+	err = publish()
+	var refused *trackerclient.Error
+	if !errors.As(err, &refused) || refused.Status != 507 || !trackerclient.Temporary(err) ||
+		!strings.Contains(refused.Detail, "no space left") || !strings.Contains(refused.Detail, data) {
+		t.Fatalf("%v; want 507 with the reason and the place", err)
+	}
+	mount(t, data, "remount,size=64m")
+	r.must(publish())
 }
 
 // mount makes a small file system, or changes it; it is gone with the test, when its daemons are.

@@ -84,6 +84,16 @@ func (p *Peer) Complete(ctx context.Context, id string) (peerapi.Download, error
 	return p.Await(ctx, id, func(d peerapi.Download) bool { return d.State == peerapi.DownloadStateComplete })
 }
 
+// Took is the time from a moment shortly before a download was begun until it ended: its own
+// duration, since times of day may be set in between.
+func Took(from time.Time, d peerapi.Download) time.Duration {
+	took := max(0, d.StartedAt.Sub(from))
+	if d.DurationSeconds != nil {
+		took += time.Duration(*d.DurationSeconds * float64(time.Second))
+	}
+	return took
+}
+
 // Ended says whether a download is complete, failed or cancelled.
 func Ended(d peerapi.Download) bool {
 	switch d.State {

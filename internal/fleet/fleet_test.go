@@ -156,3 +156,21 @@ func TestRandomFileIsReproducible(t *testing.T) {
 		t.Error("another seed gave the same bytes")
 	}
 }
+
+// Times of day may be set while a download runs; its duration is its own.
+func TestTook(t *testing.T) {
+	from, seconds := time.Now(), 2.0
+	for name, c := range map[string]struct {
+		started time.Time
+		want    time.Duration
+	}{
+		"as it is":         {from.Add(time.Second), 3 * time.Second},
+		"clock set back":   {from.Add(-3 * time.Hour), 2 * time.Second},
+		"at the same time": {from, 2 * time.Second},
+	} {
+		d := peerapi.Download{StartedAt: c.started, FinishedAt: &time.Time{}, DurationSeconds: &seconds}
+		if got := fleet.Took(from, d); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

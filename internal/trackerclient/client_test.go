@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -274,4 +275,18 @@ func against(t *testing.T, h http.HandlerFunc) *trackerclient.Client {
 	}
 	t.Cleanup(client.Close)
 	return client
+}
+
+// Whatever number a tracker gives, a duration is one that can be waited for.
+func TestSeconds(t *testing.T) {
+	for s, want := range map[float64]time.Duration{
+		1.5: 1500 * time.Millisecond, 0: 0, -3: 0, 1e300: 24 * time.Hour, math.Inf(1): 24 * time.Hour, math.Inf(-1): 0,
+	} {
+		if got := trackerclient.Seconds(s); got != want {
+			t.Errorf("%v s: %v, want %v", s, got, want)
+		}
+	}
+	if got := trackerclient.Seconds(math.NaN()); got != 0 {
+		t.Errorf("not a number: %v", got)
+	}
 }

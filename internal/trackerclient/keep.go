@@ -54,6 +54,7 @@ func Keep(ctx context.Context, renew func(context.Context) (time.Duration, error
 		if err == nil {
 			backoff.Reset()
 			wait = max(wait, MinBackoff) // whatever the tracker says, no busy loop
+			wait += rand.N(wait / 10)    // a fleet that was started together shall not stay in step
 		} else {
 			wait = backoff.Next()
 		}
@@ -83,5 +84,13 @@ func (c *Client) KeepRegistered(ctx context.Context, id string, registration fun
 	}
 }
 
+// longest bounds the durations of the contract: what cannot be meant must not overflow.
+const longest = 24 * time.Hour
+
 // Seconds is a duration of the contract.
-func Seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+func Seconds(s float64) time.Duration {
+	if !(s > 0) { // nor a number
+		return 0
+	}
+	return time.Duration(min(s, longest.Seconds()) * float64(time.Second))
+}

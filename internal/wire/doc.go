@@ -18,7 +18,8 @@
 //	<peer>   peer ID: 1 to 64 of A-Z a-z 0-9 . _ -
 //	<nonce>  used once: 1 to 64 of the same characters; fanout sends 32 random
 //	         hex digits
-//	<mac>    64 lower-case hex digits, or - for none
+//	<mac>    64 lower-case hex digits, or - for none: kept free for a message
+//	         authentication code. This version sends - and takes either
 //
 // # Greeting
 //
@@ -29,20 +30,7 @@
 //	A: HELLO <id> <peer> <mac>
 //
 // The 1 is the version of the protocol. D names the manifest it is about, and
-// A answers with the same ID, or with ERR. Without a shared token both MACs
-// are "-". With one, each is an HMAC-SHA256 under the token of six lines, each
-// ended by "\n":
-//
-//	fanout 1 dialler        (or: fanout 1 acceptor, in A's answer)
-//	<nonce of A>
-//	<nonce of D>
-//	<id>
-//	<peer of D>
-//	<peer of A>             (empty in D's HELLO, which cannot know it)
-//
-// So each side proves to the other that it has the token, for this connection
-// only, and neither can send the other's proof back. See [DiallerMAC] and
-// [AcceptorMAC]. The MAC does not protect what follows; TLS does.
+// A answers with the same ID, or with ERR.
 //
 // # Messages
 //
@@ -51,8 +39,9 @@
 //
 //	BITS <bytes>          the chunks I hold, as a bitmap of ceil(chunks/8)
 //	                      bytes: chunk i is bit 7-(i mod 8) of byte i/8, bits
-//	                      beyond the last chunk are 0. Replaces what was said
-//	                      before.
+//	                      beyond the last chunk are 0. Adds to what was said
+//	                      before: who has lost a chunk answers a GET for it
+//	                      with NONE, or begins a new session.
 //	HAVE <chunk>          I hold this one now, too.
 //	GET <chunk>           Send me this chunk. Answered by DATA, or by NONE if
 //	                      it will not come. If you are still fetching it from

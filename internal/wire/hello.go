@@ -1,9 +1,7 @@
 package wire
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -12,8 +10,11 @@ import (
 	"fanout/internal/manifest"
 )
 
-// NoMAC stands for the MAC where there is no shared token.
+// NoMAC stands for the MAC where there is none, which is everywhere yet.
 const NoMAC = "-"
+
+// macLength is the length of the MACs that there may be one day.
+const macLength = 64
 
 // Greeting is the first line of the accepting side: FANOUT <version> <nonce>.
 type Greeting struct {
@@ -62,25 +63,6 @@ func appendMAC(dst []byte, mac string) []byte {
 	return append(append(append(dst, ' '), mac...), '\n')
 }
 
-// DiallerMAC is the MAC of the dialler's HELLO, whose other fields are in h.
-// Compare MACs with hmac.Equal.
-func DiallerMAC(token []byte, g Greeting, h Hello) string {
-	return mac(token, "dialler", g.Nonce, h, "")
-}
-
-// AcceptorMAC is the MAC of the HELLO with which peer answers the dialler's h.
-func AcceptorMAC(token []byte, g Greeting, h Hello, peer string) string {
-	return mac(token, "acceptor", g.Nonce, h, peer)
-}
-
-func mac(token []byte, role, nonce string, h Hello, peer string) string {
-	sum := hmac.New(sha256.New, token)
-	// No field can contain a line end, so the six lines have one reading.
-	_, _ = fmt.Fprintf(sum, "fanout %d %s\n%s\n%s\n%s\n%s\n%s\n",
-		Version, role, nonce, h.Nonce, h.Manifest, h.Peer, peer)
-	return hex.EncodeToString(sum.Sum(nil))
-}
-
 // NewNonce is 32 random hex digits.
 func NewNonce() string {
 	var b [16]byte
@@ -119,5 +101,5 @@ func isMAC(s []byte) bool {
 			return false
 		}
 	}
-	return len(s) == 2*sha256.Size
+	return len(s) == macLength
 }

@@ -62,13 +62,6 @@ func (r *Reader) Next() (Message, error) {
 	return m, nil
 }
 
-// Pending is how many bytes of the payload have not been consumed yet.
-func (r *Reader) Pending() int { return r.pending }
-
-// Buffered is how many bytes were read ahead: a payload needs Pending minus
-// Buffered more bytes from the connection, if that is above 0.
-func (r *Reader) Buffered() int { return r.w - r.r }
-
 // ReadPayload fills p with the next bytes of the payload. It may be called
 // several times for one payload. It is ErrPayload if p is longer than what is
 // left, and io.ErrUnexpectedEOF if the connection ends first.

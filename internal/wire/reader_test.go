@@ -134,8 +134,8 @@ func TestPayload(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := r.Discard(999); err != nil || r.Pending() != 1 {
-				t.Fatalf("Discard: %v, %d left", err, r.Pending())
+			if err := r.Discard(999); err != nil {
+				t.Fatal(err)
 			}
 			if err := r.ReadPayload(got[15999:]); err != nil {
 				t.Fatal(err)

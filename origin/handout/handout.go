@@ -10,11 +10,9 @@ import "github.com/bits-and-blooms/bitset"
 
 // Pool is the state of one manifest's handouts. It is not safe for concurrent use.
 type Pool struct {
-	chunks  int
-	free    *bitset.BitSet
-	claims  []int32 // a chunk -> how many takers own or hold it
-	handed  int64
-	returns int64
+	chunks int
+	free   *bitset.BitSet
+	claims []int32 // a chunk -> how many takers own or hold it
 }
 
 // Taker is one peer's session as the pool sees it.
@@ -40,7 +38,6 @@ func (p *Pool) Next(t *Taker) (chunk int, ok bool) {
 	if !ok || t.gone {
 		return 0, false
 	}
-	p.handed++
 	p.claim(t, c)
 	return int(c), true
 }
@@ -68,16 +65,9 @@ func (p *Pool) Leave(t *Taker) {
 	for c, ok := t.claims.NextSet(0); ok; c, ok = t.claims.NextSet(c + 1) {
 		if p.claims[c]--; p.claims[c] == 0 {
 			p.free.Set(c)
-			p.returns++
 		}
 	}
 }
 
 // Left is the number of chunks in the pool.
 func (p *Pool) Left() int { return int(p.free.Count()) }
-
-// Handed is the number of handouts so far, and Returned how many came back.
-func (p *Pool) Handed() int64 { return p.handed }
-
-// Returned is the number of chunks that came back because their takers left.
-func (p *Pool) Returned() int64 { return p.returns }

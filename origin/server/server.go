@@ -28,6 +28,9 @@ import (
 
 const (
 	watchEvery = time.Second
+	// watchMost is the longest pause before a changed file that could not be digested, for
+	// which all of it may have been read, is tried again.
+	watchMost = time.Minute
 	// uploadSlots is how many peers are sent to at a time: few, so that a chunk is whole,
 	// and on its way to the next peer, soon.
 	uploadSlots = 4
@@ -196,7 +199,7 @@ func (o *Origin) follow(ctx context.Context, s *source, p *publication) {
 // replaced by a copy, has none: what is open has the same bytes.
 func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication) *publication {
 	trouble := ""
-	for {
+	for pause := watchEvery; ; pause = min(2*pause, watchMost) {
 		if s.changed(ctx) != nil {
 			return nil
 		}
@@ -204,10 +207,14 @@ func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil && err.Error() == trouble: // said already
 		case err != nil:
-			trouble = err.Error()
-			o.cfg.Logger.Warn().Err(err).Str("file", s.name).Msg("changed file not published")
+			if err.Error() != trouble { // else it is said already
+				trouble = err.Error()
+				o.cfg.Logger.Warn().Err(err).Str("file", s.name).Msg("changed file not published")
+			}
+			if !trackerclient.Sleep(ctx, pause) {
+				return nil
+			}
 		case p.id == served.id:
 			p.target.Store.Close()
 		default:

@@ -31,12 +31,13 @@ type download struct {
 	control   sync.Mutex
 	forgotten bool // it is off the list; guarded by control
 
-	mu    sync.Mutex
-	rec   record // ID, File and Manifest are never written again
-	store *chunkstore.Store
-	run   *swarm.Download
-	stop  context.CancelFunc // of the work under way
-	ended chan struct{}      // closed when it has ended; nil before the first
+	mu     sync.Mutex
+	rec    record // ID, File and Manifest are never written again
+	worked worktime
+	store  *chunkstore.Store
+	run    *swarm.Download
+	stop   context.CancelFunc // of the work under way
+	ended  chan struct{}      // closed when it has ended; nil before the first
 
 	stamp      chunkstore.Stamp // of the finished file, when it was last known to be right
 	doubted    bool             // the finished file is being hashed again
@@ -49,6 +50,8 @@ type download struct {
 func newDownload(n *Node, rec record, m *manifest.Manifest) *download {
 	d := &download{node: n, manifest: m, id: m.ID(), rec: rec, mend: true, progress: swarm.NewProgress(m.Chunks())}
 	d.progress.Restore(rec.FromOrigin, rec.FromPeers)
+	d.worked = worktime{state: rec.State, before: rec.workedBefore()}
+	d.track()
 	return d
 }
 
@@ -116,6 +119,7 @@ func (d *download) convert() {
 func (d *download) begin() {
 	d.rec.ChunksDone, d.rec.BytesDone = 0, 0
 	d.progress.Restore(0, 0)
+	d.worked = worktime{}
 	d.setState(peerapi.DownloadStateQueued, nil)
 }
 
@@ -124,6 +128,8 @@ func (d *download) launch() {
 	ctx, stop := context.WithCancel(d.node.ctx)
 	ended := make(chan struct{})
 	d.stop, d.ended = stop, ended
+	d.track()
+	d.node.wg.Go(func() { d.saveNowAndThen(ctx) })
 	d.node.wg.Go(func() {
 		defer close(ended)
 		defer stop()
@@ -171,7 +177,7 @@ func (d *download) work(ctx context.Context) error {
 	run := swarm.New(swarm.Config{
 		Self: d.node.cfg.ID, Address: d.node.cfg.Address, Strategy: strategy,
 		Target: chunkserver.Target{Manifest: d.manifest, ID: d.id, Store: store},
-		Dialer: d.node.chunks, Tracker: &announcer{d}, Observer: &observer{d},
+		Dialer: d.node.chunks, Tracker: &announcer{d}, Observer: &observer{d}, Requests: limits().Requests,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Progress: d.progress,
 		Complete: func() { finishing.Go(func() { d.finish(ctx, store) }) },
 	})
@@ -286,8 +292,10 @@ func (d *download) fail(err error) {
 
 // setState changes the state, keeps it across restarts and tells who watches; d.mu is held.
 func (d *download) setState(s peerapi.DownloadState, err error) {
+	was := d.rec.State
 	d.rec.State, d.rec.Error, d.rec.Finished = s, "", time.Time{}
 	d.rec.Changed, d.doubted = errors.Is(err, errChanged), false
+	d.track()
 	if err != nil {
 		d.rec.Error = err.Error()
 	}
@@ -298,8 +306,9 @@ func (d *download) setState(s peerapi.DownloadState, err error) {
 		fallthrough
 	case peerapi.DownloadStateComplete, peerapi.DownloadStateCancelled:
 		d.rec.Finished = time.Now()
-		d.node.metrics.ended(d.rec)
-		log = log.Float64("seconds", d.rec.Finished.Sub(d.rec.Started).Seconds())
+		d.rec.Worked = d.worked.total(d.rec.Finished)
+		d.node.metrics.ended(d.rec, was)
+		log = log.Float64("seconds", d.rec.Worked.Seconds())
 	}
 	log.Str("download", d.rec.ID).Str("file", d.rec.File).Str("strategy", string(d.rec.Strategy)).
 		Str("state", string(s)).Msg("download state")
@@ -315,6 +324,7 @@ func (d *download) save() {
 	}
 	p := d.progress.Snapshot()
 	d.rec.FromOrigin, d.rec.FromPeers = p.FromOrigin, p.FromPeers
+	d.rec.Worked = d.worked.total(time.Now())
 	if err := d.node.records.save(d.rec); err != nil {
 		d.node.cfg.Logger.Error().Err(err).Str("download", d.rec.ID).Msg("download record not written")
 	}
@@ -335,6 +345,7 @@ func (d *download) closeStore() {
 func (d *download) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.rest()
 	d.closeStore()
 }
 

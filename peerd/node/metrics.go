@@ -27,7 +27,7 @@ func newMetrics(r prometheus.Registerer, n *Node) (*metrics, error) {
 	m := &metrics{
 		transfers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "fanout_transfer_duration_seconds",
-			Help:    "Time from the start of a download until it ended.",
+			Help:    "Time for which a download was under way until it ended, pauses and restarts left out.",
 			Buckets: prometheus.ExponentialBuckets(0.1, 2, 16),
 
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
@@ -71,10 +71,13 @@ func newMetrics(r prometheus.Registerer, n *Node) (*metrics, error) {
 	return m, errors.Join(errs...)
 }
 
-// ended counts a download that is over.
-func (m *metrics) ended(r record) {
+// ended counts a download that is over. One that was complete, and turns out not to be, has
+// taken its time already.
+func (m *metrics) ended(r record, was peerapi.DownloadState) {
 	m.ends.WithLabelValues(string(r.State)).Inc()
-	m.transfers.WithLabelValues(string(r.Strategy), string(r.State)).Observe(r.Finished.Sub(r.Started).Seconds())
+	if was != peerapi.DownloadStateComplete {
+		m.transfers.WithLabelValues(string(r.Strategy), string(r.State)).Observe(r.Worked.Seconds())
+	}
 }
 
 // observer counts what arrives for a download. It implements swarm.Observer.

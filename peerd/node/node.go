@@ -35,6 +35,9 @@ const (
 	bufferBytes = 24 << 20
 )
 
+// limits of the sessions.
+func limits() chunkserver.Limits { return chunkserver.DefaultLimits() }
+
 // Config is what a peerd is made of.
 type Config struct {
 	ID          string // empty: the data directory's
@@ -111,7 +114,7 @@ func New(cfg Config) (*Node, error) {
 	n.chunks = chunkserver.New(chunkserver.Config{
 		Self: n.cfg.ID, Lookup: n.lookup, Slots: uploadSlots, BufferBytes: bufferBytes,
 		Upload: chunkserver.NewLimiter(cfg.MaxUpload), Download: chunkserver.NewLimiter(cfg.MaxDownload),
-		Observer: chunkMetrics, Limits: chunkserver.DefaultLimits(),
+		Observer: chunkMetrics, Limits: limits(),
 	})
 	n.http, err = httpkit.New(httpkit.Options{
 		Name: "peerd", Logger: cfg.Logger, Registry: cfg.Registry, Ready: n.ready,

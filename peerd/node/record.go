@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +43,7 @@ type record struct {
 	Changed    bool                  `json:"changed,omitempty"` // it was complete, and has failed since its file was written to
 	Started    time.Time             `json:"started_at"`
 	Finished   time.Time             `json:"finished_at,omitzero"`
+	Worked     time.Duration         `json:"worked_nanoseconds,omitzero"`
 	ChunksDone int                   `json:"chunks_done"`
 	BytesDone  int64                 `json:"bytes_done"`
 	FromOrigin int64                 `json:"bytes_from_origin"`
@@ -130,7 +132,13 @@ func (r *records) peerID(given string) (string, error) {
 	data, err := os.ReadFile(path)
 	if err == nil {
 		id := strings.TrimSpace(string(data))
-		return id, wire.ValidPeerID(id)
+		if wire.ValidPeerID(id) != nil {
+			err = fmt.Errorf("%s does not hold a peer ID but %.80q: write one into it, give --id, or remove it for a new one", path, id)
+		}
+		return id, err
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
 	id := "peer-" + wire.NewNonce()[:12]
 	return id, renameio.WriteFile(path, []byte(id+"\n"), 0o644)

@@ -36,7 +36,7 @@ func (d *download) view() peerapi.Download {
 		v.Error = &trouble
 	}
 	if !d.rec.Finished.IsZero() {
-		finished, took := d.rec.Finished, d.rec.Finished.Sub(d.rec.Started).Seconds()
+		finished, took := d.rec.Finished, d.worked.total(d.rec.Finished).Seconds()
 		v.FinishedAt, v.DurationSeconds = &finished, &took
 	}
 	return v

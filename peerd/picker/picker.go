@@ -186,9 +186,6 @@ func (p *Picker) Land(from *Neighbour, chunk int) (cancel []*Neighbour) {
 	return cancel
 }
 
-// Missing is the number of chunks not yet here.
-func (p *Picker) Missing() int { return int(p.missing.Count()) }
-
 // Orphan returns a chunk that no neighbour holds or has in hand, and that is not asked for
 // elsewhere: the first one from a random place, so that peers in the same plight begin with
 // different ones.

@@ -184,8 +184,8 @@ func TestOrphan(t *testing.T) {
 	}
 	p.Land(nil, 7)
 	p.Land(nil, 150)
-	if c, ok := p.Orphan(nil); ok || p.Missing() != 198 {
-		t.Errorf("got %d; %d missing", c, p.Missing())
+	if c, ok := p.Orphan(nil); ok || p.missing.Count() != 198 {
+		t.Errorf("got %d; %d missing", c, p.missing.Count())
 	}
 }
 
@@ -203,8 +203,8 @@ func TestNothingMissing(t *testing.T) {
 		_, rarest := p.Rarest(n)
 		_, orphan := p.Orphan(nil)
 		_, again := p.Again(n, at(9))
-		if rarest || orphan || again || p.Missing() != 0 {
-			t.Errorf("%d chunks: %v %v %v, %d missing", chunks, rarest, orphan, again, p.Missing())
+		if rarest || orphan || again || p.missing.Any() {
+			t.Errorf("%d chunks: %v %v %v, %d missing", chunks, rarest, orphan, again, p.missing.Count())
 		}
 	}
 }
@@ -352,8 +352,8 @@ func (x *machine) check() {
 			x.Fatalf("chunk %d has %d holders, counted as %d", c, holders[c], p.holders[c])
 		}
 	}
-	if p.Missing() != missing {
-		x.Fatalf("%d missing, it says %d", missing, p.Missing())
+	if p.missing.Count() != uint(missing) {
+		x.Fatalf("%d missing, noted are %d", missing, p.missing.Count())
 	}
 }
 

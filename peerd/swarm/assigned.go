@@ -13,6 +13,15 @@ import (
 // owes are fetched from the origin.
 const ownerPatience = 15 * time.Second
 
+const (
+	// originPatience is how long an origin that was asked may send nothing while another has
+	// nothing to do, before that one is asked instead.
+	originPatience = 5 * time.Second
+	// restLeast and restMost bound how long an origin that answers NONE is not asked.
+	restLeast = 200 * time.Millisecond
+	restMost  = 10 * time.Second
+)
+
 // assigned is the strategy of downloads in which it is settled before the start where
 // every chunk comes from: `static`, from its owner, which brings it from the origin; and
 // `direct`, from the origin, as if this peer owned every chunk.
@@ -22,7 +31,14 @@ type assigned struct {
 	origin *source            // what is to be fetched from the origin
 	owners map[string]*source // by chunk address
 	links  map[*link]*source  // dialled sessions, and what is fetched over each
+	rests  map[*link]rest     // origins that are not asked for a while
 	window int                // requests outstanding a session
+}
+
+// rest is a pause in asking, which grows until something comes.
+type rest struct {
+	until  time.Time
+	length time.Duration
 }
 
 // source is a place to fetch from, and what is still to be asked of it.
@@ -36,7 +52,7 @@ func newAssigned(d *Download, owners []string) *assigned {
 	n := uint(d.chunks())
 	a := &assigned{
 		d: d, mine: bitset.New(n), origin: &source{todo: bitset.New(n)},
-		owners: map[string]*source{}, links: map[*link]*source{},
+		owners: map[string]*source{}, links: map[*link]*source{}, rests: map[*link]rest{},
 		window: windowFor(d.target.Manifest.ChunkSize, 4<<20, 4, 64),
 	}
 	for c := range d.chunks() {
@@ -91,6 +107,7 @@ func (a *assigned) closed(l *link) {
 	if s, ok := a.links[l]; ok {
 		a.putBack(l, s)
 		delete(a.links, l)
+		delete(a.rests, l)
 	}
 }
 
@@ -104,14 +121,29 @@ func (a *assigned) putBack(l *link, s *source) {
 
 func (a *assigned) got(l *link, m wire.Message) {
 	switch m.Kind {
-	case wire.KindNone: // an owner that will not bring the chunk: the origin has it
+	case wire.KindNone: // an owner that will not bring the chunk: an origin has it
 		if _, asked := l.asked[m.Chunk]; asked {
 			delete(l.asked, m.Chunk)
 			a.origin.todo.Set(uint(m.Chunk))
+			if l.origin {
+				a.pause(l, restLeast)
+			}
 		}
 	case wire.KindOffer:
 		l.s.Send(wire.KindCancel, m.Chunk)
 	}
+}
+
+// pause leaves an origin that does not send what it was asked for in peace: at first for so
+// long, and for longer each time, until it sends something.
+func (a *assigned) pause(l *link, first time.Duration) {
+	r, now := a.rests[l], time.Now()
+	if now.Before(r.until) { // of what was asked before
+		return
+	}
+	r.length = min(max(2*r.length, first), restMost)
+	r.until = now.Add(r.length)
+	a.rests[l] = r
 }
 
 func (a *assigned) holds(*link, int) {}
@@ -120,6 +152,7 @@ func (a *assigned) heard(*link, int) {}
 
 func (a *assigned) landed(from *link, landing chunkserver.Landing) {
 	chunk := landing.Chunk
+	delete(a.rests, from)
 	for l, s := range a.links {
 		s.todo.Clear(uint(chunk))
 		if _, asked := l.asked[chunk]; asked {
@@ -150,21 +183,58 @@ func (a *assigned) tick(now time.Time) {
 		}
 	}
 	for l, s := range a.links {
-		if s == a.origin || !stuck(l, now) {
+		if s == a.origin || !stuck(l, now, ownerPatience) {
 			continue
 		}
-		for c := range l.asked {
-			l.s.Send(wire.KindCancel, c)
-		}
-		a.putBack(l, a.origin)
+		a.takeBack(l)
 		a.origin.todo.InPlaceUnion(s.todo)
 		s.todo.ClearAll()
 	}
+	if a.originIdle(now) {
+		for l, s := range a.links {
+			if s == a.origin && stuck(l, now, originPatience) {
+				a.takeBack(l)
+				a.pause(l, originPatience)
+			}
+		}
+	}
 }
 
-// stuck says that a session has been asked and sends nothing.
-func stuck(l *link, now time.Time) bool {
-	limit := now.Add(-ownerPatience)
+// takeBack has the origin's list take over what a session was asked for.
+func (a *assigned) takeBack(l *link) {
+	for c := range l.asked {
+		l.s.Send(wire.KindCancel, c)
+	}
+	a.putBack(l, a.origin)
+}
+
+// originIdle says that an origin has sent all that it was asked for, and may be asked for more.
+func (a *assigned) originIdle(now time.Time) bool {
+	for l, s := range a.links {
+		if s == a.origin && len(l.asked) == 0 && !a.resting(l, now) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *assigned) resting(l *link, now time.Time) bool { return now.Before(a.rests[l].until) }
+
+// windowOf is how many chunks a session may be asked for: one that has sent nothing since it
+// was left in peace is tried with one.
+func (a *assigned) windowOf(l *link, now time.Time) int {
+	switch _, tried := a.rests[l]; {
+	case a.resting(l, now):
+		return 0
+	case tried:
+		return 1
+	}
+	return a.window
+}
+
+// stuck says that a session has been asked and has sent nothing for so long.
+func stuck(l *link, now time.Time, patience time.Duration) bool {
+	limit := now.Add(-patience)
 	if l.s.LastReceived().After(limit) {
 		return false
 	}
@@ -178,7 +248,7 @@ func stuck(l *link, now time.Time) bool {
 
 func (a *assigned) fill(now time.Time) {
 	for l, s := range a.links {
-		for len(l.asked) < a.window {
+		for len(l.asked) < a.windowOf(l, now) {
 			c, ok := s.todo.NextSet(0)
 			if !ok {
 				break

@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fanout/internal/chunkserver"
 	"fanout/internal/wire"
 )
 
@@ -104,8 +103,8 @@ func TestOwnerAnswersWhenItHasTheChunk(t *testing.T) {
 }
 
 func TestTooManyWaitingRequests(t *testing.T) {
-	n := chunkserver.DefaultLimits().Requests
-	r := newRig(t, Direct, n+1).begin()
+	const n = 5
+	r := newRig(t, Direct, n+1, func(r *rig) { r.cfg.Requests = n }).begin()
 	c := r.caller("c")
 	for chunk := range n {
 		c.says(wire.KindGet, chunk)
@@ -134,11 +133,11 @@ func TestOwnerFails(t *testing.T) {
 		}},
 		"is dead": {
 			act:   func(r *rig) { r.refuse("a") },
-			after: 4 * time.Second, not: 2500 * time.Millisecond,
+			after: 6 * time.Second, not: 2500 * time.Millisecond,
 		},
 		"hangs up": {
 			act:   func(r *rig) { r.each(func() { r.answerIfDialled("a", (*fake).hangsUp) }) },
-			after: 4 * time.Second, not: 300 * time.Millisecond,
+			after: 6 * time.Second, not: 300 * time.Millisecond,
 		},
 		"is stuck": {
 			act:   func(r *rig) { r.answered("a") },
@@ -149,7 +148,7 @@ func TestOwnerFails(t *testing.T) {
 				r.answered("a").lies(1)
 				r.each(func() { r.answerIfDialled("a", func(*fake) {}) })
 			},
-			after: 4 * time.Second,
+			after: 6 * time.Second,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"time"
+
+	"fanout/internal/wire"
 )
 
 const (
@@ -14,6 +18,15 @@ const (
 	// until the tracker names it again: three seconds of retries, in which a fleet may be
 	// told one machine after the other to download.
 	deadAfter = 6
+	// maxOrigins is how many origins of those that the tracker names a download has to do with
+	// at a time.
+	maxOrigins = 16
+	// maxDials bounds the dials under way to peers: more than an announce is answered with.
+	maxDials = 96
+	// fullFor is how long a swarm peer that has no room for a session is left alone.
+	fullFor = 30 * time.Second
+	// aloneEvery is the least time between two announces for want of company.
+	aloneEvery = time.Second
 	// leaveWithin bounds the time that the tracker has to take note of the end.
 	leaveWithin = time.Second
 )
@@ -46,30 +59,54 @@ func (c *contact) lost(now time.Time, err error) {
 func (c *contact) failed(now time.Time, err error) {
 	c.dialling = false
 	c.err = err
-	c.retryAt = now.Add(min(redialFirst<<min(c.fails, 10), redialMost))
+	pause := min(redialFirst<<min(c.fails, 10), redialMost)
+	var refusal *wire.RemoteError
+	if !c.keep && errors.As(err, &refusal) && refusal.Code == wire.CodeTooMany {
+		pause = fullFor
+	}
+	c.retryAt = now.Add(jitter(pause))
 	c.fails++
 }
+
+// jitter makes a wait longer by up to a fifth, at random, so that a fleet that was started, or
+// has lost its origin, at one moment does not stay in step.
+func jitter(d time.Duration) time.Duration { return d + rand.N(d/5+1) }
 
 // dead says that so many dials in a row have failed that others should bring its chunks.
 func (c *contact) dead() bool { return c.link == nil && c.fails >= deadAfter }
 
-// want dials a daemon now, and again when the session is lost.
+// want dials a daemon now, or when there is room for it, and again when the session is lost.
 func (d *Download) want(to Contact, origin, keep bool) *contact {
 	c, ok := d.contacts[to.Address]
 	if !ok {
 		c = &contact{Contact: to, origin: origin, keep: keep}
 		d.contacts[to.Address] = c
-		d.dial(c)
+		if d.mayDial(c) {
+			d.dial(c)
+		}
 	}
 	return c
 }
 
+// mayDial says whether there is room for one more dial, and for the session after it.
+func (d *Download) mayDial(c *contact) bool {
+	return c.origin || d.dials < maxDials && (c.keep || d.roomy())
+}
+
+// roomy says that there is room for a session with a swarm peer.
+func (d *Download) roomy() bool { return len(d.links)+d.dials < maxLinks }
+
+// redial dials whom it is time to; nobody once everything is here: who lacks it dials.
 func (d *Download) redial(now time.Time) {
+	if d.finished {
+		return
+	}
 	for addr, c := range d.contacts {
 		switch {
 		case c.link != nil || c.dialling || now.Before(c.retryAt) || d.isBanned(banKey(c.ID, c)):
 		case !c.keep && (c.fails >= deadAfter || d.connected(c.ID)):
 			delete(d.contacts, addr) // connected: it has dialled, too, and that session was kept
+		case !d.mayDial(c):
 		default:
 			d.dial(c)
 		}
@@ -88,12 +125,17 @@ func (d *Download) connected(id string) bool {
 
 func (d *Download) dial(c *contact) {
 	c.dialling = true
+	d.dials++
 	t := d.target
 	t.Handler = &handler{d, c}
 	d.wg.Go(func() {
-		if err := d.cfg.Dialer.Dial(d.ctx, c.Address, &t); err != nil {
-			d.post(func() { c.failed(time.Now(), err) })
-		}
+		err := d.cfg.Dialer.Dial(d.ctx, c.Address, &t)
+		d.post(func() {
+			d.dials--
+			if err != nil {
+				c.failed(time.Now(), err)
+			}
+		})
 	})
 }
 
@@ -107,9 +149,9 @@ func (d *Download) announceLoop(ctx context.Context) {
 			d.cfg.Progress.noteTracker(fmt.Errorf("announce: %w", err))
 			return
 		}
-		wait := max(reply.Interval, redialFirst) // whatever the tracker says, no busy loop
+		wait := jitter(max(reply.Interval, redialFirst)) // whatever the tracker says, no busy loop
 		if err != nil {
-			wait = retry
+			wait = jitter(retry)
 			retry = min(2*retry, redialMost)
 			d.cfg.Progress.noteTracker(fmt.Errorf("announce: %w", err))
 		} else {
@@ -141,10 +183,40 @@ func (d *Download) announceWhole(ctx context.Context) (Reply, error) {
 }
 
 func (d *Download) met(r Reply) {
-	for _, o := range r.Origins {
-		d.want(o, true, true)
+	if d.finished {
+		return
 	}
+	d.metOrigins(r.Origins)
 	d.strategy.met(r)
+}
+
+// metOrigins dials the origins that the tracker names. If they are many, those that cannot be
+// reached give way to others.
+func (d *Download) metOrigins(named []Contact) {
+	if len(named) > maxOrigins {
+		named = slices.Clone(named)
+		rand.Shuffle(len(named), func(i, j int) { named[i], named[j] = named[j], named[i] })
+	}
+	known := 0
+	for addr, c := range d.contacts {
+		switch {
+		case !c.origin:
+		case c.dead() && !c.dialling && (len(named) > maxOrigins || !names(named, addr)):
+			delete(d.contacts, addr)
+		default:
+			known++
+		}
+	}
+	for _, o := range named {
+		if _, is := d.contacts[o.Address]; !is && known < maxOrigins {
+			d.want(o, true, true)
+			known++
+		}
+	}
+}
+
+func names(list []Contact, address string) bool {
+	return slices.ContainsFunc(list, func(c Contact) bool { return c.Address == address })
 }
 
 // AnnounceSoon has the tracker told of a change without waiting for the interval. It may be
@@ -198,7 +270,8 @@ func (d *Download) owners(ctx context.Context) ([]string, error) {
 
 // announceSoonIfAlone asks the tracker for others when the last session is lost.
 func (d *Download) announceSoonIfAlone() {
-	if len(d.links) == 0 && !d.finished {
+	if now := time.Now(); len(d.links) == 0 && !d.finished && now.Sub(d.alone) >= aloneEvery {
+		d.alone = now
 		d.announceSoon()
 	}
 }

@@ -91,6 +91,8 @@ type Config struct {
 	Tracker  Tracker
 	Observer Observer
 	Rand     *rand.Rand
+	// Requests is how many GETs of one session may wait here for their chunks.
+	Requests int
 	// Progress is where the download can be seen; it may outlive it and serve the next.
 	Progress *Progress
 	// Complete is called once, when the last chunk has been stored.
@@ -112,6 +114,8 @@ type Download struct {
 	strategy strategy
 	links    map[session]*link
 	contacts map[string]*contact // by address
+	dials    int                 // under way
+	alone    time.Time           // when the tracker was last asked for want of company
 	banned   map[string]time.Time
 	fatal    error
 	finished bool

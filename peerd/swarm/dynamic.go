@@ -188,11 +188,8 @@ func (w *dynamic) linkOf(n *picker.Neighbour) *link {
 func (w *dynamic) waits(int) bool { return false }
 
 func (w *dynamic) met(r Reply) {
-	if w.d.finished {
-		return
-	}
 	for _, p := range r.Peers {
-		if !w.d.connected(p.ID) && !w.d.isBanned(banKey(p.ID, nil)) {
+		if w.d.roomy() && !w.d.connected(p.ID) && !w.d.isBanned(banKey(p.ID, nil)) {
 			w.d.want(p, false, false)
 		}
 	}

@@ -43,7 +43,7 @@ func newRig(t *testing.T, strategy Strategy, chunks int, change ...func(*rig)) *
 	r.Download = New(Config{
 		Self: "m", Address: "m:1", Strategy: strategy,
 		Target: chunkserver.Target{Manifest: m, ID: m.ID(), Store: openStore(t, m)},
-		Dialer: r.dialer, Tracker: r.tracker, Observer: r, Rand: rand.New(rand.NewPCG(1, 2)),
+		Dialer: r.dialer, Tracker: r.tracker, Observer: r, Rand: rand.New(rand.NewPCG(1, 2)), Requests: 1024,
 		Progress: NewProgress(chunks), Complete: func() { r.complete++ },
 	})
 	for _, f := range change {
@@ -216,6 +216,22 @@ func (f *fake) heard(want ...string) []string {
 	return got
 }
 
+// asked returns the chunks that it was asked for since the last call, but for those that were
+// taken back.
+func (f *fake) asked() (chunks []int) {
+	for _, line := range f.heard() {
+		var kind string
+		var c int
+		switch fmt.Sscan(line, &kind, &c); kind {
+		case "GET":
+			chunks = append(chunks, c)
+		case "CANCEL":
+			chunks = slices.DeleteFunc(chunks, func(o int) bool { return o == c })
+		}
+	}
+	return chunks
+}
+
 // nothing is the argument of heard for silence.
 const nothing = ""
 
@@ -234,12 +250,13 @@ type fakeTracker struct {
 	owners  []string
 	err     error // of Owners
 	reports []Report
+	at      []time.Time // when they came
 }
 
 func (f *fakeTracker) Announce(_ context.Context, r Report) (Reply, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.reports = append(f.reports, r)
+	f.reports, f.at = append(f.reports, r), append(f.at, time.Now())
 	return f.reply, nil
 }
 
@@ -281,6 +298,16 @@ func (f *fakeDialer) count(addr string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.dials[addr]
+}
+
+// all is how often anybody was dialled.
+func (f *fakeDialer) all() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, times := range f.dials {
+		n += times
+	}
+	return n
 }
 
 func content(chunks int) ([]byte, *manifest.Manifest) {

@@ -113,7 +113,7 @@ func (d *Download) gotGet(l *link, chunk int) {
 		d.upload(l, chunk)
 	case !d.strategy.waits(chunk):
 		l.s.Send(wire.KindNone, chunk)
-	case len(l.waiting) >= chunkserver.DefaultLimits().Requests:
+	case len(l.waiting) >= d.cfg.Requests:
 		l.s.Fail(wire.CodeTooMany, chunkserver.ErrTooMany)
 	default:
 		l.waiting[chunk] = struct{}{}

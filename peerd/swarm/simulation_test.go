@@ -148,7 +148,7 @@ func simulate(t *testing.T, p plan) outcome {
 			Self: n.id, Address: n.id + ":1", Strategy: p.strategy,
 			Target: chunkserver.Target{Manifest: m, ID: m.ID(), Store: n.store},
 			Dialer: dialer{w, n}, Tracker: &simTracker{w: w, n: n, table: table}, Observer: ignore{},
-			Rand: rand.New(rand.NewPCG(uint64(i), 7)), Progress: NewProgress(p.chunks),
+			Rand: rand.New(rand.NewPCG(uint64(i), 7)), Requests: 1024, Progress: NewProgress(p.chunks),
 			Complete: func() {
 				mu.Lock()
 				out.completed[n.id]++

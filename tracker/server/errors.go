@@ -9,6 +9,7 @@ import (
 	"fanout/internal/manifestjson"
 	"fanout/internal/trackerfile"
 	"fanout/tracker/feed"
+	"fanout/tracker/store"
 	"fanout/tracker/table"
 )
 
@@ -22,6 +23,7 @@ var statuses = []struct {
 	{table.ErrWithdrawn, http.StatusGone, ""},
 	{table.ErrNoPeers, http.StatusConflict, ""},
 	{feed.ErrFull, http.StatusServiceUnavailable, ""},
+	{store.ErrNoRoom, http.StatusInsufficientStorage, ""},
 	{table.ErrInvalid, http.StatusUnprocessableEntity, ""},
 	{table.ErrNotFollowing, http.StatusConflict, ""},
 	{trackerfile.ErrMalformed, http.StatusUnprocessableEntity, ""},

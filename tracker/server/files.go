@@ -102,8 +102,15 @@ func (s *Server) announce(name string, a trackerapi.Announce) (table.Reply, erro
 		Held: value(a.Held), Owned: value(a.Owned),
 		BytesFromOrigin: value(a.BytesFromOrigin), BytesFromPeers: value(a.BytesFromPeers),
 		Error:    value(a.Error),
-		EndedAgo: time.Duration(value(a.EndedSecondsAgo) * float64(time.Second)),
+		EndedAgo: ago(value(a.EndedSecondsAgo)),
 	})
+}
+
+// ago is how long ago a peer says that something was; no longer than can be meant, for more
+// would overflow.
+func ago(seconds float64) time.Duration {
+	const most = 100 * 365 * 24 * time.Hour
+	return time.Duration(min(max(seconds, 0), most.Seconds()) * float64(time.Second))
 }
 
 // parseOrigin checks the addresses of an origin; prefix is where they stand in the request.

@@ -57,14 +57,23 @@ func Open(dir string) (*Bolt, error) {
 		return nil, fmt.Errorf("data directory %s: %w", dir, err)
 	}
 	path := filepath.Join(dir, FileName)
-	db, err := bolt.Open(path, 0o644, &bolt.Options{Timeout: lockTimeout})
+	var db *bolt.DB
+	err := guard(path, func() (err error) {
+		db, err = bolt.Open(path, 0o644, &bolt.Options{Timeout: lockTimeout})
+		return err
+	})
 	switch {
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
+		return nil, damaged(path, err)
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%s is in use by another tracker: stop it or choose another --data-dir", path)
 	case errors.Is(err, os.ErrPermission):
 		return nil, fmt.Errorf("data directory %s: cannot write %s: permission denied", dir, FileName)
 	case err != nil:
 		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if err := verify(db); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, b := range [][]byte{
@@ -115,7 +124,7 @@ func (s *Bolt) Load() (State, error) {
 		return err
 	})
 	if err != nil {
-		return State{}, fmt.Errorf("load %s: %w", s.db.Path(), err)
+		return State{}, damaged(s.db.Path(), err)
 	}
 	return state, nil
 }
@@ -138,7 +147,7 @@ func loadFile(tx *bolt.Tx, id manifest.ID, encoded []byte) (File, error) {
 
 // Publish implements Store.
 func (s *Bolt) Publish(id manifest.ID, m *manifest.Manifest, at time.Time) error {
-	return s.db.Update(func(tx *bolt.Tx) error {
+	return s.update(func(tx *bolt.Tx) error {
 		names := tx.Bucket(namesBucket)
 		if old := names.Get([]byte(m.Name)); old != nil && !bytes.Equal(old, id[:]) {
 			if err := supersede(tx, old, at); err != nil {
@@ -187,7 +196,7 @@ func (s *Bolt) Manifest(id manifest.ID) (m *manifest.Manifest, err error) {
 
 // SetTable implements Store.
 func (s *Bolt) SetTable(id manifest.ID, t OwnerTable) error {
-	return s.db.Update(func(tx *bolt.Tx) error {
+	return s.update(func(tx *bolt.Tx) error {
 		if tx.Bucket(manifestsBucket).Get(id[:]) == nil {
 			return ErrNotFound
 		}
@@ -197,12 +206,12 @@ func (s *Bolt) SetTable(id manifest.ID, t OwnerTable) error {
 
 // ClearTable implements Store.
 func (s *Bolt) ClearTable(id manifest.ID) error {
-	return s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(tablesBucket).Delete(id[:]) })
+	return s.update(func(tx *bolt.Tx) error { return tx.Bucket(tablesBucket).Delete(id[:]) })
 }
 
 // Withdraw implements Store.
 func (s *Bolt) Withdraw(id manifest.ID, at time.Time) error {
-	return s.db.Update(func(tx *bolt.Tx) error {
+	return s.update(func(tx *bolt.Tx) error {
 		name, err := remove(tx, id)
 		if err != nil {
 			return err
@@ -213,7 +222,7 @@ func (s *Bolt) Withdraw(id manifest.ID, at time.Time) error {
 
 // Drop implements Store.
 func (s *Bolt) Drop(id manifest.ID) error {
-	return s.db.Update(func(tx *bolt.Tx) error {
+	return s.update(func(tx *bolt.Tx) error {
 		if _, err := remove(tx, id); err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
@@ -240,7 +249,7 @@ func remove(tx *bolt.Tx, id manifest.ID) (name string, err error) {
 
 // ForgetWithdrawal implements Store.
 func (s *Bolt) ForgetWithdrawal(id manifest.ID) error {
-	return s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(withdrawnBucket).Delete(id[:]) })
+	return s.update(func(tx *bolt.Tx) error { return tx.Bucket(withdrawnBucket).Delete(id[:]) })
 }
 
 func encodeTable(t OwnerTable) []byte {

@@ -66,7 +66,7 @@ func decodeRollout(name string, value []byte) (Rollout, error) {
 
 // SetRollout implements Store.
 func (s *Bolt) SetRollout(r Rollout) error {
-	return s.db.Update(func(tx *bolt.Tx) error {
+	return s.update(func(tx *bolt.Tx) error {
 		if tx.Bucket(manifestsBucket).Get(r.Manifest[:]) == nil {
 			return ErrNotFound
 		}
@@ -79,7 +79,7 @@ func (s *Bolt) SetRollout(r Rollout) error {
 
 // EndRollout implements Store.
 func (s *Bolt) EndRollout(name string) error {
-	return s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(rolloutsBucket).Delete([]byte(name)) })
+	return s.update(func(tx *bolt.Tx) error { return tx.Bucket(rolloutsBucket).Delete([]byte(name)) })
 }
 
 // endRolloutOf removes the rollout of a name if it is one of this manifest.
@@ -98,12 +98,12 @@ func endRolloutOf(tx *bolt.Tx, name string, id manifest.ID) error {
 
 // SetFollower implements Store.
 func (s *Bolt) SetFollower(f Follower) error {
-	return s.db.Update(func(tx *bolt.Tx) error {
+	return s.update(func(tx *bolt.Tx) error {
 		return putJSON(tx.Bucket(followersBucket), []byte(f.ID), follower{Address: f.Address, SeenAt: f.SeenAt})
 	})
 }
 
 // ForgetFollower implements Store.
 func (s *Bolt) ForgetFollower(id string) error {
-	return s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(followersBucket).Delete([]byte(id)) })
+	return s.update(func(tx *bolt.Tx) error { return tx.Bucket(followersBucket).Delete([]byte(id)) })
 }

@@ -13,8 +13,11 @@ import (
 	"fanout/internal/manifest"
 )
 
-// ErrNotFound is returned for a manifest that is not stored.
-var ErrNotFound = errors.New("manifest not stored")
+// Errors to tell apart with errors.Is.
+var (
+	ErrNotFound = errors.New("manifest not stored")
+	ErrNoRoom   = errors.New("the tracker cannot store it") // for want of disk space
+)
 
 // File is a stored manifest without its digests.
 type File struct {

@@ -1,11 +1,16 @@
 package store_test
 
 import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"fanout/internal/manifest"
 	"fanout/tracker/store"
 	"fanout/tracker/store/storetest"
 )
@@ -65,5 +70,84 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("want …%s…", c.want)
 			}
 		})
+	}
+}
+
+// Wherever a database is damaged, the tracker says so when it starts, or works: it does not
+// crash then, nor when something is written.
+func TestDamaged(t *testing.T) {
+	dir := t.TempDir()
+	whole := filepath.Join(dir, store.FileName)
+	fill(t, dir, 40)
+	good, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := os.Getpagesize()
+	try := func(what string, bad []byte) (refused bool) {
+		t.Helper()
+		dir := t.TempDir()
+		path := filepath.Join(dir, store.FileName)
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := store.Open(dir)
+		if err == nil {
+			defer s.Close()
+			if _, err = s.Load(); err == nil {
+				publish(t, s, 1000)
+				return false
+			}
+		}
+		if !strings.Contains(err.Error(), path+" is damaged") || !strings.Contains(err.Error(), "move it away") {
+			t.Errorf("%s: %v; want the file and the remedy", what, err)
+		}
+		return true
+	}
+	if !try("cut off", good[:len(good)/2]) {
+		t.Error("half a database was opened")
+	}
+	random := rand.NewChaCha8([32]byte{1})
+	refused := 0
+	for at := 0; at < len(good); at += page {
+		for what, change := range map[string]func([]byte){
+			"zeros":   func(p []byte) { clear(p) },
+			"ones":    func(p []byte) { copy(p, bytes.Repeat([]byte{0xff}, len(p))) },
+			"noise":   func(p []byte) { random.Read(p) },
+			"numbers": func(p []byte) { random.Read(p[16:min(len(p), 200)]) }, // what the elements of a page are found by
+		} {
+			bad := bytes.Clone(good)
+			change(bad[at : at+page])
+			if try(fmt.Sprintf("%s in page %d", what, at/page), bad) {
+				refused++
+			}
+		}
+	}
+	if refused < len(good)/page {
+		t.Errorf("%d of %d damages were found", refused, 4*len(good)/page)
+	}
+}
+
+// fill makes a database with some files.
+func fill(t *testing.T, dir string, files int) {
+	t.Helper()
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range files {
+		publish(t, s, i)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func publish(t *testing.T, s store.Store, i int) {
+	t.Helper()
+	m := &manifest.Manifest{Name: fmt.Sprint("file-", i), ChunkSize: 32 << 10, Digests: make([]manifest.Digest, 20)}
+	m.Size = m.ChunkSize * 20
+	if err := s.Publish(m.ID(), m, time.Now()); err != nil {
+		t.Fatal(err)
 	}
 }

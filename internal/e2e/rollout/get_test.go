@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"fanout/api/peerapi"
 	"fanout/internal/fleet/fleettest"
@@ -45,6 +46,7 @@ func TestGetAgain(t *testing.T) {
 	fleettest.Start(t, r.Origin("origin", []string{source}))
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.bin")
+	begun := time.Now()
 	get := r.get("a.bin", "-o", path, "--max-download", "500kB")
 	for {
 		f, err := r.tracker.API().GetChunksWithResponse(r.ctx, "a.bin", nil)
@@ -64,8 +66,13 @@ func TestGetAgain(t *testing.T) {
 	}
 	get = r.get("a.bin", "-o", path, "--json")
 	get.ends(0, "")
-	if strings.Contains(get.stdout.String(), `"bytes_done":0`) {
-		t.Error(get.stdout.String())
+	var d peerapi.Download
+	if err := json.Unmarshal(get.stdout.Bytes(), &d); err != nil {
+		t.Fatal(err)
+	}
+	// Bytes and seconds are those of both runs.
+	if d.BytesDone != d.Size || d.BytesFromOrigin != d.Size || d.DurationSeconds == nil || *d.DurationSeconds <= 0 || *d.DurationSeconds > time.Since(begun).Seconds() {
+		t.Errorf("%s after %v", get.stdout.String(), time.Since(begun))
 	}
 	fleettest.Same(t, path, source)
 	if names := list(t, dir); names != "a.bin" {

@@ -1,0 +1,305 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fanout/internal/chunkserver"
+	"fanout/internal/wire"
+)
+
+// Who has everything needs nobody: it is dialled by those who lack something.
+func TestCompleteDownloadDialsNobody(t *testing.T) {
+	for _, s := range []Strategy{Direct, Static, Swarm} {
+		t.Run(string(s), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, s, 2, func(r *rig) { r.tracker.owners = []string{"m:1", "a:1"} }).begin()
+				o := r.origin("o")
+				o.gives(0)
+				o.gives(1)
+				r.checkComplete(true)
+				o.hangsUp()
+				synctest.Wait()
+				before := r.dialer.all()
+				for range 20 {
+					r.met(Reply{Origins: []Contact{{"o", "o:1"}, {"p", "p:1"}}, Peers: []Contact{{"b", "b:1"}}})
+					r.pass(time.Second)
+				}
+				if after := r.dialer.all(); r.complete != 1 || after != before {
+					t.Errorf("complete %d times, dialled %d times since", r.complete, after-before)
+				}
+			})
+		})
+	}
+}
+
+// However many origins a tracker names, few are dialled at a time; those that are out of reach
+// give way to others.
+func TestManyOrigins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		var named []Contact
+		r.dialer.dead = map[string]bool{}
+		for i := range 100 {
+			c := Contact{fmt.Sprint("o", i), fmt.Sprint("o", i, ":1")}
+			named = append(named, c)
+			r.dialer.dead[c.Address] = i != 70
+		}
+		for range 100 {
+			r.met(Reply{Origins: named})
+			if n := len(r.contacts); n > maxOrigins {
+				t.Fatalf("%d origins at a time", n)
+			}
+			r.pass(5 * time.Second)
+		}
+		if r.dialer.count("o70:1") == 0 {
+			t.Error("the one that is there was not dialled")
+		}
+		r.met(Reply{Origins: named[70:71]})
+		if n := len(r.contacts); n != 1 {
+			t.Errorf("%d origins are kept, of which the tracker names one", n)
+		}
+	})
+}
+
+// In a swarm that is larger than the sessions that a peer may have, it stops dialling when it
+// has them.
+func TestFullPeerDialsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		for i := range maxLinks {
+			r.caller(fmt.Sprint("c", i))
+		}
+		r.met(Reply{Peers: many(64)})
+		r.pass(time.Second)
+		if n := r.dialer.all(); n != 0 {
+			t.Errorf("dialled %d times with no room for a session", n)
+		}
+	})
+}
+
+// Peers that have no room for a session are left alone for a while.
+func TestFullPeersAreLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		r.each(func() {
+			for _, c := range r.contacts {
+				if c.dialling {
+					c.failed(time.Now(), &wire.RemoteError{Code: wire.CodeTooMany})
+				}
+			}
+		})
+		for range 12 {
+			r.met(Reply{Peers: many(64)})
+			r.pass(5 * time.Second)
+		}
+		if n := r.dialer.all(); n < 64 || n > 2*64 {
+			t.Errorf("64 peers that are full were dialled %d times in a minute", n)
+		}
+	})
+}
+
+// many are so many peers that a tracker names.
+func many(n int) (named []Contact) {
+	for i := range n {
+		named = append(named, Contact{fmt.Sprint("p", i), fmt.Sprint("p", i, ":1")})
+	}
+	return named
+}
+
+// slowDialer waits with every dial until it is told to go on, and counts.
+type slowDialer struct {
+	now, most atomic.Int32
+	on        chan struct{}
+}
+
+func (s *slowDialer) Dial(ctx context.Context, _ string, _ *chunkserver.Target) error {
+	n := s.now.Add(1)
+	defer s.now.Add(-1)
+	for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
+	}
+	select {
+	case <-ctx.Done():
+	case <-s.on:
+	}
+	return errors.New("connection refused")
+}
+
+// A table may name any number of owners; not all of them are dialled at once.
+func TestDialsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const owners = 500
+		s := &slowDialer{on: make(chan struct{})}
+		r := newRig(t, Static, owners, func(r *rig) {
+			r.cfg.Dialer = s
+			for i := range owners {
+				r.tracker.owners = append(r.tracker.owners, fmt.Sprint("p", i, ":1"))
+			}
+		}).begin()
+		r.pass(10 * time.Second)
+		if n := s.most.Load(); n > maxDials {
+			t.Errorf("%d dials at a time", n)
+		}
+		close(s.on)
+		r.pass(time.Minute)
+		for addr, c := range r.contacts {
+			if c.err == nil {
+				t.Errorf("%s was not dialled when there was room for it", addr)
+				break
+			}
+		}
+	})
+}
+
+// A fleet that loses an origin at one moment does not dial it in step.
+func TestRedialsAreOutOfStep(t *testing.T) {
+	now, at := time.Now(), map[time.Time]bool{}
+	for range 100 {
+		c := &contact{fails: 3}
+		c.failed(now, errors.New("gone"))
+		if wait := c.retryAt.Sub(now); wait < redialFirst<<3 || wait > 2*redialFirst<<3 {
+			t.Errorf("waits %v", wait)
+		}
+		at[c.retryAt] = true
+	}
+	if len(at) < 50 {
+		t.Errorf("100 peers dial at %d different times", len(at))
+	}
+}
+
+// Nor does a fleet that was started at one moment announce in step.
+func TestAnnouncesAreOutOfStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const interval = 5 * time.Second
+		r := newRig(t, Swarm, 2)
+		r.tracker.reply.Interval = interval
+		stop := r.run()
+		time.Sleep(20 * interval)
+		stop()
+		waits := map[time.Duration]bool{}
+		times := r.tracker.at
+		for i := range len(times) - 2 { // the last one is told when it leaves
+			wait := times[i+1].Sub(times[i])
+			if wait < interval || wait > 2*interval {
+				t.Errorf("announced after %v, told to after %v", wait, interval)
+			}
+			waits[wait] = true
+		}
+		if len(times) < 15 || len(waits) < 10 {
+			t.Errorf("%d announces after %d different times", len(times), len(waits))
+		}
+	})
+}
+
+// Whoever dials a download that has no other session and hangs up, again and again, does not
+// have it ask the tracker each time.
+func TestHangingUpCausesFewAnnounces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2)
+		r.tracker.reply.Interval = time.Hour
+		stop := r.run()
+		for range 1000 {
+			s := &fake{rig: r, peer: "a"}
+			r.post(func() { r.opened(s, nil) })
+			r.post(func() { r.closed(s, errors.New("gone")) })
+			time.Sleep(2 * time.Millisecond)
+		}
+		if n := len(r.tracker.announced()); n < 2 || n > 5 {
+			t.Errorf("%d announces in two seconds", n)
+		}
+		stop()
+	})
+}
+
+// An origin that answers NONE to every GET is asked again, but not at once; when it has the
+// chunks after all, they are fetched.
+func TestOriginRefuses(t *testing.T) {
+	for _, s := range []Strategy{Direct, Static} {
+		t.Run(string(s), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const chunks = 100
+				r := newRig(t, s, chunks, func(r *rig) {
+					for range chunks {
+						r.tracker.owners = append(r.tracker.owners, "m:1")
+					}
+				}).begin()
+				o := r.origin("o")
+				gets, has := 0, false
+				r.each(func() {
+					for range 20 { // a refusal may lead to the next request at once
+						asked := o.asked()
+						for _, c := range asked {
+							if gets++; has {
+								o.gives(c)
+							} else {
+								o.says(wire.KindNone, c)
+							}
+						}
+						if len(asked) == 0 {
+							return
+						}
+					}
+				})
+				r.pass(time.Minute)
+				if gets < 70 || gets > 100 {
+					t.Errorf("asked %d times in a minute of refusals", gets)
+				}
+				has = true
+				r.pass(2 * restMost)
+				if r.complete != 1 {
+					t.Errorf("not complete when the origin has the chunks: %d are here", r.target.Store.Count())
+				}
+			})
+		})
+	}
+}
+
+// Of two origins one sends nothing: the other is asked for what it owes.
+func TestSilentOrigin(t *testing.T) {
+	for _, s := range []Strategy{Direct, Static} {
+		t.Run(string(s), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const chunks = 200
+				r := newRig(t, s, chunks, func(r *rig) {
+					for range chunks {
+						r.tracker.owners = append(r.tracker.owners, "m:1")
+					}
+				}).begin()
+				silent, well := r.origin("a"), r.origin("b")
+				r.each(func() {
+					for _, c := range well.asked() {
+						well.gives(c)
+					}
+				})
+				r.pass(originPatience - time.Second)
+				owed := len(r.links[silent].asked)
+				if got := r.target.Store.Count(); owed == 0 || got+owed != chunks {
+					t.Fatalf("%d chunks are here and %d owed, of %d", got, owed, chunks)
+				}
+				r.pass(3 * time.Second)
+				if r.complete != 1 {
+					t.Errorf("%d of %d chunks are here", r.target.Store.Count(), chunks)
+				}
+			})
+		})
+	}
+}
+
+// An only origin that sends nothing for long, or one of two that are both at work, is left to
+// it: to ask again would only put its peers at the end of its queue.
+func TestBusyOriginsAreNotAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Direct, 100).begin()
+		a, b := r.origin("a"), r.origin("b")
+		asked := len(a.asked()) + len(b.asked())
+		r.pass(time.Minute)
+		if again := len(a.asked()) + len(b.asked()); asked != 100 || again != 0 {
+			t.Errorf("asked for %d chunks, and for %d again", asked, again)
+		}
+	})
+}
