@@ -24,6 +24,7 @@ import (
 	"fanout/internal/httpkit"
 	"fanout/internal/manifest"
 	"fanout/internal/trackerclient"
+	"fanout/internal/wire"
 )
 
 const (
@@ -60,6 +61,9 @@ type Node struct {
 	ctx     context.Context // of Run: ends every download
 	wg      sync.WaitGroup  // of the downloads
 	tracker atomic.Pointer[error]
+	// instance is another one for each process: by it the tracker tells a restart from two
+	// processes with one ID.
+	instance string
 
 	mu        sync.Mutex
 	downloads map[string]*download
@@ -76,7 +80,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	cfg.DataDir = dataDir
-	n := &Node{cfg: cfg, downloads: map[string]*download{}}
+	n := &Node{cfg: cfg, instance: wire.NewNonce(), downloads: map[string]*download{}}
 	n.tracker.Store(&errStarting)
 	if n.records, err = openRecords(dataDir); err != nil {
 		return nil, err
@@ -121,7 +125,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.chunks.Serve(ctx, n.cfg.Chunks) })
 	group.Go(func() error {
 		n.cfg.Tracker.KeepRegistered(ctx, n.cfg.ID, func() trackerapi.Registration {
-			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: &n.cfg.HTTPAddress, Follow: &n.cfg.Follow}
+			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: &n.cfg.HTTPAddress, Follow: &n.cfg.Follow, Instance: &n.instance}
 		}, n.registered)
 		return nil
 	})
