@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/cli"
 	"fanout/internal/manifest"
 	"fanout/internal/progress"
 	"fanout/internal/trackerclient"
@@ -22,8 +21,12 @@ import (
 // lookEvery is the pause between two looks at the rollouts.
 const lookEvery = 300 * time.Millisecond
 
-// shownPeers is how many peers a line names.
-const shownPeers = 5
+const (
+	// shownPeers is how many peers, or files, a line names.
+	shownPeers = 5
+	// settleWithin bounds the wait for the last reports of origins when all else is over.
+	settleWithin = 5 * time.Second
+)
 
 // ErrEnded is returned when somebody else has ended or replaced the rollout, or the tracker
 // does not know it any more.
@@ -43,6 +46,9 @@ type Config struct {
 	Wait    bool          // also for peers that are off
 	Timeout time.Duration // after which to give up; 0 is never
 	Bar     *progress.Bar
+	Origin  string // the ID of the one that serves the files for this push
+	// Report has that one tell the tracker what it has sent until now. It may be nil.
+	Report func(context.Context) error
 }
 
 // Push is one push. Make it with New, then Run it once.
@@ -50,6 +56,7 @@ type Push struct {
 	cfg      Config
 	rollouts []*trackerapi.Rollout // as last seen, in the order of the publications
 	trouble  string                // with the tracker; shown for as long as it lasts
+	overAt   time.Time             // when there was nobody left to wait for
 }
 
 // New makes a push.
@@ -100,9 +107,12 @@ func (p *Push) Run(ctx context.Context, published <-chan Published) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return p.interrupted()
+			return p.interrupted(ctx)
 		case <-timeout:
-			return fmt.Errorf("gave up after %s: %s", p.cfg.Timeout, p.missing())
+			if p.all() && p.over() {
+				return p.outcome()
+			}
+			return p.gaveUp(ctx)
 		case f := <-published:
 			unasked = append(unasked, f)
 		case <-tick.C:
@@ -114,10 +124,10 @@ func (p *Push) Run(ctx context.Context, published <-chan Published) error {
 		}
 		switch {
 		case ctx.Err() != nil:
-			return p.interrupted()
+			return p.interrupted(ctx)
 		case err != nil:
 			return err
-		case len(p.rollouts) == p.cfg.Files && p.over():
+		case p.all() && p.over() && p.settled(ctx):
 			return p.outcome()
 		}
 		p.draw()
@@ -162,6 +172,34 @@ func (p *Push) look(ctx context.Context) error {
 	return nil
 }
 
+// all says that every file was asked for.
+func (p *Push) all() bool { return len(p.rollouts) == p.cfg.Files }
+
+// settled says that what the origins have sent is known to the last byte: each has reported
+// since the last peer was done. What is not known after a while never will be.
+func (p *Push) settled(ctx context.Context) bool {
+	if !p.overAt.IsZero() {
+		return p.counted() || time.Since(p.overAt) > settleWithin
+	}
+	p.overAt = time.Now()
+	if p.cfg.Report == nil {
+		return p.counted()
+	}
+	return p.cfg.Report(ctx) == nil && p.look(ctx) == nil && p.counted()
+}
+
+func (p *Push) counted() bool {
+	for _, r := range p.rollouts {
+		for _, peer := range peersOf(r) {
+			fetched := peer.FinishedAt != nil && peer.FinishedAt.After(r.StartedAt)
+			if fetched && r.OriginsReportedAt != nil && r.OriginsReportedAt.Before(*peer.FinishedAt) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // over says that there is nobody to wait for any more.
 func (p *Push) over() bool {
 	for _, r := range p.rollouts {
@@ -179,7 +217,7 @@ func (p *Push) Complete() bool {
 			return false
 		}
 	}
-	return len(p.rollouts) == p.cfg.Files
+	return p.all()
 }
 
 func (p *Push) outcome() error {
@@ -187,34 +225,6 @@ func (p *Push) outcome() error {
 		return nil
 	}
 	return errors.New(p.missing())
-}
-
-// missing says who has not got what.
-func (p *Push) missing() string {
-	var parts []string
-	for _, r := range p.rollouts {
-		if r.Asked > 0 && r.Complete == r.Asked {
-			continue
-		}
-		s := fmt.Sprintf("%s: %d of %d peers have it", r.File, r.Complete, r.Asked)
-		for _, g := range []struct {
-			what string
-			in   func(trackerapi.RolloutPeer) bool
-		}{{"failed", failed}, {"off", off}, {"not done", running}} {
-			if ids := who(r, g.in); len(ids) > 0 {
-				s += "; " + g.what + ": " + enumerate(ids)
-			}
-		}
-		parts = append(parts, s)
-	}
-	if n := p.cfg.Files - len(p.rollouts); n > 0 {
-		s := fmt.Sprintf("%d of %d files not published yet", n, p.cfg.Files)
-		if p.trouble != "" {
-			s += " (" + p.trouble + ")"
-		}
-		parts = append(parts, s)
-	}
-	return strings.Join(parts, "; ")
 }
 
 func failed(p trackerapi.RolloutPeer) bool {
@@ -251,23 +261,6 @@ func enumerate(ids []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(ids[:shownPeers], ", "), len(ids)-shownPeers)
 	}
 	return strings.Join(ids, ", ")
-}
-
-// interrupted says how things stand and go on.
-func (p *Push) interrupted() error {
-	if p.Complete() {
-		return nil
-	}
-	if len(p.rollouts) == 0 {
-		return cli.Interrupted{Then: "no peer was asked for anything"}
-	}
-	var parts []string
-	for _, r := range p.rollouts {
-		parts = append(parts, fmt.Sprintf("%d of %d peers have %s", r.Complete, r.Asked, r.File))
-	}
-	return cli.Interrupted{Then: fmt.Sprintf("%s; the rollout goes on with the chunks that they have; "+
-		"the same command serves all of them again, and curl -X DELETE %s/v1/files/%s/rollout ends it",
-		strings.Join(parts, ", "), strings.TrimSuffix(p.cfg.Tracker.URL(), "/"), p.rollouts[0].ManifestId)}
 }
 
 // slowest is the peer that is on and has the least, with the rollout.
