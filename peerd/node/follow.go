@@ -157,7 +157,7 @@ func (d *download) claim(rollout string) {
 	case over:
 		d.tell()
 	case run != nil:
-		run.AnnounceSoon()
+		run.Answer()
 	case !d.runs(): // else its first report will be the answer
 		d.tell()
 	}

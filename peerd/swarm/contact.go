@@ -98,8 +98,7 @@ func (d *Download) dial(c *contact) {
 }
 
 // announceLoop reports to the tracker until ctx ends, and passes its answers on. Of a
-// withdrawn file the tracker wants to hear no more: who is known is known, and it is asked
-// again only when there is something to tell.
+// withdrawn file the tracker wants to hear no more, until Answer: who is known is known.
 func (d *Download) announceLoop(ctx context.Context) {
 	retry := redialFirst
 	for {
@@ -109,7 +108,7 @@ func (d *Download) announceLoop(ctx context.Context) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-d.announce: // it may have been published again
+			case <-d.answer: // it has been published again
 				continue
 			}
 		}
@@ -130,6 +129,8 @@ func (d *Download) announceLoop(ctx context.Context) {
 			d.leave()
 			return
 		case <-d.announce:
+			timer.Stop()
+		case <-d.answer:
 			timer.Stop()
 		case <-timer.C:
 		}
@@ -156,6 +157,15 @@ func (d *Download) met(r Reply) {
 // AnnounceSoon has the tracker told of a change without waiting for the interval. It may be
 // called from any goroutine.
 func (d *Download) AnnounceSoon() { d.announceSoon() }
+
+// Answer is AnnounceSoon for what the tracker has asked for, also of a file that had been
+// withdrawn before.
+func (d *Download) Answer() {
+	select {
+	case d.answer <- struct{}{}:
+	default:
+	}
+}
 
 func (d *Download) announceSoon() {
 	select {

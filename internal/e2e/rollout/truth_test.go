@@ -57,6 +57,25 @@ func TestPushAfterARestart(t *testing.T) {
 	}
 }
 
+// One that has been told that the file was withdrawn answers when it is pushed again.
+func TestPushAfterAWithdrawal(t *testing.T) {
+	r := start(t)
+	source := fleettest.File(t, r.Dir(), "a.bin", mib, 1)
+	r.followers(1)
+	r.push(source).ends(0, "")
+	if a, err := r.tracker.API().DeleteFileWithResponse(r.ctx, "a.bin"); err != nil || a.StatusCode() != http.StatusNoContent {
+		t.Fatal(err, a.Status())
+	}
+	for !strings.Contains(r.tracker.Log(), `/announce","status":410`) {
+		if !pause(r.ctx) {
+			t.Fatal("the peer is not told")
+		}
+	}
+	push := r.push(source)
+	push.ends(0, "")
+	holds(t, push.stdout.String(), "p1    complete  had it")
+}
+
 // A copied data directory: tracker, peer and push say so, with the remedy, and nobody counts.
 func TestPushWithACopiedPeer(t *testing.T) {
 	r := start(t)
