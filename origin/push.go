@@ -43,6 +43,7 @@ func (*pushing) Help() string {
 		`It ends when every asked peer that is on has every file or has failed; with --wait, peers that are off are waited for, too. ` +
 		`Peers that are off at the end fetch from the others when they come back: the rollout stays at the tracker until it is replaced by the next push of that name or deleted ` +
 		`(curl -X DELETE TRACKER/v1/files/NAME/rollout). ` +
+		`Interrupted, it leaves the rollouts, and says how they stand and how they are taken back; with --timeout, it ends those that nobody else can serve. ` +
 		`Peers on other machines must reach the origin: give --listen 0.0.0.0:2684 --insecure there. ` +
 		carried +
 		`Exit code 0: every asked peer has every file; 1: some have not, and the line on stderr names them; 130: interrupted. ` +
@@ -77,7 +78,7 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 	}
 	p := push.New(push.Config{
 		Tracker: cfg.Tracker, Request: request, Files: len(c.Files), Wait: c.Wait, Timeout: c.Timeout,
-		Bar: progress.OnTerminal(os.Stderr),
+		Bar: progress.OnTerminal(os.Stderr), Origin: cfg.ID, Report: origin.Report,
 	})
 	if err := p.Check(ctx); err != nil {
 		return err
@@ -86,7 +87,7 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 	if c.JSON {
 		return errors.Join(err, p.JSON(stdout))
 	}
-	return errors.Join(err, p.Table(stdout))
+	return errors.Join(err, p.Table(stdout), p.Advice(stdout))
 }
 
 // serveWhile runs the origin for as long as do takes.

@@ -140,14 +140,19 @@ func (d *Download) dial(c *contact) {
 }
 
 // announceLoop reports to the tracker until ctx ends, and passes its answers on. Of a
-// withdrawn file the tracker wants to hear no more: who is known is known.
+// withdrawn file the tracker wants to hear no more, until Answer: who is known is known.
 func (d *Download) announceLoop(ctx context.Context) {
 	retry := redialFirst
 	for {
 		reply, err := d.announceWhole(ctx)
 		if errors.Is(err, ErrWithdrawn) {
 			d.cfg.Progress.noteTracker(fmt.Errorf("announce: %w", err))
-			return
+			select {
+			case <-ctx.Done():
+				return
+			case <-d.answer: // it has been published again
+				continue
+			}
 		}
 		wait := jitter(max(reply.Interval, redialFirst)) // whatever the tracker says, no busy loop
 		if err != nil {
@@ -166,6 +171,8 @@ func (d *Download) announceLoop(ctx context.Context) {
 			d.leave()
 			return
 		case <-d.announce:
+			timer.Stop()
+		case <-d.answer:
 			timer.Stop()
 		case <-timer.C:
 		}
@@ -222,6 +229,15 @@ func names(list []Contact, address string) bool {
 // AnnounceSoon has the tracker told of a change without waiting for the interval. It may be
 // called from any goroutine.
 func (d *Download) AnnounceSoon() { d.announceSoon() }
+
+// Answer is AnnounceSoon for what the tracker has asked for, also of a file that had been
+// withdrawn before.
+func (d *Download) Answer() {
+	select {
+	case d.answer <- struct{}{}:
+	default:
+	}
+}
 
 func (d *Download) announceSoon() {
 	select {

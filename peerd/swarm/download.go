@@ -106,6 +106,7 @@ type Download struct {
 	events   chan func()
 	stopped  chan struct{}
 	announce chan struct{} // announce sooner than the interval says
+	answer   chan struct{} // the same, also of a file that was withdrawn
 	wg       sync.WaitGroup
 	sessions sessions
 
@@ -156,7 +157,7 @@ type strategy interface {
 func New(cfg Config) *Download {
 	return &Download{
 		cfg: cfg, target: cfg.Target,
-		events: make(chan func(), eventBuffer), stopped: make(chan struct{}), announce: make(chan struct{}, 1),
+		events: make(chan func(), eventBuffer), stopped: make(chan struct{}), announce: make(chan struct{}, 1), answer: make(chan struct{}, 1),
 		links: map[session]*link{}, contacts: map[string]*contact{}, banned: map[string]time.Time{},
 	}
 }

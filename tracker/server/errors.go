@@ -26,6 +26,7 @@ var statuses = []struct {
 	{store.ErrNoRoom, http.StatusInsufficientStorage, ""},
 	{table.ErrInvalid, http.StatusUnprocessableEntity, ""},
 	{table.ErrNotFollowing, http.StatusConflict, ""},
+	{table.ErrClash, http.StatusConflict, ""},
 	{trackerfile.ErrMalformed, http.StatusUnprocessableEntity, ""},
 	{manifest.ErrName, http.StatusUnprocessableEntity, "manifest.name"},
 	{manifest.ErrSize, http.StatusUnprocessableEntity, "manifest.size"},

@@ -37,6 +37,9 @@ func NewHandler(t *table.Table, log zerolog.Logger, registry *prometheus.Registr
 		return nil, err
 	}
 	s := &Server{table: t, announces: newAnnounceCounter(), feed: feed.New(t.Overview)}
+	t.OnClash(func(c table.Clash) {
+		log.Warn().Str("role", c.Role).Str("id", c.ID).Stringer("keeps", c.Keeps).Stringer("refused", c.IsRefused).Msg(c.String())
+	})
 	distributions := newDistributionMetrics()
 	t.OnFinished(distributions.observe)
 	for _, c := range []prometheus.Collector{
