@@ -69,19 +69,21 @@ type Origin struct {
 	waiting   map[string]error // a name -> why it is not published yet
 }
 
+// Check says whether files can be published: each is there, has a name of its own, and can be read.
+func Check(paths []string) error {
+	_, err := newSources(paths)
+	return err
+}
+
 // New checks the files and makes the origin; nothing is read or sent yet.
 func New(cfg Config) (*Origin, error) {
 	o := &Origin{cfg: cfg, published: map[manifest.ID]*publication{}, waiting: map[string]error{}}
-	for _, path := range cfg.Paths {
-		s, err := newSource(path)
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := o.waiting[s.name]; twice {
-			return nil, fmt.Errorf("%s: another file given has the name %q too: rename one", path, s.name)
-		}
+	var err error
+	if o.sources, err = newSources(cfg.Paths); err != nil {
+		return nil, err
+	}
+	for _, s := range o.sources {
 		o.waiting[s.name] = errors.New("is being digested")
-		o.sources = append(o.sources, s)
 	}
 	observer, err := chunkmetrics.New(cfg.Registry)
 	if err != nil {

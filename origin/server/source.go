@@ -23,6 +23,24 @@ type source struct {
 	info os.FileInfo // as it was when it was last digested
 }
 
+// newSources checks the paths given on the command line.
+func newSources(paths []string) ([]*source, error) {
+	var all []*source
+	names := map[string]bool{}
+	for _, path := range paths {
+		s, err := newSource(path)
+		if err != nil {
+			return nil, err
+		}
+		if names[s.name] {
+			return nil, fmt.Errorf("%s: another file given has the name %q too: rename one", path, s.name)
+		}
+		names[s.name] = true
+		all = append(all, s)
+	}
+	return all, nil
+}
+
 // newSource checks a path given on the command line.
 func newSource(path string) (*source, error) {
 	info, err := os.Stat(path)
@@ -36,7 +54,7 @@ func newSource(path string) (*source, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("%s: there is no such file", path)
 	case err != nil:
-		return nil, err
+		return nil, unreadable(err)
 	case info.IsDir():
 		return nil, fmt.Errorf("%s is a directory: pack it first, for example with tar", path)
 	case !info.Mode().IsRegular():
@@ -45,7 +63,27 @@ func newSource(path string) (*source, error) {
 	if err := manifest.ValidateName(name); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	f, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
 	return &source{path: path, name: name}, nil
+}
+
+func open(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	return f, unreadable(err)
+}
+
+// unreadable adds to an error who it is that may not read: in a container, or as a service,
+// that is not who started it.
+func unreadable(err error) error {
+	if !errors.Is(err, os.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w for the user that the origin runs as, uid %d: it must be able to read the file (chmod o+r) and to search its directories (chmod o+x)",
+		err, os.Geteuid())
 }
 
 // publication is a source with one content: what is told to the tracker and served.
@@ -59,7 +97,7 @@ type publication struct {
 
 // digest reads the whole file and makes what is published of it.
 func (s *source) digest(ctx context.Context, chunkSize int64, events func(file string, size int64) Events, progress func(int64)) (*publication, error) {
-	f, err := os.Open(s.path)
+	f, err := open(s.path)
 	if err != nil {
 		return nil, err
 	}
