@@ -1,12 +1,16 @@
 # Three images from one build: docker build --target tracker (or origin, peerd) .
 # Each is a static binary on nothing else: no shell, no package manager, no root.
-FROM golang:1.26 AS build
+FROM golang:1.26.8 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+# Without git, the revision is a digest of the source: the same for the same source.
 ARG VERSION=
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X fanout/internal/httpkit.version=${VERSION}" -o /out/ ./tracker ./origin ./peerd
+ARG REVISION=
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X fanout/internal/httpkit.version=${VERSION} \
+    -X fanout/internal/httpkit.revision=${REVISION:-source-$(find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-12)}" \
+    -o /out/ ./tracker ./origin ./peerd
 # A new volume that is mounted at /data gets the owner of this directory.
 RUN mkdir /data && chown 65532:65532 /data
 

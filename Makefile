@@ -24,7 +24,7 @@ ARGS     :=
 
 MAKEFLAGS     += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help build demo test gen gen-check fmt lint go-test readme-test lab-test fuzz bench sweep setup clean
+.PHONY: help build demo test gen gen-check fmt lint go-test readme-test lab-test compose-test images fuzz bench sweep setup clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -71,6 +71,13 @@ readme-test: ## The transcripts of README.md, as a reader would paste them.
 
 lab-test: ## The tests of the lab.
 	@if [ -d mininet/tests ]; then mininet/setup.sh && cd mininet && exec /usr/bin/python3 -m pytest -q tests; fi
+
+images: ## The container images, with version and revision from git.
+	FANOUT_VERSION='$(VERSION)' FANOUT_REVISION="$$(git describe --always --exclude='*' --abbrev=40 --dirty)" docker compose build
+
+compose-test: ## docker-compose.yml, by a container engine in a network namespace of its own, as root.
+	scripts/setup.sh compose
+	scripts/compose-test.sh
 
 fuzz: ## Every fuzz target for FUZZTIME=10s.
 	scripts/fuzz.sh $(FUZZTIME)

@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 func build(dir string) (map[string]*program, error) {
 	cmd := exec.Command("sh", "-c", strings.Replace(buildCommand(), "/out/", dir+"/", 1))
 	cmd.Dir = repo
+	cmd.Env = append(os.Environ(), "VERSION=v1.2.3", "REVISION=test")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return nil, err
@@ -155,6 +156,15 @@ func reachable(flags map[string]string) bool {
 		}
 	}
 	return true
+}
+
+func TestVersion(t *testing.T) {
+	for name, p := range programs {
+		out, err := exec.Command(p.path, "version").Output()
+		if want := name + " v1.2.3 (revision test, go"; err != nil || !strings.HasPrefix(string(out), want) {
+			t.Errorf("%s (%v): want %s...", out, err, want)
+		}
+	}
 }
 
 // port is that of a host:port.

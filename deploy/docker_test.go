@@ -2,13 +2,14 @@ package deploy
 
 import (
 	"encoding/json"
+	"go/version"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // stage is one of a Dockerfile, with what it has from the stages that it is from.
@@ -21,6 +22,7 @@ type stage struct {
 	volumes     []string
 	copies      []string // destinations
 	runs        []string
+	args        []string
 }
 
 // instructions are the lines of the Dockerfile, continued ones joined, without comments.
@@ -81,6 +83,9 @@ func stages(t *testing.T) map[string]*stage {
 		case "COPY":
 			words := strings.Fields(rest)
 			s.copies = append(slices.Clone(s.copies), words[len(words)-1])
+		case "ARG":
+			name, _, _ := strings.Cut(rest, "=")
+			s.args = append(s.args, name)
 		case "RUN":
 			s.runs = append(s.runs, rest)
 		}
@@ -147,222 +152,76 @@ func checkImage(t *testing.T, name string, s *stage) {
 	}
 }
 
-// compose is docker-compose.yml.
-type compose struct {
-	Services map[string]*service
-	Volumes  map[string]any
-	Networks map[string]any
+// An image of Go does not fetch a newer Go, and with an older one go.mod refuses.
+func TestDockerfileHasTheGoOfGoMod(t *testing.T) {
+	_, got, _ := strings.Cut(stages(t)["build"].base, ":")
+	mod, err := os.ReadFile(filepath.Join(repo, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(string(mod))[1]
+	if version.Compare("go"+got, "go"+want) < 0 {
+		t.Errorf("Dockerfile: FROM golang:%s, which may be older than %s, go.mod's", got, want)
+	}
 }
 
-type service struct {
-	Image       string
-	Build       struct{ Context, Target string }
-	Command     []string
-	Environment map[string]string
-	Ports       []string
-	Volumes     []string
-	Networks    []string
-	DependsOn   any      `yaml:"depends_on"`
-	ReadOnly    bool     `yaml:"read_only"`
-	CapDrop     []string `yaml:"cap_drop"`
-	SecurityOpt []string `yaml:"security_opt"`
-	Healthcheck struct{ Test []string }
+// The file to distribute may lie in the build context: what is sent is a list of what a build
+// needs, and that is all there.
+func TestDockerignore(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(repo, ".dockerignore"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wanted, ignored []string
+	for line := range strings.Lines(string(data)) {
+		switch line = strings.TrimSpace(line); {
+		case line == "" || line[0] == '#' || line == "*":
+		case line[0] == '!':
+			wanted = append(wanted, line[1:])
+			exists(t, ".dockerignore", line[1:])
+		default:
+			ignored = append(ignored, strings.TrimPrefix(line, "**/"))
+		}
+	}
+	if !regexp.MustCompile(`(?m)\A(#.*\n)*\*$`).Match(data) {
+		t.Error(".dockerignore does not begin with *, and so lets new files in")
+	}
+	sent := func(path string) bool {
+		return slices.ContainsFunc(wanted, func(w string) bool { return path == w || strings.HasPrefix(path, w+"/") }) &&
+			!slices.ContainsFunc(ignored, func(pattern string) bool {
+				ok, _ := filepath.Match(pattern, filepath.Base(path))
+				return ok
+			})
+	}
+	for _, path := range append(sources(t), "go.mod", "go.sum") {
+		if !sent(path) {
+			t.Errorf(".dockerignore keeps %s away from the build", path)
+		}
+	}
+	for _, path := range []string{"image.iso", "big.tar.part", ".git/HEAD", "bin/peerd", "tracker/main_test.go", "docs/operations.md", "internal/e2e/x.part"} {
+		if sent(path) {
+			t.Errorf(".dockerignore sends %s", path)
+		}
+	}
 }
 
-func readCompose(t *testing.T) (c compose) {
+// sources are the files of this module that the binaries are made of.
+func sources(t *testing.T) (paths []string) {
 	t.Helper()
-	readYAML(t, "docker-compose.yml", &c)
-	return c
-}
-
-func TestCompose(t *testing.T) {
-	c, images, published := readCompose(t), stages(t), map[string]string{}
-	roles := map[string]int{}
-	for _, name := range sortedKeys(c.Services) {
-		s := c.Services[name]
-		checkCommon(t, c, name, s, published)
-		if s.Build.Target == "" {
-			if tag := s.Image[strings.LastIndexByte(s.Image, ':')+1:]; !regexp.MustCompile(`^v?\d+\.\d+\.\d+$`).MatchString(tag) {
-				t.Errorf("%s: image %s: give the version", name, s.Image)
-			}
-			continue
-		}
-		roles[s.Build.Target]++
-		checkDaemon(t, c, name, s, images[s.Build.Target])
+	cmd := exec.Command("go", "list", "-deps", "-f",
+		`{{$d := .Dir}}{{if .Module}}{{if .Module.Main}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`,
+		"./tracker", "./origin", "./peerd")
+	cmd.Dir = repo
+	out, err := cmd.Output()
+	root, err2 := filepath.Abs(repo)
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
 	}
-	if roles["tracker"] != 1 || roles["origin"] != 1 || roles["peerd"] != 4 {
-		t.Errorf("services by role: %v", roles)
+	for _, path := range strings.Fields(string(out)) {
+		paths = append(paths, strings.TrimPrefix(path, root+"/"))
 	}
-}
-
-// checkCommon holds for every service: hardening, and that what is named exists.
-func checkCommon(t *testing.T, c compose, name string, s *service, published map[string]string) {
-	t.Helper()
-	if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") {
-		t.Errorf("%s: not read-only, or with privileges", name)
+	if len(paths) < 50 {
+		t.Fatalf("only %d source files", len(paths))
 	}
-	for _, other := range dependencies(s.DependsOn) {
-		if c.Services[other] == nil {
-			t.Errorf("%s depends on %s, which is none", name, other)
-		}
-	}
-	for _, n := range s.Networks {
-		if _, ok := c.Networks[n]; !ok {
-			t.Errorf("%s: no network %s", name, n)
-		}
-	}
-	for _, p := range s.Ports {
-		parts := strings.Split(p, ":")
-		if len(parts) != 3 || parts[0] != "127.0.0.1" {
-			t.Errorf("%s: publishes %s: only on the host's loopback, without authentication", name, p)
-			continue
-		}
-		if other := published[parts[1]]; other != "" {
-			t.Errorf("%s and %s both publish %s", name, other, parts[1])
-		}
-		published[parts[1]] = name
-	}
-	for _, m := range mounts(s) {
-		switch _, named := c.Volumes[m.source]; {
-		case strings.HasPrefix(m.source, "./"):
-			exists(t, name, m.source)
-		case m.source != "${DIR:-.}" && !named:
-			t.Errorf("%s: mounts %s, which is no volume", name, m.source)
-		}
-	}
-}
-
-func dependencies(v any) (names []string) {
-	switch v := v.(type) {
-	case map[string]any:
-		return sortedKeys(v)
-	case []any:
-		for _, n := range v {
-			names = append(names, n.(string))
-		}
-	}
-	return names
-}
-
-type mount struct {
-	source, target string
-	readOnly       bool
-}
-
-var mountPattern = regexp.MustCompile(`^(\$\{[^}]*\}|[^:]+):([^:]+)(:ro)?$`)
-
-func mounts(s *service) (all []mount) {
-	for _, v := range s.Volumes {
-		m := mountPattern.FindStringSubmatch(v)
-		all = append(all, mount{m[1], m[2], m[3] != ""})
-	}
-	return all
-}
-
-// checkDaemon holds a service of ours against the program that it runs.
-func checkDaemon(t *testing.T, c compose, name string, s *service, image *stage) {
-	t.Helper()
-	exists(t, name, filepath.Join(s.Build.Context, "Dockerfile"))
-	env := map[string]string{}
-	for _, e := range []map[string]string{image.env, s.Environment} {
-		for k, v := range e {
-			env[k] = v
-		}
-	}
-	flags := programs[s.Build.Target].check(t, name, s.Command, env)
-	if !reachable(flags) {
-		t.Errorf("%s: listens beyond loopback without --insecure, and so does not start", name)
-	}
-	if url := flags["--tracker"]; url != "" && url != "http://tracker:"+port(stages(t)["tracker"].env["FANOUT_LISTEN"]) {
-		t.Errorf("%s: the tracker is at %s", name, url)
-	}
-	for _, p := range s.Ports {
-		if inside := port(p); inside != port(flags["--http"]) && inside != port(flags["--listen"]) {
-			t.Errorf("%s: publishes %s, listens on %s and %s", name, p, flags["--listen"], flags["--http"])
-		}
-	}
-	targets := []string{}
-	for _, m := range mounts(s) {
-		targets = append(targets, m.target)
-		if m.target == "/files" && !m.readOnly {
-			t.Errorf("%s: may write to the user's files", name)
-		}
-	}
-	if dir := flags["--data-dir"]; dir != "" && !slices.Contains(targets, dir) {
-		t.Errorf("%s: keeps data in %s, mounts %v", name, dir, targets)
-	}
-	if file := flags["argument"]; s.Build.Target == "origin" && !slices.Contains(targets, filepath.Dir(file[:strings.IndexByte(file, '$')]+"x")) {
-		t.Errorf("%s: serves %s, mounts %v", name, file, targets)
-	}
-}
-
-// The provisioning that Grafana and Prometheus are given leads to what is in the repository.
-func TestProvisioning(t *testing.T) {
-	c := readCompose(t)
-	inRepo := func(name, path string) string { // where a container's path is in the repository
-		for _, m := range mounts(c.Services[name]) {
-			if rest, ok := strings.CutPrefix(path, m.target); ok && strings.HasPrefix(m.source, "./") {
-				return filepath.Join(m.source, rest)
-			}
-		}
-		t.Errorf("%s: %s is not mounted from the repository", name, path)
-		return ""
-	}
-	var providers struct {
-		Providers []struct{ Options struct{ Path string } }
-	}
-	readYAML(t, inRepo("grafana", "/etc/grafana/provisioning/dashboards/fanout.yml"), &providers)
-	for _, p := range providers.Providers {
-		if found, _ := filepath.Glob(filepath.Join(repo, inRepo("grafana", p.Options.Path), "*.json")); len(found) != 3 {
-			t.Errorf("provider of %s: dashboards %v", p.Options.Path, found)
-		}
-	}
-	exists(t, "home dashboard", inRepo("grafana", c.Services["grafana"].Environment["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]))
-
-	var config string
-	for _, a := range c.Services["prometheus"].Command {
-		if path, ok := strings.CutPrefix(a, "--config.file="); ok {
-			config = inRepo("prometheus", path)
-		}
-	}
-	var prometheus struct {
-		Global struct {
-			ScrapeInterval string `yaml:"scrape_interval"`
-		}
-		RuleFiles     []string `yaml:"rule_files"`
-		ScrapeConfigs []struct {
-			HTTP []struct{ URL string } `yaml:"http_sd_configs"`
-		} `yaml:"scrape_configs"`
-	}
-	readYAML(t, config, &prometheus)
-	for _, pattern := range prometheus.RuleFiles {
-		if found, _ := filepath.Glob(filepath.Join(repo, filepath.Dir(config), pattern)); len(found) == 0 {
-			t.Errorf("%s: rule files %s: there are none", config, pattern)
-		}
-	}
-	if url := prometheus.ScrapeConfigs[0].HTTP[0].URL; url != "http://tracker:2680/v1/sd" {
-		t.Errorf("%s: service discovery at %s", config, url)
-	}
-	checkDatasource(t, c, inRepo("grafana", "/etc/grafana/provisioning/datasources/prometheus.yml"), prometheus.Global.ScrapeInterval)
-}
-
-func checkDatasource(t *testing.T, c compose, path, scrapeInterval string) {
-	t.Helper()
-	var sources struct {
-		Datasources []struct {
-			Type, URL string
-			IsDefault bool `yaml:"isDefault"`
-			JSONData  struct {
-				TimeInterval string `yaml:"timeInterval"`
-			} `yaml:"jsonData"`
-		}
-	}
-	readYAML(t, path, &sources)
-	s := sources.Datasources[0]
-	if s.Type != "prometheus" || s.URL != "http://prometheus:"+port(c.Services["prometheus"].Ports[0]) || !s.IsDefault {
-		t.Errorf("%s: %+v", path, s)
-	}
-	if _, err := time.ParseDuration(scrapeInterval); err != nil || s.JSONData.TimeInterval != scrapeInterval {
-		t.Errorf("%s: timeInterval %s, Prometheus scrapes every %s", path, s.JSONData.TimeInterval, scrapeInterval)
-	}
+	return paths
 }

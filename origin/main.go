@@ -24,6 +24,7 @@ import (
 type grammar struct {
 	Serve   serve       `cmd:"" default:"withargs" help:"Publish files and serve their chunks until stopped."`
 	Push    pushing     `cmd:"" help:"Give files to the whole fleet, and exit when it has them."`
+	Check   check       `cmd:"" help:"Say whether files can be published: exit code 0 if they can."`
 	Health  health      `cmd:"" help:"Ask a running origin whether it is ready: exit code 0 if it is."`
 	Version cli.Version `cmd:"" help:"Print the version."`
 }
@@ -47,6 +48,14 @@ const carried = `Only the name and the bytes of a file are carried: the copies h
 
 // Help says what is published of a file.
 func (*serve) Help() string { return carried }
+
+// check says before anything is started whether it can be.
+type check struct {
+	Files []string `arg:"" name:"file" help:"Files as for serve."`
+}
+
+// Run implements the command.
+func (c *check) Run() error { return server.Check(c.Files) }
 
 // health asks a running origin whether it is ready. The flag is that of serve, so that an
 // environment twin is for both.

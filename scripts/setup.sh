@@ -4,6 +4,7 @@
 #
 #   scripts/setup.sh test       what `make test` needs
 #   scripts/setup.sh bench      what `make bench` needs
+#   scripts/setup.sh compose    what `make compose-test` needs: a container engine
 #
 # No service of these packages is started.
 set -eu
@@ -39,8 +40,24 @@ for what; do
 		need curl curl
 		need nginx-light nginx
 		;;
+	compose)
+		need docker.io dockerd
+		need docker-compose docker-compose
+		need busybox-static busybox # stands in for the base images
+		need prometheus prometheus
+		need git git
+		need curl curl
+		need jq jq
+		need util-linux nsenter
+		need iproute2 ip
+		# Where Debian's client is 20.10, BuildKit is in it.
+		case " $missing " in *" docker.io "*)
+			apt-cache show docker-buildx >/dev/null 2>&1 && missing="$missing docker-buildx docker-cli"
+			;;
+		esac
+		;;
 	*)
-		echo "setup.sh: $what: give test or bench" >&2
+		echo "setup.sh: $what: give test, bench or compose" >&2
 		exit 2
 		;;
 	esac
@@ -77,5 +94,9 @@ install() { apt-get -qq install -y --no-install-recommends $missing >&2; }
 # The package lists may be missing or old: only then is it worth fetching them.
 install 2>/dev/null || { apt-get -qq update >&2 && install; }
 [ -d /run/systemd/system ] || exit 0
-case " $missing " in *" nginx-light "*) systemctl -q disable nginx 2>/dev/null || true ;; esac
-case " $missing " in *" prometheus "*) systemctl -q disable prometheus 2>/dev/null || true ;; esac
+disable() { # disable PACKAGE UNIT...: not at the next start of the machine either
+	case " $missing " in *" $1 "*) shift && systemctl -q disable "$@" 2>/dev/null || true ;; esac
+}
+disable nginx-light nginx
+disable prometheus prometheus
+disable docker.io docker.service docker.socket containerd.service

@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// version is set by the linker: -ldflags "-X fanout/internal/httpkit.version=v1.2.3".
-var version string
+// version and revision are set by the linker: -ldflags "-X fanout/internal/httpkit.version=v1.2.3".
+var version, revision string
 
 // BuildInfo says what is running.
 type BuildInfo struct {
@@ -17,7 +17,7 @@ type BuildInfo struct {
 	GoVersion string
 }
 
-// Build tells the running binary's version from the linker's flag, else from what the go
+// Build tells the running binary's version and revision from the linker's flags, else from what the go
 // command recorded.
 func Build() BuildInfo {
 	b := BuildInfo{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
@@ -28,7 +28,10 @@ func Build() BuildInfo {
 	if b.Version == "" {
 		b.Version = "devel"
 	}
-	if !ok {
+	if revision != "" {
+		b.Revision = revision
+	}
+	if !ok || revision != "" {
 		return b
 	}
 	dirty := false

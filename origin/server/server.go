@@ -82,21 +82,24 @@ type Origin struct {
 	standing  standing
 }
 
+// Check says whether files can be published: each is there, has a name of its own, and can be read.
+func Check(paths []string) error {
+	_, err := newSources(paths, 0)
+	return err
+}
+
 // New checks the files and makes the origin; nothing is read or sent yet.
 func New(cfg Config) (*Origin, error) {
 	o := &Origin{
 		cfg: cfg, instance: wire.NewNonce(), published: map[manifest.ID]*publication{},
 		sent: map[manifest.ID]*atomic.Int64{}, refused: make(chan error, 1),
 	}
-	for _, path := range cfg.Paths {
-		s, err := newSource(path, cfg.ChunkSize)
-		if err != nil {
-			return nil, err
-		}
-		if !o.standing.add(s.name) {
-			return nil, fmt.Errorf("%s: another file given has the name %q too: rename one", path, s.name)
-		}
-		o.sources = append(o.sources, s)
+	var err error
+	if o.sources, err = newSources(cfg.Paths, cfg.ChunkSize); err != nil {
+		return nil, err
+	}
+	for _, s := range o.sources {
+		o.standing.add(s.name)
 	}
 	observer, err := chunkmetrics.New(cfg.Registry)
 	if err != nil {

@@ -27,6 +27,24 @@ type source struct {
 	info os.FileInfo // as it was when it was last digested
 }
 
+// newSources checks the paths given on the command line.
+func newSources(paths []string, chunkSize int64) ([]*source, error) {
+	var all []*source
+	names := map[string]bool{}
+	for _, path := range paths {
+		s, err := newSource(path, chunkSize)
+		if err != nil {
+			return nil, err
+		}
+		if names[s.name] {
+			return nil, fmt.Errorf("%s: another file given has the name %q too: rename one", path, s.name)
+		}
+		names[s.name] = true
+		all = append(all, s)
+	}
+	return all, nil
+}
+
 // newSource checks a path given on the command line, and that the file can be cut into such
 // chunks: it may take hours to digest.
 func newSource(path string, chunkSize int64) (*source, error) {
@@ -41,7 +59,7 @@ func newSource(path string, chunkSize int64) (*source, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("%s: there is no such file", path)
 	case err != nil:
-		return nil, err
+		return nil, unreadable(err)
 	case info.IsDir():
 		return nil, fmt.Errorf("%s is a directory: pack it first, for example with tar", path)
 	case !info.Mode().IsRegular():
@@ -53,6 +71,11 @@ func newSource(path string, chunkSize int64) (*source, error) {
 	if err := checkSize(info.Size(), chunkSize); err != nil {
 		return nil, fmt.Errorf("%s %w", path, err)
 	}
+	f, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
 	return &source{path: path, name: name}, nil
 }
 
@@ -72,6 +95,21 @@ func checkSize(size, chunkSize int64) error {
 	return err
 }
 
+func open(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	return f, unreadable(err)
+}
+
+// unreadable adds to an error who it is that may not read: in a container, or as a service,
+// that is not who started it.
+func unreadable(err error) error {
+	if !errors.Is(err, os.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w for the user that the origin runs as, uid %d: it must be able to read the file (chmod o+r) and to search its directories (chmod o+x)",
+		err, os.Geteuid())
+}
+
 // publication is a source with one content: what is told to the tracker and served.
 type publication struct {
 	manifest *manifest.Manifest
@@ -83,7 +121,7 @@ type publication struct {
 
 // digest reads the whole file and makes what is published of it.
 func (s *source) digest(ctx context.Context, chunkSize int64, events func(file string, size int64) Events, progress func(int64)) (*publication, error) {
-	f, err := os.Open(s.path)
+	f, err := open(s.path)
 	if err != nil {
 		return nil, err
 	}
