@@ -39,7 +39,7 @@ const (
 type Config struct {
 	ID          string
 	Address     string // chunk address, as peers dial it
-	HTTPAddress string
+	HTTPAddress string // empty: no other machine can ask there
 	Paths       []string
 	ChunkSize   int64 // bytes; 0 is automatic
 	MaxUpload   int64 // bytes a second; 0 is unlimited
@@ -54,6 +54,13 @@ type Config struct {
 	// Published is told of every manifest that the tracker has taken. It may be nil, and must
 	// not block.
 	Published func(name string, id manifest.ID)
+}
+
+func (c *Config) httpAddress() *string {
+	if c.HTTPAddress == "" {
+		return nil
+	}
+	return &c.HTTPAddress
 }
 
 // Origin serves files. Make it with New, then Run it once.
@@ -311,11 +318,11 @@ func (o *Origin) ready() error {
 }
 
 func (o *Origin) contact() trackerapi.Origin {
-	return trackerapi.Origin{Id: o.cfg.ID, Address: o.cfg.Address, HttpAddress: &o.cfg.HTTPAddress}
+	return trackerapi.Origin{Id: o.cfg.ID, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress()}
 }
 
 func (o *Origin) announcement() trackerapi.Announce {
 	return trackerapi.Announce{
-		Id: o.cfg.ID, Role: trackerapi.AnnounceRoleOrigin, Address: o.cfg.Address, HttpAddress: &o.cfg.HTTPAddress,
+		Id: o.cfg.ID, Role: trackerapi.AnnounceRoleOrigin, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress(),
 	}
 }

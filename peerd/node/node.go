@@ -38,8 +38,8 @@ type Config struct {
 	ID          string // empty: the data directory's
 	DataDir     string
 	Address     string // chunk address, as other peers dial it
-	HTTPAddress string
-	MaxUpload   int64 // bytes a second; 0 is unlimited
+	HTTPAddress string // empty: no other machine can ask there
+	MaxUpload   int64  // bytes a second; 0 is unlimited
 	MaxDownload int64
 	Follow      bool // fetch what rollouts at the tracker ask for
 	Tracker     *trackerclient.Client
@@ -47,6 +47,13 @@ type Config struct {
 	HTTP        net.Listener
 	Logger      zerolog.Logger
 	Registry    *prometheus.Registry
+}
+
+func (c *Config) httpAddress() *string {
+	if c.HTTPAddress == "" {
+		return nil
+	}
+	return &c.HTTPAddress
 }
 
 // Node is a peerd. Make it with New, then Run it once.
@@ -121,7 +128,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.chunks.Serve(ctx, n.cfg.Chunks) })
 	group.Go(func() error {
 		n.cfg.Tracker.KeepRegistered(ctx, n.cfg.ID, func() trackerapi.Registration {
-			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: &n.cfg.HTTPAddress, Follow: &n.cfg.Follow}
+			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: n.cfg.httpAddress(), Follow: &n.cfg.Follow}
 		}, n.registered)
 		return nil
 	})
