@@ -38,6 +38,7 @@ type serve struct {
 	ChunkSize units.Size `placeholder:"SIZE" help:"Chunk size, a power of two (automatic: about size/1024)."`
 	MaxUpload units.Rate `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
 	Insecure  bool       `help:"Allow listening beyond loopback without authentication."`
+	Allow     []string   `name:"allow-host" placeholder:"NAME" help:"Hosts to answer HTTP for while listening on loopback, such as that of a reverse proxy."`
 	LogLevel  string     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 }
 
@@ -75,6 +76,9 @@ func (c *serve) config(ctx context.Context) (cfg server.Config, err error) {
 		}
 	}
 	if cfg.Logger, err = httpkit.NewLogger(os.Stderr, c.LogLevel, "origin"); err != nil {
+		return cfg, err
+	}
+	if cfg.AllowHosts, err = httpkit.AllowHosts(c.Allow); err != nil {
 		return cfg, err
 	}
 	if cfg.Tracker, err = trackerclient.New(c.Tracker); err != nil {

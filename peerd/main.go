@@ -34,6 +34,7 @@ type serve struct {
 	MaxUpload   units.Rate `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
 	MaxDownload units.Rate `placeholder:"RATE" help:"Download limit (unlimited)."`
 	Insecure    bool       `help:"Allow listening beyond loopback without authentication."`
+	Allow       []string   `name:"allow-host" placeholder:"NAME" help:"Hosts to answer HTTP for while listening on loopback, such as that of a reverse proxy."`
 	LogLevel    string     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 }
 
@@ -76,6 +77,9 @@ func (c *serve) config(ctx context.Context) (cfg node.Config, err error) {
 		return cfg, err
 	}
 	if cfg.Logger, err = httpkit.NewLogger(os.Stderr, c.LogLevel, "peerd"); err != nil {
+		return cfg, err
+	}
+	if cfg.AllowHosts, err = httpkit.AllowHosts(c.Allow); err != nil {
 		return cfg, err
 	}
 	if cfg.Tracker, err = trackerclient.New(c.Tracker); err != nil {

@@ -36,6 +36,9 @@ type Options struct {
 	// Quiet lists "METHOD /pattern" of the calls that daemons repeat: successes are logged at
 	// debug level.
 	Quiet []string
+	// AllowHosts are the hosts for which a listener on loopback answers beside those of
+	// loopback, as the function AllowHosts reads them; web pages of theirs may change things, too.
+	AllowHosts []string
 	// MaxBody in bytes; 0 means DefaultMaxBody.
 	MaxBody int64
 	// Now is the clock of request durations; nil means time.Now.
@@ -75,7 +78,7 @@ func New(o Options) (*Daemon, error) {
 	if err := d.register(); err != nil {
 		return nil, err
 	}
-	d.router.Use(d.observe, d.recover, encodedPath, d.limitBody, middleware.GetHead)
+	d.router.Use(d.observe, d.recover, d.guard, encodedPath, d.limitBody, middleware.GetHead)
 	d.router.NotFound(d.notFound)
 	d.router.MethodNotAllowed(d.methodNotAllowed)
 	d.operations()

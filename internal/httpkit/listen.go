@@ -47,6 +47,9 @@ func Listen(flag, addr string, insecure bool) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", flag, addr, plainNetError(err))
 	}
+	if host, _, err := net.SplitHostPort(addr); err == nil && host != "" && net.ParseIP(host) == nil {
+		return &named{ln, canonicalHost(host)}, nil
+	}
 	return ln, nil
 }
 

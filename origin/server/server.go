@@ -41,8 +41,9 @@ type Config struct {
 	Address     string // chunk address, as peers dial it
 	HTTPAddress string // empty: no other machine can ask there
 	Paths       []string
-	ChunkSize   int64 // bytes; 0 is automatic
-	MaxUpload   int64 // bytes a second; 0 is unlimited
+	ChunkSize   int64    // bytes; 0 is automatic
+	MaxUpload   int64    // bytes a second; 0 is unlimited
+	AllowHosts  []string // as httpkit.Options has it
 	Tracker     *trackerclient.Client
 	Chunks      net.Listener
 	HTTP        net.Listener
@@ -103,6 +104,7 @@ func New(cfg Config) (*Origin, error) {
 	})
 	o.http, err = httpkit.New(httpkit.Options{
 		Name: "origin", Logger: cfg.Logger, Registry: cfg.Registry, Ready: o.ready, Contract: fanout.OpenAPI,
+		AllowHosts: cfg.AllowHosts,
 	})
 	return o, err
 }

@@ -37,9 +37,10 @@ const (
 type Config struct {
 	ID          string // empty: the data directory's
 	DataDir     string
-	Address     string // chunk address, as other peers dial it
-	HTTPAddress string // empty: no other machine can ask there
-	MaxUpload   int64  // bytes a second; 0 is unlimited
+	Address     string   // chunk address, as other peers dial it
+	HTTPAddress string   // empty: no other machine can ask there
+	AllowHosts  []string // as httpkit.Options has it
+	MaxUpload   int64    // bytes a second; 0 is unlimited
 	MaxDownload int64
 	Follow      bool // fetch what rollouts at the tracker ask for
 	Tracker     *trackerclient.Client
@@ -108,7 +109,7 @@ func New(cfg Config) (*Node, error) {
 	})
 	n.http, err = httpkit.New(httpkit.Options{
 		Name: "peerd", Logger: cfg.Logger, Registry: cfg.Registry, Ready: n.ready,
-		Contract: fanout.OpenAPI,
+		Contract: fanout.OpenAPI, AllowHosts: cfg.AllowHosts,
 	})
 	if err != nil {
 		return nil, err
