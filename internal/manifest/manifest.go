@@ -28,14 +28,18 @@ var (
 const (
 	MinChunkSize     = 4 << 10  // smallest chunk size that may be asked for
 	MinAutoChunkSize = 32 << 10 // smallest that ChunkSizeFor chooses
-	MaxAutoChunkSize = 4 << 20  // largest that ChunkSizeFor chooses
+	MaxAutoChunkSize = 4 << 20  // largest that ChunkSizeFor chooses where the file leaves a choice
 	MaxChunkSize     = 64 << 20 // largest chunk size that may be asked for
-	MaxChunks        = 1 << 22  // so that an encoded manifest stays below 129 MiB
+	MaxSize          = MaxChunks * MaxChunkSize
 
 	// MaxNameLen leaves room for the ".part.state.tmp" that a download appends:
 	// file systems allow 255 bytes.
 	MaxNameLen = 255 - len(".part.state.tmp")
 )
+
+// MaxChunks is the most chunks that a file may have. It bounds what follows from a manifest
+// everywhere: 32 MiB encoded, 67 MiB as JSON in a publication, 128 KiB a bitmap of chunks.
+const MaxChunks = 1 << 20
 
 // Manifest describes one file. It is read-only once built or decoded, and then
 // safe for concurrent use.

@@ -13,6 +13,8 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"fanout/internal/oneline"
 )
 
 const (
@@ -54,7 +56,7 @@ func (b *Bar) Draw(s State) {
 		return
 	}
 	columns := b.columns() - 1 // a line of full width would wrap
-	fmt.Fprintf(b.out, "\r\x1b[K%s\n\x1b[K%s\x1b[A\r", cut(line(s), columns), cut(s.Detail, columns))
+	fmt.Fprintf(b.out, "\r\x1b[K%s\n\x1b[K%s\x1b[A\r", cut(line(s), columns), cut(oneline.Of(s.Detail, 4*oneline.Max), columns))
 	b.drawn = true
 }
 

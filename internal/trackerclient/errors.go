@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"fanout/api/trackerapi"
+	"fanout/internal/oneline"
 )
 
 // Errors to tell apart with errors.Is.
@@ -71,7 +72,7 @@ func (c *Client) check(r response, err error, ok bool) error {
 	}
 	if !ok {
 		return fmt.Errorf("%w: %s answered %d %s, not what a tracker answers: check the address",
-			ErrUnreachable, c.url, r.StatusCode(), r.ContentType())
+			ErrUnreachable, c.url, r.StatusCode(), oneline.Of(r.ContentType(), 100))
 	}
 	return nil
 }
@@ -79,10 +80,10 @@ func (c *Client) check(r response, err error, ok bool) error {
 func problem(p trackerapi.Problem) *Error {
 	e := &Error{Status: p.Status}
 	if p.Detail != nil {
-		e.Detail = *p.Detail
+		e.Detail = oneline.Of(*p.Detail, oneline.Max) // whoever has answered
 	}
 	if p.Field != nil {
-		e.Field = *p.Field
+		e.Field = oneline.Of(*p.Field, oneline.Max)
 	}
 	return e
 }

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"fanout/api/trackerapi"
+	"fanout/internal/oneline"
 	"fanout/internal/progress"
 )
 
@@ -67,7 +68,7 @@ func (p *Push) detail() string {
 		text += fmt.Sprintf(", %s, %s left", progress.Bytes(int64(v))+"/s", progress.Left(r.Size-last.BytesDone, v))
 	}
 	if last.Error != nil {
-		text += ", " + *last.Error
+		text += ", " + oneline.Of(*last.Error, oneline.Max)
 	}
 	return text
 }
@@ -140,7 +141,7 @@ func text(s *string) string {
 	if s == nil {
 		return ""
 	}
-	return *s
+	return oneline.Of(*s, oneline.Max) // as a peer has put it
 }
 
 // document is what JSON writes.

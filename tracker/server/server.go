@@ -30,8 +30,8 @@ var _ trackerapi.StrictServerInterface = (*Server)(nil)
 func NewHandler(t *table.Table, c Config) (http.Handler, error) {
 	d, err := httpkit.New(httpkit.Options{
 		Name: "tracker", Logger: c.Logger, Registry: c.Registry, Contract: fanout.OpenAPI, Map: statusOf,
-		AllowHosts: c.AllowHosts,
-		Quiet:      []string{"POST /v1/files/{name}/announce", "PUT /v1/peers/{id}"},
+		AllowHosts: c.AllowHosts, Bodies: bodies,
+		Quiet: []string{"POST /v1/files/{name}/announce", "PUT /v1/peers/{id}"},
 	})
 	if err != nil {
 		return nil, err
