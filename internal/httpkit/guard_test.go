@@ -151,6 +151,13 @@ func serveOn(t *testing.T, listen string, allow []string) string {
 		t.Fatal(err)
 	}
 	d, _ := newDaemon(t, func(o *httpkit.Options) { o.AllowHosts = hosts })
+	return serveAt(t, listen, d)
+}
+
+func serveDaemon(t *testing.T, d http.Handler) string { return serveAt(t, "127.0.0.1:0", d) }
+
+func serveAt(t *testing.T, listen string, d http.Handler) string {
+	t.Helper()
 	ln, err := httpkit.Listen("--listen", listen, true)
 	if err != nil {
 		t.Fatal(err)
