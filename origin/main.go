@@ -91,7 +91,8 @@ func (c *serve) config(ctx context.Context) (cfg server.Config, err error) {
 		return cfg, err
 	}
 	told, err := httpkit.Advertise(ctx, httpkit.Listening{
-		Chunks: cfg.Chunks.Addr(), HTTP: cfg.HTTP.Addr(), Advertise: c.Advertise, Tracker: cfg.Tracker.URL(), Source: true,
+		Chunks: cfg.Chunks.Addr(), HTTP: cfg.HTTP.Addr(), ListenFlag: c.Listen, HTTPFlag: c.HTTP,
+		Advertise: c.Advertise, Tracker: cfg.Tracker.URL(), Source: true,
 	})
 	if err != nil {
 		return cfg, err

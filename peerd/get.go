@@ -106,7 +106,7 @@ func (c *get) config(ctx context.Context, tracker *trackerclient.Client, dataDir
 	if cfg.HTTP, err = httpkit.Listen("--http", c.HTTP, c.Insecure); err != nil {
 		return cfg, err
 	}
-	return advertise(ctx, cfg, c.Advertise)
+	return advertise(ctx, cfg, httpkit.Listening{ListenFlag: c.Listen, HTTPFlag: c.HTTP, Advertise: c.Advertise})
 }
 
 // outputPath is where the file shall be in the end.

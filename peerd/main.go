@@ -91,14 +91,13 @@ func (c *serve) config(ctx context.Context) (cfg node.Config, err error) {
 	if cfg.HTTP, err = httpkit.Listen("--http", c.HTTP, c.Insecure); err != nil {
 		return cfg, err
 	}
-	return advertise(ctx, cfg, c.Advertise)
+	return advertise(ctx, cfg, httpkit.Listening{ListenFlag: c.Listen, HTTPFlag: c.HTTP, Advertise: c.Advertise})
 }
 
 // advertise adds what others are told of the listeners.
-func advertise(ctx context.Context, cfg node.Config, given string) (node.Config, error) {
-	told, err := httpkit.Advertise(ctx, httpkit.Listening{
-		Chunks: cfg.Chunks.Addr(), HTTP: cfg.HTTP.Addr(), Advertise: given, Tracker: cfg.Tracker.URL(),
-	})
+func advertise(ctx context.Context, cfg node.Config, l httpkit.Listening) (node.Config, error) {
+	l.Chunks, l.HTTP, l.Tracker = cfg.Chunks.Addr(), cfg.HTTP.Addr(), cfg.Tracker.URL()
+	told, err := httpkit.Advertise(ctx, l)
 	if err == nil && told.Warning != "" {
 		cfg.Logger.Warn().Str("reason", told.Warning).Msg("serves only those peers that it dials")
 	}

@@ -14,6 +14,8 @@ import (
 // Listening is where a daemon listens, and what decides how others reach it.
 type Listening struct {
 	Chunks, HTTP net.Addr
+	ListenFlag   string // what --listen gave
+	HTTPFlag     string // what --http gave
 	Advertise    string // what --advertise gave; empty if nothing
 	Tracker      string // its URL
 	// Source is a daemon that is of no use unless others can dial it.
@@ -57,7 +59,7 @@ func (l Listening) decide(tracker place, route func(network string) (netip.Addr,
 	case chunks.IP.IsLoopback() && tracker != thisLoopback:
 		told, err = l.behindLoopback(chunks, tracker, route)
 	case chunks.IP.IsLinkLocalUnicast() && chunks.IP.To4() == nil:
-		err = fmt.Errorf("--listen %s: a link-local address means another interface to every machine: give --advertise HOST:PORT", chunks)
+		err = fmt.Errorf("--listen %s: a link-local address means another interface to every machine: give --advertise HOST:PORT", l.ListenFlag)
 	default:
 		told.Chunks = chunks.String()
 	}
@@ -71,7 +73,7 @@ func (l Listening) decide(tracker place, route func(network string) (netip.Addr,
 func (l Listening) behindWildcard(a *net.TCPAddr, tracker place, route func(string) (netip.Addr, error)) (string, error) {
 	if tracker == thisLoopback {
 		return "", fmt.Errorf("--listen %s: it cannot be told which address other machines should dial, for the tracker %s is on loopback: "+
-			"give --advertise HOST:PORT; or, if all is on this machine, listen on 127.0.0.1:%d", a, l.Tracker, a.Port)
+			"give --advertise HOST:PORT; or, if all is on this machine, listen on %s", l.ListenFlag, l.Tracker, at("127.0.0.1", l.ListenFlag))
 	}
 	network := "udp"
 	if a.IP.To4() != nil { // 0.0.0.0 does not answer IPv6
@@ -82,7 +84,7 @@ func (l Listening) behindWildcard(a *net.TCPAddr, tracker place, route func(stri
 		err = fmt.Errorf("the way to the tracker leads over %s", ip)
 	}
 	if err != nil {
-		return "", fmt.Errorf("--listen %s: it cannot be told which address other machines should dial (%w): give --advertise HOST:PORT", a, plainNetError(err))
+		return "", fmt.Errorf("--listen %s: it cannot be told which address other machines should dial (%w): give --advertise HOST:PORT", l.ListenFlag, plainNetError(err))
 	}
 	return netip.AddrPortFrom(ip, uint16(a.Port)).String(), nil
 }
@@ -93,9 +95,9 @@ func (l Listening) behindWildcard(a *net.TCPAddr, tracker place, route func(stri
 func (l Listening) behindLoopback(a *net.TCPAddr, tracker place, route func(string) (netip.Addr, error)) (told Advertised, err error) {
 	if l.Source && tracker == elsewhere {
 		return told, fmt.Errorf("--listen %s: no other machine can dial loopback, and the tracker %s is on another: listen on an address that peers reach "+
-			"(--listen 0.0.0.0:%d --insecure); or give --advertise HOST:PORT, as they dial it", a, l.Tracker, a.Port)
+			"(--listen %s --insecure); or give --advertise HOST:PORT, as they dial it", l.ListenFlag, l.Tracker, at("0.0.0.0", l.ListenFlag))
 	}
-	told = Advertised{Chunks: a.String(), Warning: fmt.Sprintf("no other machine can dial %s: listen on an address that others reach (--listen 0.0.0.0:%d --insecure)", a, a.Port)}
+	told = Advertised{Chunks: a.String(), Warning: fmt.Sprintf("no other machine can dial %s: listen on an address that others reach (--listen %s --insecure)", a, at("0.0.0.0", l.ListenFlag))}
 	if tracker == elsewhere {
 		if ip, err := route("udp"); err == nil && !ip.IsLoopback() {
 			told.Chunks = netip.AddrPortFrom(ip, uint16(a.Port)).String()
@@ -115,13 +117,19 @@ func (l Listening) metrics(a *net.TCPAddr, chunks string) (string, error) {
 	switch {
 	case wildcard(a) && local && l.Advertise == "":
 		return "", fmt.Errorf("--http %s: it cannot be told which address others should ask, for the chunk address is %s: "+
-			"give --http the one address that they reach, or 127.0.0.1:%d, or --advertise HOST:PORT", a, chunks, a.Port)
+			"give --http the one address that they reach, or %s, or --advertise HOST:PORT", l.HTTPFlag, chunks, at("127.0.0.1", l.HTTPFlag))
 	case wildcard(a):
 		return net.JoinHostPort(host, strconv.Itoa(a.Port)), nil
 	case a.IP.IsLoopback() && !local:
 		return "", nil
 	}
 	return a.String(), nil
+}
+
+// at is another host with the port of an address, as the flag had it.
+func at(host, address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return net.JoinHostPort(host, port)
 }
 
 func wildcard(a *net.TCPAddr) bool { return a.IP == nil || a.IP.IsUnspecified() }

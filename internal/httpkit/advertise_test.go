@@ -59,7 +59,7 @@ func TestAdvertise(t *testing.T) {
 				}
 				return netip.MustParseAddr("10.0.0.5"), nil
 			}
-			l := Listening{Chunks: tcp(t, c.chunks), HTTP: tcp(t, c.http), Advertise: c.given, Tracker: "http://tracker", Source: c.source}
+			l := Listening{Chunks: tcp(t, c.chunks), HTTP: tcp(t, c.http), ListenFlag: c.chunks, HTTPFlag: c.http, Advertise: c.given, Tracker: "http://tracker", Source: c.source}
 			told, err := l.decide(c.tracker, route)
 			if err != nil {
 				if !strings.Contains(err.Error(), c.wantChunks) {
