@@ -77,11 +77,7 @@ func Parse(args []string, grammar any, options ...kong.Option) (*kong.Context, e
 	if err := dropEmptyVariables(parser.Model.Node); err != nil {
 		return nil, err
 	}
-	command, err := parser.Parse(args)
-	if err != nil {
-		return nil, err
-	}
-	return command, refuseEmpty(command)
+	return parser.Parse(args)
 }
 
 // help shows the flags of the default command where none is given, since those flags may be

@@ -28,6 +28,7 @@ var errEmpty = errors.New("it is given, but empty: give a value, or leave it out
 func valueOptions() []kong.Option {
 	return []kong.Option{
 		kong.KindMapper(reflect.String, kong.MapperFunc(textValue)),
+		kong.KindMapper(reflect.Slice, kong.MapperFunc(listValue)),
 		kong.NamedMapper("path", kong.MapperFunc(pathValue)),
 	}
 }
@@ -49,14 +50,7 @@ func textValue(ctx *kong.DecodeContext, target reflect.Value) error {
 // no shell sees the values of --flag=~/x and of environment files.
 func pathValue(ctx *kong.DecodeContext, target reflect.Value) error {
 	if target.Kind() == reflect.Slice { // of positional arguments
-		for ctx.Scan.Peek().IsValue() {
-			one := reflect.New(target.Type().Elem()).Elem()
-			if err := pathValue(ctx, one); err != nil {
-				return err
-			}
-			target.Set(reflect.Append(target, one))
-		}
-		return nil
+		return each(ctx, target, pathValue)
 	}
 	s, err := given(ctx)
 	if err != nil {
@@ -66,6 +60,30 @@ func pathValue(ctx *kong.DecodeContext, target reflect.Value) error {
 		s = kong.ExpandPath(s)
 	}
 	target.SetString(s)
+	return nil
+}
+
+// listValue takes text with commas in between, or what is left of a command line.
+func listValue(ctx *kong.DecodeContext, target reflect.Value) error {
+	if ctx.Value.Flag == nil {
+		return each(ctx, target, textValue)
+	}
+	s, err := given(ctx)
+	if err != nil {
+		return err
+	}
+	return each(ctx.WithScanner(kong.ScanAsType(kong.FlagValueToken, strings.Split(s, ",")...)), target, textValue)
+}
+
+// each appends values to a slice until there are none left.
+func each(ctx *kong.DecodeContext, target reflect.Value, read kong.MapperFunc) error {
+	for ctx.Scan.Peek().IsValue() {
+		one := reflect.New(target.Type().Elem()).Elem()
+		if err := read(ctx, one); err != nil {
+			return err
+		}
+		target.Set(reflect.Append(target, one))
+	}
 	return nil
 }
 
@@ -99,17 +117,6 @@ func dropEmptyVariables(node *kong.Node) error {
 	for _, child := range node.Children {
 		if err := dropEmptyVariables(child); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// refuseEmpty finds flags of the command line whose value is nothing, where the type of the
-// value does not say so itself.
-func refuseEmpty(command *kong.Context) error {
-	for _, p := range command.Path {
-		if p.Flag != nil && p.Flag.Target.Kind() == reflect.Slice && p.Flag.Target.Len() == 0 {
-			return fmt.Errorf("--%s: %w", p.Flag.Name, errEmpty)
 		}
 	}
 	return nil
