@@ -21,7 +21,7 @@ import (
 )
 
 type pushing struct {
-	Files     []string      `arg:"" name:"file" help:"Files to give to the fleet, each under its base name."`
+	Files     []string      `arg:"" name:"file" type:"path" help:"Files to give to the fleet, each under its base name."`
 	Tracker   string        `required:"" placeholder:"URL" help:"The tracker, such as http://127.0.0.1:2680."`
 	Peers     []string      `default:"all" placeholder:"ID" help:"Peers to ask (${default}: every one that runs with --follow, also later)."`
 	Strategy  string        `default:"swarm" enum:"direct,static,swarm" help:"direct, static or swarm (${default})."`
@@ -59,7 +59,7 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := source.config()
+	cfg, err := source.config(ctx)
 	if err != nil {
 		return err
 	}

@@ -39,10 +39,11 @@ const (
 type Config struct {
 	ID          string
 	Address     string // chunk address, as peers dial it
-	HTTPAddress string
+	HTTPAddress string // empty: no other machine can ask there
 	Paths       []string
-	ChunkSize   int64 // bytes; 0 is automatic
-	MaxUpload   int64 // bytes a second; 0 is unlimited
+	ChunkSize   int64    // bytes; 0 is automatic
+	MaxUpload   int64    // bytes a second; 0 is unlimited
+	AllowHosts  []string // as httpkit.Options has it
 	Tracker     *trackerclient.Client
 	Chunks      net.Listener
 	HTTP        net.Listener
@@ -56,6 +57,13 @@ type Config struct {
 	Published func(name string, id manifest.ID)
 	// EndIfRefused has the first file that is refused end Run, rather than the last one.
 	EndIfRefused bool
+}
+
+func (c *Config) httpAddress() *string {
+	if c.HTTPAddress == "" {
+		return nil
+	}
+	return &c.HTTPAddress
 }
 
 // Origin serves files. Make it with New, then Run it once.
@@ -99,6 +107,7 @@ func New(cfg Config) (*Origin, error) {
 	})
 	o.http, err = httpkit.New(httpkit.Options{
 		Name: "origin", Logger: cfg.Logger, Registry: cfg.Registry, Ready: o.ready, Contract: fanout.OpenAPI,
+		AllowHosts: cfg.AllowHosts,
 	})
 	return o, err
 }
@@ -306,11 +315,11 @@ func (o *Origin) serves(p *publication) bool {
 }
 
 func (o *Origin) contact() trackerapi.Origin {
-	return trackerapi.Origin{Id: o.cfg.ID, Address: o.cfg.Address, HttpAddress: &o.cfg.HTTPAddress}
+	return trackerapi.Origin{Id: o.cfg.ID, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress()}
 }
 
 func (o *Origin) announcement() trackerapi.Announce {
 	return trackerapi.Announce{
-		Id: o.cfg.ID, Role: trackerapi.AnnounceRoleOrigin, Address: o.cfg.Address, HttpAddress: &o.cfg.HTTPAddress,
+		Id: o.cfg.ID, Role: trackerapi.AnnounceRoleOrigin, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress(),
 	}
 }

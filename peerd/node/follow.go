@@ -122,7 +122,7 @@ func (f *follower) refuse(id manifest.ID, why error) {
 	state := trackerapi.DownloadStateFailed
 	f.node.wg.Go(func() {
 		f.node.tell(id, trackerapi.Announce{
-			Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: &cfg.HTTPAddress,
+			Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: cfg.httpAddress(),
 			State: &state, Error: shorten(why.Error()),
 		})
 	})

@@ -7,6 +7,7 @@ import (
 
 	"fanout/api/trackerapi"
 	"fanout/internal/manifestjson"
+	"fanout/internal/oneline"
 	"fanout/tracker/table"
 )
 
@@ -101,7 +102,7 @@ func (s *Server) announce(name string, a trackerapi.Announce) (table.Reply, erro
 		Strategy: table.Strategy(value(a.Strategy)), State: table.State(value(a.State)),
 		Held: value(a.Held), Owned: value(a.Owned),
 		BytesFromOrigin: value(a.BytesFromOrigin), BytesFromPeers: value(a.BytesFromPeers),
-		Error:    value(a.Error),
+		Error:    oneline.Of(value(a.Error), oneline.Max), // it is shown elsewhere, in terminals too
 		EndedAgo: time.Duration(value(a.EndedSecondsAgo) * float64(time.Second)),
 	})
 }
