@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fanout/api/trackerapi"
+	"fanout/internal/cli"
 	"fanout/internal/manifest"
 	"fanout/internal/progress"
 	"fanout/internal/units"
@@ -43,6 +44,7 @@ func (*pushing) Help() string {
 		`It ends when every asked peer that is on has every file or has failed; with --wait, peers that are off are waited for, too. ` +
 		`Peers that are off at the end fetch from the others when they come back: the rollout stays at the tracker until it is replaced by the next push of that name or deleted ` +
 		`(curl -X DELETE TRACKER/v1/files/NAME/rollout). ` +
+		`Interrupted, it leaves the rollouts, and says how they stand and how they are taken back; with --timeout, it ends those that nobody else can serve. ` +
 		`Peers on other machines must reach the origin: give --listen 0.0.0.0:2684 --insecure there. ` +
 		carried +
 		`Exit code 0: every asked peer has every file; 1: some have not, and the line on stderr names them; 130: interrupted. ` +
@@ -77,7 +79,7 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 	}
 	p := push.New(push.Config{
 		Tracker: cfg.Tracker, Request: request, Files: len(c.Files), Wait: c.Wait, Timeout: c.Timeout,
-		Bar: progress.OnTerminal(os.Stderr),
+		Bar: progress.OnTerminal(os.Stderr), Origin: cfg.ID, Report: origin.Report,
 	})
 	if err := p.Check(ctx); err != nil {
 		return err
@@ -86,7 +88,7 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 	if c.JSON {
 		return errors.Join(err, p.JSON(stdout))
 	}
-	return errors.Join(err, p.Table(stdout))
+	return errors.Join(err, p.Table(stdout), p.Advice(stdout))
 }
 
 // serveWhile runs the origin for as long as do takes.
@@ -104,10 +106,13 @@ func serveWhile(ctx context.Context, origin *server.Origin, do func(context.Cont
 		return nil
 	})
 	_ = group.Wait() // the two are kept apart: served comes first, for it explains done
-	if served != nil && !errors.Is(served, context.Canceled) {
-		return served
+	if served == nil || errors.Is(served, context.Canceled) {
+		return done
 	}
-	return done
+	if left := (cli.Interrupted{}); errors.As(done, &left) {
+		return fmt.Errorf("%w; %s", served, left.Then)
+	}
+	return served
 }
 
 func (c *pushing) request() (q trackerapi.RolloutRequest, err error) {

@@ -168,6 +168,9 @@ type Announce struct {
 	BytesFromOrigin *int64  `json:"bytes_from_origin,omitempty"`
 	BytesFromPeers  *int64  `json:"bytes_from_peers,omitempty"`
 
+	// BytesSent Of an origin: payload bytes that this process has sent of the file. It does not shrink while the instance is the same.
+	BytesSent *BytesSent `json:"bytes_sent,omitempty"`
+
 	// EndedSecondsAgo How long ago the download became complete, failed or cancelled; absent before.
 	EndedSecondsAgo *float64 `json:"ended_seconds_ago,omitempty"`
 
@@ -185,9 +188,15 @@ type Announce struct {
 	// Id A daemon's identity.
 	Id PeerID `json:"id"`
 
+	// Instance Another one for each process. By it a daemon that was restarted is told from two that run with one ID.
+	Instance *Instance `json:"instance,omitempty"`
+
 	// Owned One bit a chunk, the most significant bit of the first byte is chunk 0; base64.
-	Owned    *Bitmap        `json:"owned,omitempty"`
-	Role     AnnounceRole   `json:"role"`
+	Owned *Bitmap      `json:"owned,omitempty"`
+	Role  AnnounceRole `json:"role"`
+
+	// Rollout Of a peer: the id of the rollout that this report answers. Only what names a rollout counts for it.
+	Rollout  *string        `json:"rollout,omitempty"`
 	State    *DownloadState `json:"state,omitempty"`
 	Strategy *Strategy      `json:"strategy,omitempty"`
 }
@@ -197,6 +206,9 @@ type AnnounceRole string
 
 // AnnounceReply defines model for AnnounceReply.
 type AnnounceReply struct {
+	// Abandoned Whether the rollout that the report names was ended and nobody that is listed can serve what is missing: the peer cancels a download that only the rollout asked for.
+	Abandoned *bool `json:"abandoned,omitempty"`
+
 	// IntervalSeconds When to announce again.
 	IntervalSeconds float64 `json:"interval_seconds"`
 	LeaseSeconds    float64 `json:"lease_seconds"`
@@ -211,6 +223,9 @@ type AnnounceReply struct {
 
 // Bitmap One bit a chunk, the most significant bit of the first byte is chunk 0; base64.
 type Bitmap = []byte
+
+// BytesSent Of an origin: payload bytes that this process has sent of the file. It does not shrink while the instance is the same.
+type BytesSent = int64
 
 // Chunk defines model for Chunk.
 type Chunk struct {
@@ -247,7 +262,7 @@ type Distribution struct {
 	// DurationSeconds From the start until the last completion; absent before the first.
 	DurationSeconds *float64 `json:"duration_seconds,omitempty"`
 
-	// EgressRatio bytes_from_origin in sizes of the file; 0 for an empty one.
+	// EgressRatio origin_bytes_sent in sizes of the file; 0 for an empty one.
 	EgressRatio float64 `json:"egress_ratio"`
 
 	// EndedAt When the last peer ended; absent while it runs.
@@ -256,6 +271,9 @@ type Distribution struct {
 	// ManifestId BLAKE3 of the manifest's canonical encoding, in hex.
 	ManifestId ManifestID `json:"manifest_id"`
 	Name       string     `json:"name"`
+
+	// OriginBytesSent What the origins say that they have sent of the file in it; at least bytes_from_origin, until the last of their reports is here.
+	OriginBytesSent int64 `json:"origin_bytes_sent"`
 
 	// Partial Whether the tracker was started in the middle of it; its times count from then.
 	Partial       bool `json:"partial"`
@@ -315,6 +333,9 @@ type FileList struct {
 	Files []File `json:"files"`
 }
 
+// Instance Another one for each process. By it a daemon that was restarted is told from two that run with one ID.
+type Instance = string
+
 // Lease defines model for Lease.
 type Lease struct {
 	// IntervalSeconds When to renew.
@@ -363,6 +384,9 @@ type Peer struct {
 	//
 	// Example: 10.0.0.2:2685
 	Address Address `json:"address"`
+
+	// Clash That another peerd runs with the same ID, where, and the remedy; absent if there is none.
+	Clash *string `json:"clash,omitempty"`
 
 	// Follow Whether it fetches what rollouts ask for.
 	Follow bool `json:"follow"`
@@ -447,6 +471,9 @@ type Registration struct {
 	//
 	// Example: 10.0.0.2:2685
 	HttpAddress *Address `json:"http_address,omitempty"`
+
+	// Instance Another one for each process. By it a daemon that was restarted is told from two that run with one ID.
+	Instance *Instance `json:"instance,omitempty"`
 }
 
 // Rollout defines model for Rollout.
@@ -460,10 +487,10 @@ type Rollout struct {
 	// BytesDone Verified and stored, by all peers.
 	BytesDone int64 `json:"bytes_done"`
 
-	// BytesFromOrigin By all peers since the start.
+	// BytesFromOrigin What the asked peers have received from origins for it.
 	BytesFromOrigin int64 `json:"bytes_from_origin"`
 
-	// BytesFromPeers By all peers since the start.
+	// BytesFromPeers What the asked peers have received from each other for it.
 	BytesFromPeers int64 `json:"bytes_from_peers"`
 	ChunksTotal    int   `json:"chunks_total"`
 
@@ -483,8 +510,14 @@ type Rollout struct {
 	// ManifestId BLAKE3 of the manifest's canonical encoding, in hex.
 	ManifestId ManifestID `json:"manifest_id"`
 
-	// OriginRatio bytes_from_origin / size: how often the origin has sent the file.
+	// OriginBytesSent What the origins say that they have sent of the file since the start, to whomever; at least bytes_from_origin, until the last of their reports is here.
+	OriginBytesSent int64 `json:"origin_bytes_sent"`
+
+	// OriginRatio origin_bytes_sent / size: how often origins have sent the file.
 	OriginRatio float64 `json:"origin_ratio"`
+
+	// OriginsReportedAt Since when every listed origin has reported; absent without origins.
+	OriginsReportedAt *time.Time `json:"origins_reported_at,omitempty"`
 
 	// Peers Every peer that is asked, by ID.
 	Peers *[]RolloutPeer `json:"peers,omitempty"`
@@ -510,17 +543,20 @@ type RolloutList struct {
 // RolloutPeer defines model for RolloutPeer.
 type RolloutPeer struct {
 	// AskedAt When it learned of the rollout.
-	AskedAt   *time.Time `json:"asked_at,omitempty"`
+	AskedAt *time.Time `json:"asked_at,omitempty"`
+
+	// BeganAt When its last work for the rollout began: asked_at, or later where it had to fetch again.
+	BeganAt   *time.Time `json:"began_at,omitempty"`
 	BytesDone int64      `json:"bytes_done"`
 
-	// BytesFromOrigin Since the rollout's start.
+	// BytesFromOrigin Received since began_at.
 	BytesFromOrigin int64 `json:"bytes_from_origin"`
 
-	// BytesFromPeers Since the rollout's start.
+	// BytesFromPeers Received since began_at.
 	BytesFromPeers int64 `json:"bytes_from_peers"`
 	ChunksDone     int   `json:"chunks_done"`
 
-	// DurationSeconds From asked_at to finished_at; 0 for a file that was there before.
+	// DurationSeconds From began_at to finished_at, never negative; 0 for a file that was there before.
 	DurationSeconds *float64 `json:"duration_seconds,omitempty"`
 
 	// Error Why it failed, or what it waits for.
@@ -680,6 +716,9 @@ type GetChunksParams struct {
 type UnregisterPeerParams struct {
 	// Forget The peer will not come back.
 	Forget *bool `form:"forget,omitempty" json:"forget,omitempty"`
+
+	// Instance The process that leaves: nothing happens where another one has the ID now.
+	Instance *Instance `form:"instance,omitempty" json:"instance,omitempty"`
 }
 
 // PeerRolloutsParams defines parameters for PeerRollouts.
@@ -689,6 +728,9 @@ type PeerRolloutsParams struct {
 
 	// Known The version of the last answer.
 	Known *string `form:"known,omitempty" json:"known,omitempty"`
+
+	// Instance The process that asks; 409 as at registration.
+	Instance *Instance `form:"instance,omitempty" json:"instance,omitempty"`
 }
 
 // PublishFileJSONRequestBody defines body for PublishFile for application/json ContentType.
@@ -837,12 +879,16 @@ type ClientInterface interface {
 
 	// AnnounceWithBody A peer or an origin reports to the swarm and renews its lease.
 	//
+	// With the state `cancelled` it leaves. 409 while another process that runs has the same ID.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/files/{name}/announce (the `Announce` operationId).
 	AnnounceWithBody(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Announce A peer or an origin reports to the swarm and renews its lease.
+	//
+	// With the state `cancelled` it leaves. 409 while another process that runs has the same ID.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -881,7 +927,8 @@ type ClientInterface interface {
 
 	// DeleteRollout End a rollout.
 	//
-	// Nobody new is asked; downloads that have begun go on.
+	// Nobody new is asked. Downloads under way go on while an origin, or the peers together, can
+	// serve what is missing; else those that only the rollout asked for are cancelled.
 	//
 	// Corresponds with DELETE /v1/files/{name}/rollout (the `DeleteRollout` operationId).
 	DeleteRollout(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -895,8 +942,9 @@ type ClientInterface interface {
 	//
 	// Asks for the manifest that the name stands for now; content that is published under
 	// the name later is not asked for until the next PUT. Peers that are off fetch when
-	// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
-	// nothing, those that are fetching go on, and those that failed try again.
+	// they come back. A PUT replaces the name's earlier rollout: peers that have the file look
+	// that it is there and say so, those that are fetching go on, and those that failed try
+	// again. A peer counts when it has answered this rollout, by its id.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -907,8 +955,9 @@ type ClientInterface interface {
 	//
 	// Asks for the manifest that the name stands for now; content that is published under
 	// the name later is not asked for until the next PUT. Peers that are off fetch when
-	// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
-	// nothing, those that are fetching go on, and those that failed try again.
+	// they come back. A PUT replaces the name's earlier rollout: peers that have the file look
+	// that it is there and say so, those that are fetching go on, and those that failed try
+	// again. A peer counts when it has answered this rollout, by its id.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -930,12 +979,20 @@ type ClientInterface interface {
 
 	// RegisterPeerWithBody A peerd registers, or renews its lease.
 	//
+	// 409 while another peerd that runs has the same ID, as after copying a data directory: of
+	// two that run, the one that registered first keeps the ID. One that is restarted, in
+	// whatever way it ended, gets its ID at once.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/peers/{id} (the `RegisterPeer` operationId).
 	RegisterPeerWithBody(ctx context.Context, id PeerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RegisterPeer A peerd registers, or renews its lease.
+	//
+	// 409 while another peerd that runs has the same ID, as after copying a data directory: of
+	// two that run, the one that registered first keeps the ID. One that is restarted, in
+	// whatever way it ended, gets its ID at once.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1091,6 +1148,8 @@ func (c *Client) PublishFile(ctx context.Context, name Name, body PublishFileJSO
 
 // AnnounceWithBody A peer or an origin reports to the swarm and renews its lease.
 //
+// With the state `cancelled` it leaves. 409 while another process that runs has the same ID.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/files/{name}/announce (the `Announce` operationId).
@@ -1107,6 +1166,8 @@ func (c *Client) AnnounceWithBody(ctx context.Context, name Name, contentType st
 }
 
 // Announce A peer or an origin reports to the swarm and renews its lease.
+//
+// With the state `cancelled` it leaves. 409 while another process that runs has the same ID.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1195,7 +1256,8 @@ func (c *Client) GetManifest(ctx context.Context, name Name, reqEditors ...Reque
 
 // DeleteRollout End a rollout.
 //
-// Nobody new is asked; downloads that have begun go on.
+// Nobody new is asked. Downloads under way go on while an origin, or the peers together, can
+// serve what is missing; else those that only the rollout asked for are cancelled.
 //
 // Corresponds with DELETE /v1/files/{name}/rollout (the `DeleteRollout` operationId).
 func (c *Client) DeleteRollout(ctx context.Context, name Name, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1229,8 +1291,9 @@ func (c *Client) GetRollout(ctx context.Context, name Name, reqEditors ...Reques
 //
 // Asks for the manifest that the name stands for now; content that is published under
 // the name later is not asked for until the next PUT. Peers that are off fetch when
-// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
-// nothing, those that are fetching go on, and those that failed try again.
+// they come back. A PUT replaces the name's earlier rollout: peers that have the file look
+// that it is there and say so, those that are fetching go on, and those that failed try
+// again. A peer counts when it has answered this rollout, by its id.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1251,8 +1314,9 @@ func (c *Client) PutRolloutWithBody(ctx context.Context, name Name, contentType 
 //
 // Asks for the manifest that the name stands for now; content that is published under
 // the name later is not asked for until the next PUT. Peers that are off fetch when
-// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
-// nothing, those that are fetching go on, and those that failed try again.
+// they come back. A PUT replaces the name's earlier rollout: peers that have the file look
+// that it is there and say so, those that are fetching go on, and those that failed try
+// again. A peer counts when it has answered this rollout, by its id.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1304,6 +1368,10 @@ func (c *Client) UnregisterPeer(ctx context.Context, id PeerID, params *Unregist
 
 // RegisterPeerWithBody A peerd registers, or renews its lease.
 //
+// 409 while another peerd that runs has the same ID, as after copying a data directory: of
+// two that run, the one that registered first keeps the ID. One that is restarted, in
+// whatever way it ended, gets its ID at once.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v1/peers/{id} (the `RegisterPeer` operationId).
@@ -1320,6 +1388,10 @@ func (c *Client) RegisterPeerWithBody(ctx context.Context, id PeerID, contentTyp
 }
 
 // RegisterPeer A peerd registers, or renews its lease.
+//
+// 409 while another peerd that runs has the same ID, as after copying a data directory: of
+// two that run, the one that registered first keeps the ID. One that is restarted, in
+// whatever way it ended, gets its ID at once.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2008,6 +2080,18 @@ func NewUnregisterPeerRequest(server string, id PeerID, params *UnregisterPeerPa
 
 		}
 
+		if params.Instance != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "instance", *params.Instance, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if encoded := queryValues.Encode(); encoded != "" {
 			rawQueryFragments = append(rawQueryFragments, encoded)
 		}
@@ -2119,6 +2203,18 @@ func NewPeerRolloutsRequest(server string, id PeerID, params *PeerRolloutsParams
 		if params.Known != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "known", *params.Known, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Instance != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "instance", *params.Instance, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -2310,12 +2406,16 @@ type ClientWithResponsesInterface interface {
 
 	// AnnounceWithBodyWithResponse A peer or an origin reports to the swarm and renews its lease.
 	//
+	// With the state `cancelled` it leaves. 409 while another process that runs has the same ID.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/files/{name}/announce (the `Announce` operationId).
 	AnnounceWithBodyWithResponse(ctx context.Context, name Name, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AnnounceResponse, error)
 
 	// AnnounceWithResponse A peer or an origin reports to the swarm and renews its lease.
+	//
+	// With the state `cancelled` it leaves. 409 while another process that runs has the same ID.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2360,7 +2460,8 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteRolloutWithResponse End a rollout.
 	//
-	// Nobody new is asked; downloads that have begun go on.
+	// Nobody new is asked. Downloads under way go on while an origin, or the peers together, can
+	// serve what is missing; else those that only the rollout asked for are cancelled.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2378,8 +2479,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Asks for the manifest that the name stands for now; content that is published under
 	// the name later is not asked for until the next PUT. Peers that are off fetch when
-	// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
-	// nothing, those that are fetching go on, and those that failed try again.
+	// they come back. A PUT replaces the name's earlier rollout: peers that have the file look
+	// that it is there and say so, those that are fetching go on, and those that failed try
+	// again. A peer counts when it has answered this rollout, by its id.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2390,8 +2492,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Asks for the manifest that the name stands for now; content that is published under
 	// the name later is not asked for until the next PUT. Peers that are off fetch when
-	// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
-	// nothing, those that are fetching go on, and those that failed try again.
+	// they come back. A PUT replaces the name's earlier rollout: peers that have the file look
+	// that it is there and say so, those that are fetching go on, and those that failed try
+	// again. A peer counts when it has answered this rollout, by its id.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2417,12 +2520,20 @@ type ClientWithResponsesInterface interface {
 
 	// RegisterPeerWithBodyWithResponse A peerd registers, or renews its lease.
 	//
+	// 409 while another peerd that runs has the same ID, as after copying a data directory: of
+	// two that run, the one that registered first keeps the ID. One that is restarted, in
+	// whatever way it ended, gets its ID at once.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/peers/{id} (the `RegisterPeer` operationId).
 	RegisterPeerWithBodyWithResponse(ctx context.Context, id PeerID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterPeerResponse, error)
 
 	// RegisterPeerWithResponse A peerd registers, or renews its lease.
+	//
+	// 409 while another peerd that runs has the same ID, as after copying a data directory: of
+	// two that run, the one that registered first keeps the ID. One that is restarted, in
+	// whatever way it ended, gets its ID at once.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3505,6 +3616,8 @@ func (c *ClientWithResponses) PublishFileWithResponse(ctx context.Context, name 
 
 // AnnounceWithBodyWithResponse A peer or an origin reports to the swarm and renews its lease.
 //
+// With the state `cancelled` it leaves. 409 while another process that runs has the same ID.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/files/{name}/announce (the `Announce` operationId).
@@ -3517,6 +3630,8 @@ func (c *ClientWithResponses) AnnounceWithBodyWithResponse(ctx context.Context, 
 }
 
 // AnnounceWithResponse A peer or an origin reports to the swarm and renews its lease.
+//
+// With the state `cancelled` it leaves. 409 while another process that runs has the same ID.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3591,7 +3706,8 @@ func (c *ClientWithResponses) GetManifestWithResponse(ctx context.Context, name 
 
 // DeleteRolloutWithResponse End a rollout.
 //
-// Nobody new is asked; downloads that have begun go on.
+// Nobody new is asked. Downloads under way go on while an origin, or the peers together, can
+// serve what is missing; else those that only the rollout asked for are cancelled.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3621,8 +3737,9 @@ func (c *ClientWithResponses) GetRolloutWithResponse(ctx context.Context, name N
 //
 // Asks for the manifest that the name stands for now; content that is published under
 // the name later is not asked for until the next PUT. Peers that are off fetch when
-// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
-// nothing, those that are fetching go on, and those that failed try again.
+// they come back. A PUT replaces the name's earlier rollout: peers that have the file look
+// that it is there and say so, those that are fetching go on, and those that failed try
+// again. A peer counts when it has answered this rollout, by its id.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3639,8 +3756,9 @@ func (c *ClientWithResponses) PutRolloutWithBodyWithResponse(ctx context.Context
 //
 // Asks for the manifest that the name stands for now; content that is published under
 // the name later is not asked for until the next PUT. Peers that are off fetch when
-// they come back. A PUT replaces the name's earlier rollout: peers that have the file do
-// nothing, those that are fetching go on, and those that failed try again.
+// they come back. A PUT replaces the name's earlier rollout: peers that have the file look
+// that it is there and say so, those that are fetching go on, and those that failed try
+// again. A peer counts when it has answered this rollout, by its id.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3684,6 +3802,10 @@ func (c *ClientWithResponses) UnregisterPeerWithResponse(ctx context.Context, id
 
 // RegisterPeerWithBodyWithResponse A peerd registers, or renews its lease.
 //
+// 409 while another peerd that runs has the same ID, as after copying a data directory: of
+// two that run, the one that registered first keeps the ID. One that is restarted, in
+// whatever way it ended, gets its ID at once.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/peers/{id} (the `RegisterPeer` operationId).
@@ -3696,6 +3818,10 @@ func (c *ClientWithResponses) RegisterPeerWithBodyWithResponse(ctx context.Conte
 }
 
 // RegisterPeerWithResponse A peerd registers, or renews its lease.
+//
+// 409 while another peerd that runs has the same ID, as after copying a data directory: of
+// two that run, the one that registered first keeps the ID. One that is restarted, in
+// whatever way it ended, gets its ID at once.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5027,6 +5153,19 @@ func (siw *ServerInterfaceWrapper) UnregisterPeer(w http.ResponseWriter, r *http
 		return
 	}
 
+	// ------------- Optional query parameter "instance" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "instance", r.URL.Query(), &params.Instance, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "instance"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instance", Err: err})
+		}
+		return
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UnregisterPeer(w, r, id, params)
 	}))
@@ -5104,6 +5243,19 @@ func (siw *ServerInterfaceWrapper) PeerRollouts(w http.ResponseWriter, r *http.R
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "known"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "known", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "instance" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "instance", r.URL.Query(), &params.Instance, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "instance"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "instance", Err: err})
 		}
 		return
 	}

@@ -180,11 +180,12 @@ func (c *Client) Register(ctx context.Context, id string, reg trackerapi.Registr
 	return r.JSON200, nil
 }
 
-// Unregister takes a peer out of the fleet and every swarm.
-func (c *Client) Unregister(ctx context.Context, id string) error {
+// Unregister takes a peer out of the fleet and every swarm, unless another instance than the
+// one given has its ID.
+func (c *Client) Unregister(ctx context.Context, id string, instance *string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	r, err := c.api.UnregisterPeerWithResponse(ctx, id, nil)
+	r, err := c.api.UnregisterPeerWithResponse(ctx, id, &trackerapi.UnregisterPeerParams{Instance: instance})
 	if err := c.check(r, err, err == nil && r.StatusCode() == http.StatusNoContent); err != nil {
 		return fmt.Errorf("unregister peer %s: %w", id, err)
 	}

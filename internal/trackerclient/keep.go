@@ -44,8 +44,15 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 // error, until ctx ends. report is told the outcome of every call, nil for success, from this
 // goroutine.
 func Keep(ctx context.Context, renew func(context.Context) (time.Duration, error), report func(error)) {
+	KeepWoken(ctx, nil, 0, renew, report)
+}
+
+// KeepWoken is Keep that calls renew early when there is news, but not within least of the
+// last call.
+func KeepWoken(ctx context.Context, news <-chan struct{}, least time.Duration, renew func(context.Context) (time.Duration, error), report func(error)) {
 	var backoff Backoff
 	for {
+		began := time.Now()
 		wait, err := renew(ctx)
 		if ctx.Err() != nil {
 			return
@@ -57,9 +64,23 @@ func Keep(ctx context.Context, renew func(context.Context) (time.Duration, error
 		} else {
 			wait = backoff.Next()
 		}
-		if !Sleep(ctx, wait) {
+		if !sleepWoken(ctx, wait, news, began.Add(least)) {
 			return
 		}
+	}
+}
+
+// sleepWoken is Sleep that ends early when there is news, but not before a time.
+func sleepWoken(ctx context.Context, d time.Duration, news <-chan struct{}, notBefore time.Time) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-news:
+		return Sleep(ctx, time.Until(notBefore))
 	}
 }
 
@@ -68,8 +89,11 @@ func Keep(ctx context.Context, renew func(context.Context) (time.Duration, error
 // report.
 func (c *Client) KeepRegistered(ctx context.Context, id string, registration func() trackerapi.Registration, report func(error)) {
 	registered := false
+	var instance *string
 	Keep(ctx, func(ctx context.Context) (time.Duration, error) {
-		lease, err := c.Register(ctx, id, registration())
+		q := registration()
+		instance = q.Instance
+		lease, err := c.Register(ctx, id, q)
 		if err != nil {
 			return 0, err
 		}
@@ -79,7 +103,7 @@ func (c *Client) KeepRegistered(ctx context.Context, id string, registration fun
 	if registered {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = c.Unregister(bounded, id) // if it fails, the lease ends by itself
+		_ = c.Unregister(bounded, id, instance) // if it fails, the lease ends by itself
 	}
 }
 

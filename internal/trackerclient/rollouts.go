@@ -62,12 +62,17 @@ func (c *Client) EndRollout(ctx context.Context, file string) error {
 
 // PeerRollouts tells what a peer that follows rollouts should have. If that is what known
 // says, the version of an earlier answer, it waits for a change. ErrNotFound: the peer has
-// never been registered.
-func (c *Client) PeerRollouts(ctx context.Context, id, known string, wait time.Duration) (*trackerapi.PeerRollouts, error) {
+// never been registered. An *Error with status 409: another
+// process than this instance has the ID.
+func (c *Client) PeerRollouts(ctx context.Context, id, instance, known string, wait time.Duration) (*trackerapi.PeerRollouts, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait+callTimeout)
 	defer cancel()
 	seconds := int(wait / time.Second)
-	r, err := c.api.PeerRolloutsWithResponse(ctx, id, &trackerapi.PeerRolloutsParams{Wait: &seconds, Known: &known})
+	q := trackerapi.PeerRolloutsParams{Wait: &seconds, Known: &known}
+	if instance != "" {
+		q.Instance = &instance
+	}
+	r, err := c.api.PeerRolloutsWithResponse(ctx, id, &q)
 	if err := c.check(r, err, err == nil && r.JSON200 != nil); err != nil {
 		return nil, fmt.Errorf("rollouts for peer %s: %w", id, err)
 	}

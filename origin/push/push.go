@@ -9,11 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/cli"
 	"fanout/internal/manifest"
 	"fanout/internal/progress"
 	"fanout/internal/trackerclient"
@@ -21,6 +19,9 @@ import (
 
 // lookEvery is the pause between two looks at the rollouts.
 const lookEvery = 300 * time.Millisecond
+
+// settleWithin bounds the wait for the last reports of origins when all else is over.
+const settleWithin = 5 * time.Second
 
 // ErrEnded is returned when somebody else has ended or replaced the rollout, or the tracker
 // does not know it any more.
@@ -40,6 +41,9 @@ type Config struct {
 	Wait    bool          // also for peers that are off
 	Timeout time.Duration // after which to give up; 0 is never
 	Bar     *progress.Bar
+	Origin  string // the ID of the one that serves the files for this push
+	// Report has that one tell the tracker what it has sent until now. It may be nil.
+	Report func(context.Context) error
 }
 
 // Push is one push. Make it with New, then Run it once.
@@ -47,6 +51,7 @@ type Push struct {
 	cfg      Config
 	rollouts []*trackerapi.Rollout // as last seen, in the order of the publications
 	trouble  string                // with the tracker; shown for as long as it lasts
+	overAt   time.Time             // when there was nobody left to wait for
 }
 
 // New makes a push.
@@ -97,9 +102,12 @@ func (p *Push) Run(ctx context.Context, published <-chan Published) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return p.interrupted()
+			return p.interrupted(ctx)
 		case <-timeout:
-			return fmt.Errorf("gave up after %s: %s", p.cfg.Timeout, p.missing())
+			if p.all() && p.over() {
+				return p.outcome()
+			}
+			return p.gaveUp(ctx)
 		case f := <-published:
 			unasked = append(unasked, f)
 		case <-tick.C:
@@ -111,10 +119,10 @@ func (p *Push) Run(ctx context.Context, published <-chan Published) error {
 		}
 		switch {
 		case ctx.Err() != nil:
-			return p.interrupted()
+			return p.interrupted(ctx)
 		case err != nil:
 			return err
-		case len(p.rollouts) == p.cfg.Files && p.over():
+		case p.all() && p.over() && p.settled(ctx):
 			return p.outcome()
 		}
 		p.draw()
@@ -159,6 +167,34 @@ func (p *Push) look(ctx context.Context) error {
 	return nil
 }
 
+// all says that every file was asked for.
+func (p *Push) all() bool { return len(p.rollouts) == p.cfg.Files }
+
+// settled says that what the origins have sent is known to the last byte: each has reported
+// since the last peer was done. What is not known after a while never will be.
+func (p *Push) settled(ctx context.Context) bool {
+	if !p.overAt.IsZero() {
+		return p.counted() || time.Since(p.overAt) > settleWithin
+	}
+	p.overAt = time.Now()
+	if p.cfg.Report == nil {
+		return p.counted()
+	}
+	return p.cfg.Report(ctx) == nil && p.look(ctx) == nil && p.counted()
+}
+
+func (p *Push) counted() bool {
+	for _, r := range p.rollouts {
+		for _, peer := range peersOf(r) {
+			fetched := peer.FinishedAt != nil && peer.FinishedAt.After(r.StartedAt)
+			if fetched && r.OriginsReportedAt != nil && r.OriginsReportedAt.Before(*peer.FinishedAt) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // over says that there is nobody to wait for any more.
 func (p *Push) over() bool {
 	for _, r := range p.rollouts {
@@ -176,7 +212,7 @@ func (p *Push) Complete() bool {
 			return false
 		}
 	}
-	return len(p.rollouts) == p.cfg.Files
+	return p.all()
 }
 
 func (p *Push) outcome() error {
@@ -197,23 +233,6 @@ func ended(p trackerapi.RolloutPeer) bool {
 func off(p trackerapi.RolloutPeer) bool { return !ended(p) && !p.Online }
 
 func running(p trackerapi.RolloutPeer) bool { return !ended(p) && p.Online }
-
-// interrupted says how things stand and go on.
-func (p *Push) interrupted() error {
-	if p.Complete() {
-		return nil
-	}
-	if len(p.rollouts) == 0 {
-		return cli.Interrupted{Then: "no peer was asked for anything"}
-	}
-	var parts []string
-	for _, r := range p.rollouts {
-		parts = append(parts, fmt.Sprintf("%d of %d peers have %s", r.Complete, r.Asked, r.File))
-	}
-	return cli.Interrupted{Then: fmt.Sprintf("%s; the rollout goes on with the chunks that they have; "+
-		"the same command serves all of them again, and curl -X DELETE %s/v1/files/%s/rollout ends it",
-		strings.Join(parts, ", "), strings.TrimSuffix(p.cfg.Tracker.URL(), "/"), p.rollouts[0].ManifestId)}
-}
 
 // slowest is the peer that is on and has the least, with the rollout.
 func (p *Push) slowest() (r *trackerapi.Rollout, last *trackerapi.RolloutPeer) {

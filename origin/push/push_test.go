@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -71,6 +72,103 @@ func TestInterrupted(t *testing.T) {
 	p = newPush(t, Config{}, []answer{{}})
 	if err := p.Run(ctx, nil); err == nil || err.Error() != "interrupted: no peer was asked for anything" {
 		t.Error(err)
+	}
+}
+
+// What becomes of the rollouts when a push gives up, by what else there is. Every file is told
+// of, and what is ended was asked to be.
+func TestGivesUp(t *testing.T) {
+	loading := trackerapi.RolloutPeer{Id: "p1", Online: true, State: trackerapi.RolloutStateDownloading}
+	complete := trackerapi.RolloutPeer{Id: "p2", Online: true, State: trackerapi.RolloutStateComplete}
+	gone := trackerapi.RolloutPeer{Id: "p2", State: trackerapi.RolloutStateComplete}
+	for _, c := range []struct {
+		what   string
+		peers  []trackerapi.RolloutPeer
+		file   trackerapi.File
+		status int // of the DELETE
+		want   string
+		ends   bool
+	}{
+		{"nobody else", []trackerapi.RolloutPeer{loading}, trackerapi.File{Origins: []trackerapi.Origin{{Id: "own"}}}, 204, "0 of 1 peers have it; not done: p1; the rollout of a was ended, for nobody else has the whole file", true},
+		{"a peer that has it and is off", []trackerapi.RolloutPeer{loading, gone}, trackerapi.File{}, 204, "the rollout of a was ended", true},
+		{"ended by somebody else meanwhile", []trackerapi.RolloutPeer{loading}, trackerapi.File{}, 404, "the rollout of a was ended", true},
+		{"a peer that has it", []trackerapi.RolloutPeer{loading, complete}, trackerapi.File{}, 0, "the rollout of a goes on with those that have the file; to take it back: curl -X DELETE URL/v1/files/ID/rollout", false},
+		{"a peer that was not asked has it", []trackerapi.RolloutPeer{loading}, trackerapi.File{PeersComplete: 1}, 0, "the rollout of a goes on", false},
+		{"another origin", []trackerapi.RolloutPeer{loading}, trackerapi.File{Origins: []trackerapi.Origin{{Id: "own"}, {Id: "other"}}}, 0, "the rollout of a goes on", false},
+		{"a tracker that fails", []trackerapi.RolloutPeer{loading}, trackerapi.File{}, 500, "the rollout of a may go on, for it could not be ended (", true},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			ended := false
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Method == http.MethodDelete:
+					ended = true
+					if c.status == http.StatusNoContent {
+						w.WriteHeader(c.status)
+						return
+					}
+					reply(w, c.status, trackerapi.Problem{Title: http.StatusText(c.status), Status: c.status})
+				case strings.HasSuffix(r.URL.Path, "/rollout"):
+					reply(w, 200, answer{peers: c.peers}.rollout())
+				default:
+					reply(w, 200, c.file)
+				}
+			}))
+			t.Cleanup(srv.Close)
+			p := New(Config{Tracker: client(t, srv.URL), Files: 1, Origin: "own", Timeout: time.Second})
+			v := answer{peers: c.peers}.rollout()
+			p.rollouts = []*trackerapi.Rollout{&v}
+			err := p.gaveUp(t.Context())
+			want := strings.NewReplacer("URL", srv.URL, "ID", id.String()).Replace(c.want)
+			if !strings.HasPrefix(err.Error(), "gave up after 1s: a: ") || !strings.Contains(err.Error(), want) || ended != c.ends {
+				t.Errorf("ended %v; got %v, want %s", ended, err, want)
+			}
+		})
+	}
+}
+
+// Interrupted without a tracker, it says that too.
+func TestInterruptedWithoutTracker(t *testing.T) {
+	p := New(Config{Tracker: client(t, "http://127.0.0.1:1"), Files: 2})
+	v := answer{peers: on(trackerapi.RolloutStateDownloading)}.rollout()
+	p.rollouts = []*trackerapi.Rollout{&v}
+	err := p.interrupted(t.Context())
+	for _, want := range []string{"0 of 1 peers have a; the rollout goes on as soon as it can (", "tracker unreachable at http://127.0.0.1:1", "nobody was asked for 1 of the 2 files", "curl -X DELETE http://127.0.0.1:1/v1/files/" + id.String() + "/rollout"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+}
+
+// Each thing is said once, for however many files.
+func TestManyFiles(t *testing.T) {
+	p := New(Config{Tracker: client(t, "http://127.0.0.1:1/"), Files: 28})
+	for i := range 28 {
+		v := answer{peers: append(on(trackerapi.RolloutStateComplete), offline("web-5"), offline("web-6"))}.rollout()
+		v.File = fmt.Sprintf("f%02d", i)
+		p.rollouts = append(p.rollouts, &v)
+	}
+	if got := p.missing(); got != "f00, f01, f02, f03, f04 and 23 more: 1 of 3 peers have it; off: web-5, web-6" {
+		t.Error(got)
+	}
+	var out bytes.Buffer
+	want := "A peer that is off (web-5, web-6) fetches when it comes back; one that is gone for good is forgotten with: curl -X DELETE 'http://127.0.0.1:1/v1/peers/web-5?forget=true'\n"
+	if err := p.Advice(&out); err != nil || out.String() != want {
+		t.Errorf("%v\ngot  %swant %s", err, out.String(), want)
+	}
+}
+
+// The last reports of origins are waited for, and the own origin is made to give its.
+func TestSettles(t *testing.T) {
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := func(seconds int) *time.Time { t := began.Add(time.Duration(seconds) * time.Second); return &t }
+	done := on(trackerapi.RolloutStateComplete)
+	done[0].FinishedAt = at(2)
+	p := newPush(t, Config{}, []answer{{peers: done, reported: at(1)}, {peers: done, reported: at(1)}, {peers: done, reported: at(3), sent: 199}})
+	reports := 0
+	p.cfg.Report = func(context.Context) error { reports++; return nil }
+	if err := p.Run(t.Context(), publish()); err != nil || p.rollouts[0].OriginBytesSent != 199 || reports != 1 {
+		t.Errorf("%v, %d reports, %+v", err, reports, p.rollouts[0])
 	}
 }
 
@@ -159,7 +257,10 @@ func TestDetail(t *testing.T) {
 type answer struct {
 	status int    // 200 if 0
 	id     string // of the rollout, "1" if empty
-	peers  []trackerapi.RolloutPeer
+	// Since when all origins have reported, and what they have sent.
+	reported *time.Time
+	sent     int64
+	peers    []trackerapi.RolloutPeer
 }
 
 // newPush is one at a tracker that answers so.
@@ -187,6 +288,8 @@ func newPush(t *testing.T, cfg Config, answers []answer) *Push {
 
 func (a answer) rollout() trackerapi.Rollout {
 	v := trackerapi.Rollout{Id: a.id, File: "a", ManifestId: id.String(), Size: 100, Asked: len(a.peers), Peers: &a.peers}
+	v.OriginsReportedAt, v.OriginBytesSent = a.reported, a.sent
+	v.StartedAt = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	if v.Id == "" {
 		v.Id = "1"
 	}

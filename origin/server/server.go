@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,12 +19,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fanout"
-	"fanout/api/trackerapi"
 	"fanout/internal/chunkmetrics"
 	"fanout/internal/chunkserver"
 	"fanout/internal/httpkit"
 	"fanout/internal/manifest"
 	"fanout/internal/trackerclient"
+	"fanout/internal/wire"
 )
 
 const (
@@ -33,6 +34,8 @@ const (
 	uploadSlots = 4
 	// keepOld is how long a superseded content is served after it was last asked for.
 	keepOld = time.Minute
+	// reportEvery is how soon the tracker is told of bytes that were sent, at most.
+	reportEvery = 500 * time.Millisecond
 )
 
 // Config is what an origin is made of.
@@ -73,17 +76,23 @@ type Origin struct {
 	chunks  *chunkserver.Server
 	http    *httpkit.Daemon
 	metrics *metrics
+	// instance is another one for each process: the counters of one begin at 0.
+	instance string
 
 	refused chan error // ends Run
 
 	mu        sync.Mutex
 	published map[manifest.ID]*publication
+	sent      map[manifest.ID]*atomic.Int64 // also of contents that may return
 	standing  standing
 }
 
 // New checks the files and makes the origin; nothing is read or sent yet.
 func New(cfg Config) (*Origin, error) {
-	o := &Origin{cfg: cfg, published: map[manifest.ID]*publication{}, refused: make(chan error, 1)}
+	o := &Origin{
+		cfg: cfg, instance: wire.NewNonce(), published: map[manifest.ID]*publication{},
+		sent: map[manifest.ID]*atomic.Int64{}, refused: make(chan error, 1),
+	}
 	for _, path := range cfg.Paths {
 		s, err := newSource(path, cfg.ChunkSize)
 		if err != nil {
@@ -132,7 +141,9 @@ func (o *Origin) Run(ctx context.Context) error {
 		}
 	})
 	o.cfg.Logger.Info().Str("chunks", o.cfg.Address).Str("http", o.cfg.HTTPAddress).Str("id", o.cfg.ID).Msg("origin started")
-	return group.Wait()
+	err := group.Wait()
+	o.leave(context.WithoutCancel(ctx))
+	return err
 }
 
 // publishAll digests one file after the other, since each uses all processors, and keeps
@@ -179,6 +190,11 @@ func (o *Origin) digest(ctx context.Context, s *source) (*publication, error) {
 func (o *Origin) serve(p *publication) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if n := o.sent[p.id]; n != nil {
+		p.swarm.sent = n
+	} else {
+		o.sent[p.id] = p.swarm.sent
+	}
 	o.published[p.id] = p
 }
 
@@ -239,7 +255,7 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 			return 0, nil
 		}
 		if published {
-			reply, err := o.cfg.Tracker.Announce(ctx, p.id.String(), o.announcement())
+			reply, err := o.announce(ctx, p)
 			switch {
 			case err == nil:
 				return trackerclient.Seconds(reply.IntervalSeconds), nil
@@ -255,9 +271,9 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 			stop()
 			return 0, nil
 		}
-		reply, err := o.cfg.Tracker.Publish(ctx, p.manifest, p.id, o.contact())
+		reply, err := o.publish(ctx, p)
 		switch {
-		case err != nil && ctx.Err() == nil && !published && !trackerclient.Temporary(err):
+		case err != nil && ctx.Err() == nil && !published && !trackerclient.Temporary(err) && !errors.Is(err, trackerclient.ErrNotFound):
 			o.refuse(s.name, explainRefusal(err, p.manifest))
 			stop()
 			return 0, nil
@@ -269,9 +285,9 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 		if o.cfg.Published != nil {
 			o.cfg.Published(s.name, p.id)
 		}
-		return trackerclient.Seconds(reply.LeaseSeconds / 3), nil
+		return trackerclient.Seconds(reply.IntervalSeconds), nil
 	}
-	trackerclient.Keep(ctx, renew, func(err error) { o.report(s.name, err) })
+	trackerclient.KeepWoken(ctx, p.swarm.news, reportEvery, renew, func(err error) { o.report(s.name, err) })
 }
 
 // retire stops serving a superseded content: at once if the file was overwritten in place,
@@ -312,14 +328,4 @@ func (o *Origin) serves(p *publication) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.published[p.id] == p
-}
-
-func (o *Origin) contact() trackerapi.Origin {
-	return trackerapi.Origin{Id: o.cfg.ID, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress()}
-}
-
-func (o *Origin) announcement() trackerapi.Announce {
-	return trackerapi.Announce{
-		Id: o.cfg.ID, Role: trackerapi.AnnounceRoleOrigin, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress(),
-	}
 }

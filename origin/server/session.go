@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fanout/internal/chunkserver"
@@ -22,6 +23,9 @@ type swarm struct {
 	pool   *handout.Pool
 	takers map[*chunkserver.Session]*handout.Taker
 	asked  time.Time // when a chunk was last asked for
+
+	sent *atomic.Int64 // bytes of this content since the process began
+	news chan struct{} // has a value when sent has grown
 }
 
 // Events counts what the sessions of an origin do.
@@ -35,6 +39,7 @@ func newSwarm(m *manifest.Manifest, events Events) *swarm {
 	return &swarm{
 		manifest: m, events: events,
 		pool: handout.New(m.Chunks()), takers: map[*chunkserver.Session]*handout.Taker{},
+		sent: &atomic.Int64{}, news: make(chan struct{}, 1),
 	}
 }
 
@@ -120,8 +125,14 @@ func (w *swarm) Landed(*chunkserver.Session, chunkserver.Landing) {}
 
 // Sent implements chunkserver.Handler. No chunk is sent where everything is handed out.
 func (w *swarm) Sent(_ *chunkserver.Session, chunk int) {
-	if chunk != wire.NoChunk {
-		w.events.SentBytes(w.manifest.Length(chunk))
+	if chunk == wire.NoChunk {
+		return
+	}
+	w.events.SentBytes(w.manifest.Length(chunk))
+	w.sent.Add(int64(w.manifest.Length(chunk)))
+	select {
+	case w.news <- struct{}{}:
+	default:
 	}
 }
 

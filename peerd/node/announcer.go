@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"fanout/api/peerapi"
 	"fanout/api/trackerapi"
 	"fanout/internal/manifest"
 	"fanout/internal/trackerclient"
@@ -15,7 +16,7 @@ import (
 
 const (
 	longestError = 2000 // bytes; the contract counts characters
-	tellTimeout  = 3 * time.Second
+	tellTimeout  = 20 * time.Second
 )
 
 // announcer speaks with the tracker for a download. It implements swarm.Tracker.
@@ -31,6 +32,9 @@ func (a *announcer) Announce(ctx context.Context, r swarm.Report) (swarm.Reply, 
 	}
 	if err != nil {
 		return swarm.Reply{}, err
+	}
+	if reply.Abandoned != nil && *reply.Abandoned {
+		a.d.abandon(*q.Rollout)
 	}
 	out := swarm.Reply{Interval: trackerclient.Seconds(reply.IntervalSeconds)}
 	for _, o := range reply.Origins {
@@ -54,11 +58,14 @@ func (d *download) announcement(r swarm.Report) trackerapi.Announce {
 	}
 	q := trackerapi.Announce{
 		Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: cfg.httpAddress(),
-		Strategy: &strategy, State: &state, BytesFromOrigin: &r.FromOrigin, BytesFromPeers: &r.FromPeers,
+		Instance: &d.node.instance, Strategy: &strategy, State: &state, BytesFromOrigin: &r.FromOrigin, BytesFromPeers: &r.FromPeers,
 	}
 	if !rec.Finished.IsZero() {
 		ago := max(0, time.Since(rec.Finished).Seconds())
 		q.EndedSecondsAgo = &ago
+	}
+	if rec.Rollout != "" {
+		q.Rollout = &rec.Rollout
 	}
 	trouble := rec.Error
 	if trouble == "" && active(rec.State) {
@@ -76,20 +83,44 @@ func shorten(text string) *string {
 	return &text
 }
 
-// tell reports a download that does not run, once.
+// tell reports a download that does not run.
 func (d *download) tell() {
-	p := d.progress.Snapshot()
-	q := d.announcement(swarm.Report{FromOrigin: p.FromOrigin, FromPeers: p.FromPeers})
-	d.node.wg.Go(func() { d.node.tell(d.id, q) })
+	d.node.wg.Go(func() {
+		d.node.tell(d.id, func() trackerapi.Announce {
+			p := d.progress.Snapshot()
+			q := d.announcement(swarm.Report{FromOrigin: p.FromOrigin, FromPeers: p.FromPeers})
+			q.Held = d.kept()
+			return q
+		})
+	})
 }
 
-// tell reports to the tracker what is not part of a running download. What is lost here is
-// said again when the tracker is next asked for rollouts.
-func (n *Node) tell(id manifest.ID, q trackerapi.Announce) {
+// kept are the chunks of a paused download.
+func (d *download) kept() *[]byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.store == nil || d.rec.State != peerapi.DownloadStatePaused {
+		return nil
+	}
+	bits := d.store.Bits()
+	return &bits
+}
+
+// tell reports to the tracker what is not part of a running download, and tries for a while.
+// What is lost nevertheless is said again when the tracker is next asked for rollouts.
+func (n *Node) tell(id manifest.ID, what func() trackerapi.Announce) {
 	ctx, cancel := context.WithTimeout(n.ctx, tellTimeout)
 	defer cancel()
-	if _, err := n.cfg.Tracker.Announce(ctx, id.String(), q); err != nil {
-		n.cfg.Logger.Debug().Err(err).Stringer("manifest", id).Msg("state not reported")
+	var backoff trackerclient.Backoff
+	for {
+		_, err := n.cfg.Tracker.Announce(ctx, id.String(), what())
+		if err == nil {
+			return
+		}
+		if !trackerclient.Temporary(err) || !trackerclient.Sleep(ctx, backoff.Next()) {
+			n.cfg.Logger.Debug().Err(err).Stringer("manifest", id).Msg("state not reported")
+			return
+		}
 	}
 }
 

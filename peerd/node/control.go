@@ -52,7 +52,10 @@ func (d *download) resume() error {
 }
 
 // remove cancels a download that is under way, and forgets one that has ended.
-func (d *download) remove() {
+func (d *download) remove() { d.cancel(nil) }
+
+// cancel is remove with a reason; nil for somebody's wish.
+func (d *download) cancel(why error) {
 	d.control.Lock()
 	defer d.control.Unlock()
 	if d.forgotten {
@@ -61,7 +64,7 @@ func (d *download) remove() {
 	d.mu.Lock()
 	s := d.rec.State
 	if active(s) {
-		d.setState(peerapi.DownloadStateCancelled, nil)
+		d.setState(peerapi.DownloadStateCancelled, why)
 	}
 	d.mu.Unlock()
 	d.halt()

@@ -35,7 +35,7 @@ func (n *Node) follow(ctx context.Context) {
 	var backoff trackerclient.Backoff
 	known, trouble := "", ""
 	for {
-		orders, err := n.cfg.Tracker.PeerRollouts(ctx, n.cfg.ID, known, followWait)
+		orders, err := n.cfg.Tracker.PeerRollouts(ctx, n.cfg.ID, n.instance, known, followWait)
 		if err == nil {
 			err = f.obey(ctx, orders.Rollouts)
 		}
@@ -93,7 +93,7 @@ func (f *follower) obeyOne(ctx context.Context, o trackerapi.PeerRollout) error 
 		d.claim(o.Id)
 	case errors.As(err, &refused) && (refused.Status < 500 || errors.Is(err, trackerclient.ErrForeign)):
 		f.node.cfg.Logger.Error().Err(err).Str("file", o.File).Str("rollout", o.Id).Msg("rollout not followed")
-		f.refuse(id, err)
+		f.refuse(id, o.Id, err)
 	default:
 		return err
 	}
@@ -104,26 +104,28 @@ func (f *follower) obeyOne(ctx context.Context, o trackerapi.PeerRollout) error 
 // remind says again what has not come off: the tracker may have been restarted since.
 func (f *follower) remind(id manifest.ID, a attempt) {
 	if a.err != nil {
-		f.refuse(id, a.err)
+		f.refuse(id, a.rollout, a.err)
 		return
 	}
 	d, err := f.node.find(downloadID(id))
 	if err != nil {
 		return
 	}
-	if s := d.state(); s == peerapi.DownloadStateFailed || s == peerapi.DownloadStateCancelled {
+	if !d.runs() { // else its reports name the rollout
 		d.tell()
 	}
 }
 
 // refuse reports a download that could not be begun.
-func (f *follower) refuse(id manifest.ID, why error) {
+func (f *follower) refuse(id manifest.ID, rollout string, why error) {
 	cfg := &f.node.cfg
 	state := trackerapi.DownloadStateFailed
 	f.node.wg.Go(func() {
-		f.node.tell(id, trackerapi.Announce{
-			Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: cfg.httpAddress(),
-			State: &state, Error: shorten(why.Error()),
+		f.node.tell(id, func() trackerapi.Announce {
+			return trackerapi.Announce{
+				Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: cfg.httpAddress(),
+				Instance: &f.node.instance, Rollout: &rollout, State: &state, Error: shorten(why.Error()),
+			}
 		})
 	})
 }
@@ -140,14 +142,62 @@ func (f *follower) replace(by manifest.ID, output string) {
 	}
 }
 
-// claim notes that a rollout asks for what there is already.
+// claim notes that a rollout asks for what there is, which was looked at, and answers it. From
+// here on every report of the download names it.
 func (d *download) claim(rollout string) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.rec.Rollout != rollout {
+		d.rec.Wanted = d.rec.Wanted || d.rec.Rollout == ""
 		d.rec.Rollout = rollout
 		d.save()
 	}
+	run, over := d.run, d.rec.State == peerapi.DownloadStateFailed || d.rec.State == peerapi.DownloadStateCancelled
+	d.mu.Unlock()
+	switch {
+	case over:
+		d.tell()
+	case run != nil:
+		run.AnnounceSoon()
+	case !d.runs(): // else its first report will be the answer
+		d.tell()
+	}
+}
+
+// want notes that somebody asks for what a rollout may have asked for, too.
+func (d *download) want() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rec.Rollout != "" && !d.rec.Wanted {
+		d.rec.Wanted = true
+		d.save()
+	}
+}
+
+// runs says that work is under way, which reports to the tracker.
+func (d *download) runs() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	select {
+	case <-d.ended:
+		return false
+	default:
+		return d.ended != nil
+	}
+}
+
+// errAbandoned is why a download is cancelled that nobody wants any more.
+var errAbandoned = errors.New("the rollout that asked for it was ended, and nobody can serve what is missing")
+
+// abandon cancels a download that only this rollout asked for.
+func (d *download) abandon(rollout string) {
+	d.node.wg.Go(func() {
+		d.mu.Lock()
+		only := d.rec.Rollout == rollout && !d.rec.Wanted && active(d.rec.State)
+		d.mu.Unlock()
+		if only {
+			d.cancel(errAbandoned)
+		}
+	})
 }
 
 // cancelledFor says that somebody has cancelled what a rollout asked for.

@@ -26,6 +26,7 @@ import (
 	"fanout/internal/httpkit"
 	"fanout/internal/manifest"
 	"fanout/internal/trackerclient"
+	"fanout/internal/wire"
 )
 
 const (
@@ -77,6 +78,9 @@ type Node struct {
 	ctx     context.Context // of Run: ends every download
 	wg      sync.WaitGroup  // of the downloads
 	tracker atomic.Pointer[error]
+	// instance is another one for each process: by it the tracker tells a restart from two
+	// processes with one ID.
+	instance string
 
 	// placing is held while a finished file gets its name, and while one is compared with
 	// what was finished. It is taken before any other mutex.
@@ -97,7 +101,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	cfg.DataDir = dataDir
-	n := &Node{cfg: cfg, downloads: map[string]*download{}}
+	n := &Node{cfg: cfg, instance: wire.NewNonce(), downloads: map[string]*download{}}
 	n.tracker.Store(&errStarting)
 	own := cmp.Or(cfg.OwnDir, ownDir)
 	if n.records, err = openRecords(dataDir, own); err != nil {
@@ -147,7 +151,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.chunks.Serve(ctx, n.cfg.Chunks) })
 	group.Go(func() error {
 		n.cfg.Tracker.KeepRegistered(ctx, n.cfg.ID, func() trackerapi.Registration {
-			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: n.cfg.httpAddress(), Follow: &n.cfg.Follow}
+			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: n.cfg.httpAddress(), Follow: &n.cfg.Follow, Instance: &n.instance}
 		}, n.registered)
 		return nil
 	})

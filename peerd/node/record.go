@@ -36,7 +36,8 @@ type record struct {
 	Strategy   peerapi.Strategy      `json:"strategy"`
 	Output     string                `json:"output"` // relative to the data directory
 	SHA256     string                `json:"sha256,omitempty"`
-	Rollout    string                `json:"rollout,omitempty"` // that asked for it
+	Rollout    string                `json:"rollout,omitempty"` // that asked for it last
+	Wanted     bool                  `json:"wanted,omitempty"`  // somebody else than a rollout asked for it, too
 	State      peerapi.DownloadState `json:"state"`
 	Error      string                `json:"error,omitempty"`
 	Changed    bool                  `json:"changed,omitempty"` // it was complete, and has failed since its file was written to

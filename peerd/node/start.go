@@ -22,7 +22,11 @@ func downloadID(id manifest.ID) string { return id.String()[:16] }
 
 // start begins a download, or finds the one that there is.
 func (n *Node) start(ctx context.Context, req peerapi.DownloadRequest) (*download, error) {
-	return n.startFor(ctx, req, "")
+	d, err := n.startFor(ctx, req, "")
+	if err == nil {
+		d.want()
+	}
+	return d, err
 }
 
 // startFor is start for a rollout, unless that is empty.

@@ -98,14 +98,20 @@ func (d *Download) dial(c *contact) {
 }
 
 // announceLoop reports to the tracker until ctx ends, and passes its answers on. Of a
-// withdrawn file the tracker wants to hear no more: who is known is known.
+// withdrawn file the tracker wants to hear no more: who is known is known, and it is asked
+// again only when there is something to tell.
 func (d *Download) announceLoop(ctx context.Context) {
 	retry := redialFirst
 	for {
 		reply, err := d.announceWhole(ctx)
 		if errors.Is(err, ErrWithdrawn) {
 			d.cfg.Progress.noteTracker(fmt.Errorf("announce: %w", err))
-			return
+			select {
+			case <-ctx.Done():
+				return
+			case <-d.announce: // it may have been published again
+				continue
+			}
 		}
 		wait := max(reply.Interval, redialFirst) // whatever the tracker says, no busy loop
 		if err != nil {

@@ -13,7 +13,8 @@ func Distribution(d table.Distribution) trackerapi.Distribution {
 		Name: d.Name, ManifestId: d.ID.String(), Size: d.Size, Running: d.Running(), Partial: d.Partial,
 		Peers: d.Peers, PeersComplete: d.Complete, PeersFailed: d.Failed, PeersLeft: d.Left,
 		Strategies: map[string]int{}, StartedAt: d.Started.UTC(),
-		BytesFromOrigin: d.BytesFromOrigin, BytesFromPeers: d.BytesFromPeers, EgressRatio: round(d.EgressRatio(), 4),
+		BytesFromOrigin: d.BytesFromOrigin, BytesFromPeers: d.BytesFromPeers,
+		OriginBytesSent: d.OriginSent, EgressRatio: round(d.EgressRatio(), 4),
 	}
 	for s, n := range d.Strategies {
 		model.Strategies[string(s)] = n

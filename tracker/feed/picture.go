@@ -23,7 +23,7 @@ type picture struct {
 	swarms     map[manifest.ID]*swarm
 	registered int
 	total      int
-	latest     time.Time // when the latest distribution ended
+	latest     table.Distribution // of those that have ended
 	told       time.Time
 }
 
@@ -123,12 +123,12 @@ func (now *swarm) compare(old *swarm, s table.SwarmView) (changed []trackerapi.S
 	return changed, left
 }
 
-// finished are the distributions if there is a new one.
+// finished are the distributions if there is a new one, or more is known of the latest.
 func (p *picture) finished(o table.Overview) *[]trackerapi.Distribution {
-	if len(o.Finished) == 0 || o.Finished[0].Ended.Equal(p.latest) {
+	if len(o.Finished) == 0 || o.Finished[0].Ended.Equal(p.latest.Ended) && o.Finished[0].OriginSent == p.latest.OriginSent {
 		return nil
 	}
-	p.latest = o.Finished[0].Ended
+	p.latest = o.Finished[0]
 	list := models(o.Finished)
 	return &list
 }

@@ -24,6 +24,7 @@ var statuses = []struct {
 	{feed.ErrFull, http.StatusServiceUnavailable, ""},
 	{table.ErrInvalid, http.StatusUnprocessableEntity, ""},
 	{table.ErrNotFollowing, http.StatusConflict, ""},
+	{table.ErrClash, http.StatusConflict, ""},
 	{trackerfile.ErrMalformed, http.StatusUnprocessableEntity, ""},
 	{manifest.ErrName, http.StatusUnprocessableEntity, "manifest.name"},
 	{manifest.ErrSize, http.StatusUnprocessableEntity, "manifest.size"},

@@ -80,7 +80,7 @@ func (s *Server) Announce(_ context.Context, r trackerapi.AnnounceRequestObject)
 		peers[i] = trackerapi.SwarmPeer{Id: p.ID, Address: p.Address.String()}
 	}
 	return trackerapi.Announce200JSONResponse{
-		ManifestId: reply.ID.String(), LeaseSeconds: s.table.Lease().Seconds(),
+		ManifestId: reply.ID.String(), LeaseSeconds: s.table.Lease().Seconds(), Abandoned: optionalBool(reply.Abandoned),
 		IntervalSeconds: s.interval(value(r.Body.State), reply).Seconds(), Origins: originModels(reply.Origins), Peers: peers,
 	}, nil
 }
@@ -90,6 +90,10 @@ func (s *Server) announce(name string, a trackerapi.Announce) (table.Reply, erro
 		origin, err := parseOrigin("", a.Id, a.Address, a.HttpAddress)
 		if err != nil {
 			return table.Reply{}, err
+		}
+		origin.Instance, origin.Counts, origin.Sent = value(a.Instance), a.BytesSent != nil, value(a.BytesSent)
+		if value(a.State) == trackerapi.DownloadStateCancelled {
+			return s.table.LeaveOrigin(name, origin)
 		}
 		return s.table.RenewOrigin(name, origin)
 	}
@@ -102,7 +106,7 @@ func (s *Server) announce(name string, a trackerapi.Announce) (table.Reply, erro
 		Strategy: table.Strategy(value(a.Strategy)), State: table.State(value(a.State)),
 		Held: value(a.Held), Owned: value(a.Owned),
 		BytesFromOrigin: value(a.BytesFromOrigin), BytesFromPeers: value(a.BytesFromPeers),
-		Error:    oneline.Of(value(a.Error), oneline.Max), // it is shown elsewhere, in terminals too
+		Error: oneline.Of(value(a.Error), oneline.Max), Instance: value(a.Instance), Rollout: value(a.Rollout),
 		EndedAgo: time.Duration(value(a.EndedSecondsAgo) * float64(time.Second)),
 	})
 }
@@ -146,6 +150,14 @@ func value[T any](p *T) (v T) {
 		v = *p
 	}
 	return v
+}
+
+// optionalBool leaves false out.
+func optionalBool(v bool) *bool {
+	if !v {
+		return nil
+	}
+	return &v
 }
 
 // optional leaves the zero value out.

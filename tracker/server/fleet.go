@@ -13,7 +13,7 @@ func (s *Server) ListPeers(context.Context, trackerapi.ListPeersRequestObject) (
 	for _, p := range s.table.Fleet() {
 		peers = append(peers, trackerapi.Peer{
 			Id: p.ID, Address: p.Address.String(), HttpAddress: optional(p.HTTPAddress.String()),
-			LastSeen: p.LastSeen.UTC(), Follow: p.Follow,
+			LastSeen: p.LastSeen.UTC(), Follow: p.Follow, Clash: optional(p.Clash),
 		})
 	}
 	return trackerapi.ListPeers200JSONResponse{Peers: peers}, nil
@@ -31,6 +31,7 @@ func (s *Server) RegisterPeer(_ context.Context, r trackerapi.RegisterPeerReques
 	}
 	err = s.table.Register(table.Peer{
 		ID: r.Id, Address: address, HTTPAddress: httpAddress, Follow: value(r.Body.Follow),
+		Instance: value(r.Body.Instance),
 	})
 	if err != nil {
 		return nil, err
@@ -42,11 +43,11 @@ func (s *Server) RegisterPeer(_ context.Context, r trackerapi.RegisterPeerReques
 
 // UnregisterPeer implements DELETE /v1/peers/{id}.
 func (s *Server) UnregisterPeer(_ context.Context, r trackerapi.UnregisterPeerRequestObject) (trackerapi.UnregisterPeerResponseObject, error) {
-	leave := s.table.Unregister
+	leave := func() error { return s.table.UnregisterInstance(r.Id, value(r.Params.Instance)) }
 	if value(r.Params.Forget) {
-		leave = s.table.Forget
+		leave = func() error { return s.table.Forget(r.Id) }
 	}
-	if err := leave(r.Id); err != nil {
+	if err := leave(); err != nil {
 		return nil, err
 	}
 	return trackerapi.UnregisterPeer204Response{}, nil

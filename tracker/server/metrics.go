@@ -48,7 +48,7 @@ func newDistributionMetrics() *distributionMetrics {
 		}, labels),
 		ratios: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "fanout_tracker_distribution_egress_ratio",
-			Help:    "What the origin sent for a distribution, in sizes of the file; labels as of the duration.",
+			Help:    "What the origins say that they sent for a distribution, in sizes of the file; labels as of the duration.",
 			Buckets: []float64{.5, 1, 1.05, 1.1, 1.25, 1.5, 2, 4, 8, 16, 32, 64}, NativeHistogramBucketFactor: 1.1,
 			NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, labels),
@@ -75,13 +75,15 @@ var (
 	peersDesc    = desc("peers", "Peers in swarms, by the state of the download; lost are those whose lease ran out before they had ended.", "state")
 	fleetDesc    = desc("registered_peers", "Peers in the fleet, whether they download or not.")
 	receivedDesc = desc("received_bytes_total", "Bytes of verified chunks that the peers of all swarms report, by source.", "source")
+	sentDesc     = desc("origin_sent_bytes_total", "Payload bytes that the origins of all files report to have sent.")
 	handoutsDesc = desc("handouts_total", "Chunks that the peers of all swarms report to have brought from an origin.")
 	runningDesc  = desc("distributions_running", "Distributions under way.")
 
 	fileSizeDesc   = desc("file_size_bytes", "Size of a file. Up to 100 files have series of their own.", "file")
 	filePeersDesc  = desc("file_peers", "Peers in a file's swarm, by the state of the download.", "file", "state")
 	fileBytesDesc  = desc("file_distribution_bytes", "Bytes that the peers of a file's running or last distribution have received in it, by source.", "file", "source")
-	fileRatioDesc  = desc("file_distribution_egress_ratio", "What the origin has sent for a file's running or last distribution, in sizes of the file.", "file")
+	fileSentDesc   = desc("file_distribution_origin_sent_bytes", "Bytes that the origins say that they have sent for a file's running or last distribution.", "file")
+	fileRatioDesc  = desc("file_distribution_egress_ratio", "What the origins say that they have sent for a file's running or last distribution, in sizes of the file.", "file")
 	fileActiveDesc = desc("file_distribution_running", "Whether a distribution of a file is under way: 1 or 0.", "file")
 	fileTimeDesc   = desc("file_distribution_duration_seconds", "Time from the start of a file's last finished distribution until its last peer was complete.", "file")
 )
@@ -98,8 +100,8 @@ type tableCollector struct {
 
 func (c tableCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		filesDesc, peersDesc, fleetDesc, receivedDesc, handoutsDesc, runningDesc,
-		fileSizeDesc, filePeersDesc, fileBytesDesc, fileRatioDesc, fileActiveDesc, fileTimeDesc,
+		filesDesc, peersDesc, fleetDesc, receivedDesc, sentDesc, handoutsDesc, runningDesc,
+		fileSizeDesc, filePeersDesc, fileBytesDesc, fileSentDesc, fileRatioDesc, fileActiveDesc, fileTimeDesc,
 	} {
 		ch <- d
 	}
@@ -121,6 +123,7 @@ func (c tableCollector) Collect(ch chan<- prometheus.Metric) {
 	totals := c.table.Totals()
 	counter(receivedDesc, totals.BytesFromOrigin, "origin")
 	counter(receivedDesc, totals.BytesFromPeers, "peer")
+	counter(sentDesc, totals.OriginSent)
 	counter(handoutsDesc, totals.Handouts)
 	running := 0
 	for _, f := range c.table.CountFiles() {
@@ -145,6 +148,7 @@ func collectFile(gauge func(*prometheus.Desc, float64, ...string), f table.FileC
 	}
 	gauge(fileBytesDesc, float64(d.BytesFromOrigin), f.Name, "origin")
 	gauge(fileBytesDesc, float64(d.BytesFromPeers), f.Name, "peer")
+	gauge(fileSentDesc, float64(d.OriginSent), f.Name)
 	gauge(fileRatioDesc, d.EgressRatio(), f.Name)
 	if d.Running() {
 		gauge(fileActiveDesc, 1, f.Name)

@@ -41,7 +41,8 @@ func TestMetricsOfADistribution(t *testing.T) {
 		`fanout_tracker_distribution_egress_ratio_sum{outcome="incomplete",peers="4",strategy="swarm"} 1`,
 		`fanout_tracker_file_distribution_duration_seconds{file="image.iso"} 5`, `fanout_tracker_file_size_bytes{file="image.iso"} 131072`,
 		`fanout_tracker_file_distribution_bytes{file="image.iso",source="origin"} 131072`, `fanout_tracker_file_distribution_egress_ratio{file="image.iso"} 1`,
-		`fanout_tracker_file_peers{file="image.iso",state="failed"} 1`,
+		`fanout_tracker_file_peers{file="image.iso",state="failed"} 1`, `fanout_tracker_file_distribution_origin_sent_bytes{file="image.iso"} 131072`,
+		`fanout_tracker_origin_sent_bytes_total 0`,
 	} {
 		if !strings.Contains(got, want+"\n") {
 			t.Errorf("no %s", want)

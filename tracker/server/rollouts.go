@@ -51,6 +51,10 @@ func (s *Server) ListRollouts(context.Context, trackerapi.ListRolloutsRequestObj
 
 // PeerRollouts implements GET /v1/peers/{id}/rollouts.
 func (s *Server) PeerRollouts(ctx context.Context, r trackerapi.PeerRolloutsRequestObject) (trackerapi.PeerRolloutsResponseObject, error) {
+	instance := value(r.Params.Instance)
+	if err := s.table.Speak(r.Id, instance); err != nil {
+		return nil, err
+	}
 	timeout := time.NewTimer(time.Duration(value(r.Params.Wait)) * time.Second)
 	defer timeout.Stop()
 	for {
@@ -59,7 +63,7 @@ func (s *Server) PeerRollouts(ctx context.Context, r trackerapi.PeerRolloutsRequ
 			return nil, err
 		}
 		answer := trackerapi.PeerRollouts200JSONResponse{Version: orders.Version, Rollouts: orderModels(orders.List)}
-		if orders.Version != value(r.Params.Known) {
+		if orders.Version != value(r.Params.Known) || s.table.Superseded(r.Id, instance) { // a peer that lives asks again
 			return answer, nil
 		}
 		select {
@@ -89,7 +93,8 @@ func rolloutModel(v table.RolloutView, withPeers bool) trackerapi.Rollout {
 		Strategy: trackerapi.Strategy(v.Strategy), Sha256: optional(v.SHA256), AllPeers: v.All,
 		StartedAt: v.Started.UTC(), Asked: len(v.Peers), Complete: v.Complete, Failed: v.Failed,
 		Running: v.Running, Pending: v.Pending, BytesDone: v.BytesDone,
-		BytesFromOrigin: v.BytesFromOrigin, BytesFromPeers: v.BytesFromPeers, OriginRatio: v.OriginRatio(),
+		BytesFromOrigin: v.BytesFromOrigin, BytesFromPeers: v.BytesFromPeers,
+		OriginBytesSent: v.OriginSent, OriginRatio: v.OriginRatio(), OriginsReportedAt: optionalTime(v.OriginsReported),
 	}
 	if v.Complete > 0 {
 		seconds := v.Duration.Seconds()
@@ -108,12 +113,16 @@ func rolloutModel(v table.RolloutView, withPeers bool) trackerapi.Rollout {
 func rolloutPeerModel(p table.RolloutPeer) trackerapi.RolloutPeer {
 	m := trackerapi.RolloutPeer{
 		Id: p.ID, Online: p.Online, State: trackerapi.RolloutState(p.State), AskedAt: optionalTime(p.AskedAt),
-		FinishedAt: optionalTime(p.FinishedAt), ChunksDone: p.Chunks, BytesDone: p.Bytes,
+		BeganAt: optionalTime(p.BeganAt), FinishedAt: optionalTime(p.FinishedAt), ChunksDone: p.Chunks, BytesDone: p.Bytes,
 		BytesFromOrigin: p.FromOrigin, BytesFromPeers: p.FromPeers,
 		RateBytesPerSecond: optional(p.Rate), Error: optional(p.Error),
 	}
 	if !p.FinishedAt.IsZero() {
-		seconds := max(0, p.FinishedAt.Sub(p.AskedAt).Seconds())
+		began := p.BeganAt
+		if began.IsZero() { // of a tracker that did not keep it
+			began = p.AskedAt
+		}
+		seconds := max(0, p.FinishedAt.Sub(began).Seconds())
 		m.DurationSeconds = &seconds
 	}
 	return m

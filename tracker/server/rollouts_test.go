@@ -21,16 +21,16 @@ func TestRollout(t *testing.T) {
 	tr.follow("p2", "127.0.0.2:2685")
 	const path = "/v1/files/%C3%BC%20%C3%9F.bin/rollout"
 
-	idle, err := tr.client.PeerRollouts(ctx, "p1", "", time.Minute)
+	idle, err := tr.client.PeerRollouts(ctx, "p1", "", "", time.Minute)
 	if err != nil || len(idle.Rollouts) != 0 {
 		t.Fatalf("%+v %v", idle, err)
 	}
-	if again, err := tr.client.PeerRollouts(ctx, "p1", idle.Version, 0); err != nil || again.Version != idle.Version {
+	if again, err := tr.client.PeerRollouts(ctx, "p1", "", idle.Version, 0); err != nil || again.Version != idle.Version {
 		t.Errorf("%+v %v", again, err)
 	}
 	learned := make(chan *trackerapi.PeerRollouts)
 	go func() {
-		news, err := tr.client.PeerRollouts(ctx, "p1", idle.Version, time.Minute)
+		news, err := tr.client.PeerRollouts(ctx, "p1", "", idle.Version, time.Minute)
 		if err != nil {
 			t.Error(err)
 		}
@@ -45,6 +45,7 @@ func TestRollout(t *testing.T) {
 	}
 
 	a := announce("p1", "peer")
+	a.Rollout = &news.Rollouts[0].Id
 	moving := trackerapi.DownloadStateDownloading
 	a.State = &moving
 	if r, err := tr.client.Announce(ctx, m.Name, a); err != nil || r.IntervalSeconds >= 5 {
@@ -73,7 +74,7 @@ func TestRollout(t *testing.T) {
 	if got := tr.call("PUT", path, "", `{"peers":["p2"],"strategy":"direct","sha256":"`+strings.Repeat("A", 64)+`"}`); !strings.HasPrefix(got, "200 ") {
 		t.Error(got)
 	}
-	if news, err = tr.client.PeerRollouts(ctx, "p2", "", 0); err != nil || len(news.Rollouts) != 1 || *news.Rollouts[0].Sha256 != strings.Repeat("a", 64) || news.Rollouts[0].Strategy != "direct" {
+	if news, err = tr.client.PeerRollouts(ctx, "p2", "", "", 0); err != nil || len(news.Rollouts) != 1 || *news.Rollouts[0].Sha256 != strings.Repeat("a", 64) || news.Rollouts[0].Strategy != "direct" {
 		t.Errorf("%+v %v", news, err)
 	}
 	if got := tr.call("DELETE", "/v1/peers/p2?forget=true", "", ""); got != "204 " {
@@ -110,19 +111,19 @@ func TestRolloutRestart(t *testing.T) {
 	if _, err := first.client.PutRollout(t.Context(), "a", trackerapi.RolloutRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	before, err := first.client.PeerRollouts(t.Context(), "p1", "", 0)
+	before, err := first.client.PeerRollouts(t.Context(), "p1", "", "", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	state := trackerapi.DownloadStateComplete
 	a := announce("p1", "peer")
-	a.State = &state
+	a.State, a.Rollout = &state, &before.Rollouts[0].Id
 	if _, err := first.client.Announce(t.Context(), "a", a); err != nil {
 		t.Fatal(err)
 	}
 	waiting := make(chan error)
 	go func() {
-		_, err := first.client.PeerRollouts(t.Context(), "p1", before.Version, time.Minute)
+		_, err := first.client.PeerRollouts(t.Context(), "p1", "", before.Version, time.Minute)
 		waiting <- err
 	}()
 	first.stop() // in much less than a minute
@@ -133,7 +134,7 @@ func TestRolloutRestart(t *testing.T) {
 	if err != nil || v.Complete != 1 || (*v.Peers)[0].Online {
 		t.Errorf("%+v %v", v, err)
 	}
-	after, err := second.client.PeerRollouts(t.Context(), "p1", "", 0)
+	after, err := second.client.PeerRollouts(t.Context(), "p1", "", "", 0)
 	if err != nil || after.Version != before.Version {
 		t.Errorf("%+v before, %+v %v", before, after, err)
 	}

@@ -37,6 +37,9 @@ func NewHandler(t *table.Table, c Config) (http.Handler, error) {
 		return nil, err
 	}
 	s := &Server{table: t, announces: newAnnounceCounter(), feed: feed.New(t.Overview)}
+	t.OnClash(func(clash table.Clash) {
+		c.Logger.Warn().Str("role", clash.Role).Str("id", clash.ID).Stringer("keeps", clash.Keeps).Stringer("refused", clash.IsRefused).Msg(clash.String())
+	})
 	distributions := newDistributionMetrics()
 	t.OnFinished(distributions.observe)
 	for _, m := range []prometheus.Collector{

@@ -20,6 +20,7 @@ type rollout struct {
 	SHA256    string             `json:"sha256,omitempty"`
 	StartedAt time.Time          `json:"started_at"`
 	Outcomes  map[string]Outcome `json:"outcomes,omitempty"`
+	Sent      map[string]Sending `json:"sent,omitempty"`
 }
 
 // follower is a Follower as JSON; its ID is the key.
@@ -60,7 +61,7 @@ func decodeRollout(name string, value []byte) (Rollout, error) {
 	}
 	return Rollout{
 		ID: r.ID, Manifest: id, Name: name, All: r.All, Peers: r.Peers, Strategy: r.Strategy, SHA256: r.SHA256,
-		StartedAt: r.StartedAt, Outcomes: r.Outcomes,
+		StartedAt: r.StartedAt, Outcomes: r.Outcomes, Sent: r.Sent,
 	}, nil
 }
 
@@ -72,7 +73,7 @@ func (s *Bolt) SetRollout(r Rollout) error {
 		}
 		return putJSON(tx.Bucket(rolloutsBucket), []byte(r.Name), rollout{
 			ID: r.ID, Manifest: r.Manifest.String(), All: r.All, Peers: r.Peers, Strategy: r.Strategy, SHA256: r.SHA256,
-			StartedAt: r.StartedAt, Outcomes: r.Outcomes,
+			StartedAt: r.StartedAt, Outcomes: r.Outcomes, Sent: r.Sent,
 		})
 	})
 }

@@ -59,18 +59,31 @@ type Rollout struct {
 	SHA256    string // empty if none was given
 	StartedAt time.Time
 	Outcomes  map[string]Outcome // by peer
+	Sent      map[string]Sending // by the process of an origin
+}
+
+// Sending is the counter of what a process of an origin has sent of a file.
+type Sending struct {
+	Since int64 `json:"since"` // when the rollout began, or the process was first heard of
+	Total int64 `json:"total"`
 }
 
 // Outcome is what is known of a peer that a rollout asks.
 type Outcome struct {
 	State      string    `json:"state,omitempty"` // of its download; empty before it has reported
 	AskedAt    time.Time `json:"asked_at,omitzero"`
+	BeganAt    time.Time `json:"began_at,omitzero"`    // its last work for the rollout
 	FinishedAt time.Time `json:"finished_at,omitzero"` // when it was complete or failed
-	Chunks     int       `json:"chunks"`
-	Bytes      int64     `json:"bytes"`
-	FromOrigin int64     `json:"from_origin"` // bytes since the rollout's start
-	FromPeers  int64     `json:"from_peers"`
-	Error      string    `json:"error,omitempty"`
+	// CompletedAt is when it was first complete; it may have lost the file since.
+	CompletedAt time.Time `json:"completed_at,omitzero"`
+	Chunks      int       `json:"chunks"`
+	Bytes       int64     `json:"bytes"`
+	FromOrigin  int64     `json:"from_origin"` // bytes since BeganAt
+	FromPeers   int64     `json:"from_peers"`
+	// What the download had received when the work began.
+	OriginBefore int64  `json:"origin_before,omitempty"`
+	PeersBefore  int64  `json:"peers_before,omitempty"`
+	Error        string `json:"error,omitempty"`
 }
 
 // State is everything but the digests.

@@ -48,6 +48,8 @@ type Report struct {
 	Owned           Bitmap   // chunks that it brings from the origin; nil means none
 	BytesFromOrigin int64
 	BytesFromPeers  int64
+	Instance        string        // of the process; empty if it does not tell
+	Rollout         string        // that this report answers; empty for none
 	EndedAgo        time.Duration // how long Complete, Failed or Cancelled has been so
 	Error           string        // why it failed, or what it waits for
 }
@@ -65,6 +67,9 @@ type Reply struct {
 	Peers     []SwarmPeer // in random order
 	Active    int         // peers of the swarm that are downloading
 	RolledOut bool        // a rollout asks for the file
+	// Abandoned says that the rollout which the report names was ended, and that nobody can
+	// serve what is missing.
+	Abandoned bool
 }
 
 // member is a peer of a swarm with its lease. It does not change: the next announce replaces
@@ -97,7 +102,7 @@ func (m *member) complete(chunks int) bool {
 
 // RenewOrigin lists an origin of a file for another lease. It does not change what a name
 // stands for. Errors: ErrUnknown, and the origin should publish; ErrWithdrawn, and it should
-// stop.
+// stop; ErrClash.
 func (t *Table) RenewOrigin(name string, o Origin) (Reply, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -105,19 +110,43 @@ func (t *Table) RenewOrigin(name string, o Origin) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
-	t.listOrigin(f, o)
+	if err := t.listOrigin(f, o); err != nil {
+		return Reply{}, err
+	}
+	return t.reply(f, o.ID), nil
+}
+
+// LeaveOrigin takes an origin that stops off the list of a file, with its last report. Errors:
+// ErrUnknown, ErrWithdrawn.
+func (t *Table) LeaveOrigin(name string, o Origin) (Reply, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f, err := t.resolve(name)
+	if err != nil {
+		return Reply{}, err
+	}
+	t.originIDs.leave(o.ID, o.Instance)
+	t.noteSent(f, o)
+	if listed := f.origins[o.ID]; listed != nil && listed.Instance == o.Instance {
+		delete(f.origins, o.ID)
+		t.tellFinished(f, t.now())
+	}
 	return t.reply(f, o.ID), nil
 }
 
 // Announce enters a peer into a swarm or renews its lease there; with the state Cancelled it
 // leaves. The first announce of a static download fixes the assignment, see StaticTable.
-// Errors: ErrUnknown, ErrWithdrawn, ErrInvalid for bitmaps that do not fit, the store's.
+// Errors: ErrUnknown, ErrWithdrawn, ErrInvalid for bitmaps that do not fit, ErrClash, the
+// store's.
 func (t *Table) Announce(name string, r Report) (Reply, error) {
 	r.Strategy, r.State = cmp.Or(r.Strategy, Swarm), cmp.Or(r.State, Downloading)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f, err := t.resolve(name)
 	if err != nil {
+		return Reply{}, err
+	}
+	if err := t.peerIDs.speaks(r.ID, r.Instance, r.Address, t.now()); err != nil {
 		return Reply{}, err
 	}
 	if err := checkBitmap("held", r.Held, f.Chunks); err != nil {
@@ -135,13 +164,16 @@ func (t *Table) Announce(name string, r Report) (Reply, error) {
 		}
 	}
 	t.enter(f, r)
-	return t.reply(f, r.ID), nil
+	reply := t.reply(f, r.ID)
+	reply.Abandoned = t.abandoned(f, r)
+	return reply, nil
 }
 
 func (t *Table) enter(f *file, r Report) {
 	now := t.now()
 	t.version++
-	if before := f.known(r.ID); before != nil {
+	before := f.known(r.ID)
+	if before != nil {
 		r.Owned = r.Owned.with(before.Owned, r.Held)
 	}
 	m := &member{
@@ -149,7 +181,7 @@ func (t *Table) enter(f *file, r Report) {
 		seen: now, expires: now.Add(t.lease), version: t.version,
 	}
 	t.follow(f, m)
-	t.noteOutcome(f, m)
+	t.noteOutcome(f, m, before)
 	if r.State == Cancelled {
 		delete(f.members, r.ID)
 		return

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fanout/internal/manifest"
+	"fanout/tracker/store"
 )
 
 const (
@@ -39,19 +40,22 @@ type Distribution struct {
 	// Partial says that the tracker was started in the middle of it: Started and Duration
 	// count from then.
 	Partial         bool
-	BytesFromOrigin int64
+	BytesFromOrigin int64 // what its peers say that they have received
 	BytesFromPeers  int64
+	// OriginSent is what the origins say that they have sent, at least what was received from
+	// them: their last report may be still to come.
+	OriginSent int64
 }
 
 // Running says that some of its peers are still downloading.
 func (d *Distribution) Running() bool { return d.Ended.IsZero() }
 
-// EgressRatio is what the origin sent, in sizes of the file; 0 for an empty file.
+// EgressRatio is what the origins sent, in sizes of the file; 0 for an empty file.
 func (d *Distribution) EgressRatio() float64 {
 	if d.Size == 0 {
 		return 0
 	}
-	return float64(d.BytesFromOrigin) / float64(d.Size)
+	return float64(d.OriginSent) / float64(d.Size)
 }
 
 // Strategy is the one of all its peers, or "mixed".
@@ -68,6 +72,7 @@ func (d *Distribution) Strategy() Strategy {
 type Totals struct {
 	BytesFromOrigin, BytesFromPeers int64 // of verified chunks, as the peers report
 	Handouts                        int64 // chunks that peers brought from an origin
+	OriginSent                      int64 // bytes, as the origins report
 }
 
 // distribution is the running one of a file, or its last.
@@ -75,7 +80,9 @@ type distribution struct {
 	started time.Time
 	ended   time.Time
 	partial bool
+	untold  bool // it has ended, and the last reports of origins are still to come
 	peers   map[string]*participant
+	sent    map[string]store.Sending // by the process of an origin
 }
 
 // participant is a peer of a distribution. It stays when its lease has run out.
@@ -104,8 +111,9 @@ func (t *Table) follow(f *file, m *member) {
 		if !active(m.State) {
 			return
 		}
+		t.tellFinishedNow(f)
 		f.dist = &distribution{
-			started: m.seen, peers: map[string]*participant{},
+			started: m.seen, peers: map[string]*participant{}, sent: f.begin(),
 			partial: !f.loadedAt.IsZero() && m.seen.Sub(f.loadedAt) < 2*t.lease && m.received() > 0,
 		}
 	}
@@ -189,6 +197,7 @@ func growth(before, now int64) int64 {
 // settle marks the peers that are lost, and ends the distribution if nobody downloads.
 func (t *Table) settle(f *file, now time.Time) {
 	if f.dist == nil || !f.dist.ended.IsZero() {
+		t.tellFinished(f, now)
 		return
 	}
 	running := false
@@ -206,9 +215,8 @@ func (t *Table) settle(f *file, now time.Time) {
 	if extra := len(t.finished) - MaxDistributions; extra > 0 {
 		t.finished = slices.Delete(t.finished, 0, extra)
 	}
-	if t.onFinished != nil {
-		t.onFinished(t.finished[len(t.finished)-1])
-	}
+	f.dist.untold = true
+	t.tellFinished(f, now)
 }
 
 // part gives a participant a state that it has not reported.
@@ -252,8 +260,9 @@ func (f *file) describe() Distribution {
 		}
 	}
 	if !last.IsZero() {
-		d.Duration = last.Sub(d.Started)
+		d.Duration = max(0, last.Sub(d.Started))
 	}
+	d.OriginSent = max(counted(f.dist.sent), d.BytesFromOrigin)
 	return d
 }
 

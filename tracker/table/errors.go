@@ -14,6 +14,8 @@ var (
 	ErrNoPeers   = errors.New("no peer is registered") // so there is nobody to assign chunks to
 	// ErrNotFollowing: a peer that is registered does not follow rollouts.
 	ErrNotFollowing = errors.New("does not follow rollouts")
+	// ErrClash: another process that runs has the same ID.
+	ErrClash = errors.New("two processes have one ID")
 )
 
 // Error is an error of one of the kinds.

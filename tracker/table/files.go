@@ -15,6 +15,10 @@ type Origin struct {
 	ID          string
 	Address     Address // of its chunk listener
 	HTTPAddress Address // may be zero
+	Instance    string  // of the process; empty if it does not tell
+	Counts      bool    // it tells what it has sent
+	Sent        int64   // bytes of the file, by this process
+	heard       time.Time
 	expires     time.Time
 }
 
@@ -50,8 +54,7 @@ func (t *Table) Publish(name string, m *manifest.Manifest, id manifest.ID, origi
 		}
 		created = true
 	}
-	t.listOrigin(t.files[id], origin)
-	return created, nil
+	return created, t.listOrigin(t.files[id], origin)
 }
 
 func (t *Table) setCurrent(id manifest.ID, m *manifest.Manifest) error {
@@ -74,15 +77,22 @@ func (t *Table) setCurrent(id manifest.ID, m *manifest.Manifest) error {
 }
 
 // listOrigin lists the origin for one lease. An address has one process behind it, so
-// another origin that was listed with it is gone.
-func (t *Table) listOrigin(f *file, o Origin) {
+// another origin that was listed with it is gone. The error is an ErrClash.
+func (t *Table) listOrigin(f *file, o Origin) error {
+	now := t.now()
+	if err := t.originIDs.claim(o.ID, o.Instance, o.Address, now); err != nil {
+		return err
+	}
 	for id, other := range f.origins {
 		if id != o.ID && other.Address == o.Address {
 			delete(f.origins, id)
 		}
 	}
-	o.expires = t.now().Add(t.lease)
+	o.heard, o.expires = now, now.Add(t.lease)
 	f.origins[o.ID] = &o
+	t.noteSent(f, o)
+	t.tellFinished(f, now)
+	return nil
 }
 
 // Withdraw forgets a file, its table and its leases, and remembers that it was withdrawn.

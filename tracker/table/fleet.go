@@ -13,6 +13,8 @@ type Peer struct {
 	Address     Address // of its chunk listener
 	HTTPAddress Address // may be zero
 	Follow      bool    // it fetches what rollouts ask for
+	Instance    string  // of the process; empty if it does not tell
+	Clash       string  // that another running process has the ID; set in what is looked up
 	LastSeen    time.Time
 	expires     time.Time
 }
@@ -20,11 +22,18 @@ type Peer struct {
 func (p *Peer) live(now time.Time) bool { return now.Before(p.expires) }
 
 // Register enters a peer into the fleet for one lease. Another peer with the same address is
-// gone, since an address has one process behind it. An error is the store's, for a peer that
-// follows rollouts.
+// gone, since an address has one process behind it. Errors: ErrClash; the store's, for a peer
+// that follows rollouts.
 func (t *Table) Register(p Peer) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	had := t.peerIDs.has(p.ID, p.Instance)
+	if err := t.peerIDs.claim(p.ID, p.Instance, p.Address, t.now()); err != nil {
+		return err
+	}
+	if !had {
+		t.wakeFollowers() // should the process before it live, it speaks at once
+	}
 	for id, other := range t.fleet {
 		if id != p.ID && other.Address == p.Address {
 			delete(t.fleet, id)
@@ -40,9 +49,16 @@ func (t *Table) Register(p Peer) error {
 }
 
 // Unregister takes a peer out of the fleet and every swarm. ErrUnknown if it was in none.
-func (t *Table) Unregister(id string) error {
+func (t *Table) Unregister(id string) error { return t.UnregisterInstance(id, "") }
+
+// UnregisterInstance is Unregister for a process that leaves: where another one has the ID,
+// nothing happens.
+func (t *Table) UnregisterInstance(id, instance string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !t.peerIDs.leave(id, instance) {
+		return nil
+	}
 	_, found := t.fleet[id]
 	delete(t.fleet, id)
 	for _, f := range t.files {
@@ -69,7 +85,9 @@ func (t *Table) liveFleet() []Peer {
 	now, peers := t.now(), []Peer{}
 	for _, p := range t.fleet {
 		if p.live(now) {
-			peers = append(peers, *p)
+			view := *p
+			view.Clash, _ = t.peerIDs.clashOf(p.ID, now)
+			peers = append(peers, view)
 		}
 	}
 	slices.SortFunc(peers, func(a, b Peer) int {

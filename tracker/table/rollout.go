@@ -15,6 +15,9 @@ import (
 	"fanout/tracker/store"
 )
 
+// keepEndedRollout is how long peers can learn that their rollout was ended.
+const keepEndedRollout = 30 * 24 * time.Hour
+
 // RolloutRequest is what a rollout is to be.
 type RolloutRequest struct {
 	Peers    []string // nil: every peer that follows rollouts, now and later
@@ -49,14 +52,17 @@ func newRollout(s store.Rollout) *rollout {
 	if outcomes == nil {
 		outcomes = map[string]store.Outcome{}
 	}
-	s.Outcomes = outcomes
+	s.Outcomes, s.Sent = outcomes, maps.Clone(s.Sent)
+	if s.Sent == nil {
+		s.Sent = map[string]store.Sending{}
+	}
 	return &rollout{Rollout: s}
 }
 
 // snapshot is what may be given to the store, which keeps what it is given.
 func (r *rollout) snapshot() store.Rollout {
 	s := r.Rollout
-	s.Outcomes = maps.Clone(s.Outcomes)
+	s.Outcomes, s.Sent = maps.Clone(s.Outcomes), maps.Clone(s.Sent)
 	return s
 }
 
@@ -86,18 +92,16 @@ func (t *Table) PutRollout(name string, q RolloutRequest) (v RolloutView, create
 	peers := slices.Compact(slices.Sorted(slices.Values(q.Peers)))
 	r := newRollout(store.Rollout{
 		ID: fmt.Sprintf("%016x", t.rand.Uint64()), Manifest: f.ID, Name: f.Name, All: q.Peers == nil, Peers: peers,
-		Strategy: string(cmp.Or(q.Strategy, Swarm)), SHA256: strings.ToLower(q.SHA256), StartedAt: t.now(),
+		Strategy: string(cmp.Or(q.Strategy, Swarm)), SHA256: strings.ToLower(q.SHA256), StartedAt: t.now(), Sent: f.begin(),
 	})
 	if err := t.store.SetRollout(r.snapshot()); err != nil {
 		return RolloutView{}, false, err
 	}
-	_, replaced := t.rollouts[f.Name]
-	t.rollouts[f.Name] = r
-	for _, m := range f.members {
-		if m.live(r.StartedAt) && m.State == Complete && r.asks(t, m.ID) {
-			r.had(m.ID, f)
-		}
+	old, replaced := t.rollouts[f.Name]
+	if replaced {
+		t.ended[old.ID] = r.StartedAt
 	}
+	t.rollouts[f.Name] = r
 	t.wakeFollowers()
 	return t.viewRollout(r), !replaced, nil
 }
@@ -157,8 +161,38 @@ func (t *Table) EndRollout(name string) error {
 		return err
 	}
 	delete(t.rollouts, r.Name)
+	t.ended[r.ID] = t.now()
 	t.wakeFollowers()
 	return nil
+}
+
+// abandoned says that a download under way was asked for by a rollout that was ended, that no
+// other one asks the peer for it, and that nobody can serve what it lacks.
+func (t *Table) abandoned(f *file, q Report) bool {
+	if _, over := t.ended[q.Rollout]; !over || !active(q.State) {
+		return false
+	}
+	if r := t.rollouts[f.Name]; r != nil && r.Manifest == f.ID && r.asks(t, q.ID) {
+		return false
+	}
+	return !f.obtainable(t.now())
+}
+
+// obtainable says that an origin, or the peers of the swarm together, have every chunk.
+func (f *file) obtainable(now time.Time) bool {
+	if len(f.liveOrigins(now)) > 0 {
+		return true
+	}
+	all := make(Bitmap, len(fullBitmap(f.Chunks)))
+	for _, m := range f.members {
+		if !m.live(now) || !m.shares() {
+			continue
+		}
+		for i := range min(len(all), len(m.Held)) {
+			all[i] |= m.Held[i]
+		}
+	}
+	return all.count() == f.Chunks
 }
 
 // endRolloutOf forgets the rollout of a manifest that the store has just removed.
@@ -206,54 +240,6 @@ func (t *Table) Orders(peer string) (Orders, error) {
 	return orders, nil
 }
 
-// had notes that a peer has the file from before the rollout.
-func (r *rollout) had(peer string, f *file) {
-	r.Outcomes[peer] = store.Outcome{
-		State: string(Complete), AskedAt: r.StartedAt, FinishedAt: r.StartedAt, Chunks: f.Chunks, Bytes: f.Size,
-	}
-	r.dirty = true
-}
-
-// noteOutcome takes a report into the rollout of its file.
-func (t *Table) noteOutcome(f *file, q *member) {
-	r := t.rollouts[f.Name]
-	if r == nil || r.Manifest != f.ID || !r.asks(t, q.ID) {
-		return
-	}
-	old := r.Outcomes[q.ID]
-	if State(old.State) == Complete && q.State == Paused {
-		return // it stops serving
-	}
-	finished := time.Time{}
-	if ended(q.State) {
-		finished = q.seen.Add(-q.EndedAgo)
-		switch {
-		case finished.After(r.StartedAt):
-		case q.State == Complete:
-			if State(old.State) != Complete {
-				r.had(q.ID, f)
-			}
-			return
-		default:
-			return // a failure of the past
-		}
-		if old.State == string(q.State) {
-			finished = old.FinishedAt // the first report is the most exact
-		}
-	}
-	o := store.Outcome{
-		State: string(q.State), AskedAt: old.AskedAt, FinishedAt: finished, Chunks: q.heldCount, Bytes: f.bytes(q),
-		FromOrigin: q.BytesFromOrigin, FromPeers: q.BytesFromPeers, Error: q.Error,
-	}
-	if q.Held == nil { // said of a download that does not run
-		o.Chunks, o.Bytes = old.Chunks, old.Bytes
-	}
-	if o.AskedAt.IsZero() {
-		o.AskedAt = r.StartedAt // it was fetching already
-	}
-	r.Outcomes[q.ID], r.dirty = o, true
-}
-
 // ended says that a download does not go on by itself.
 func ended(s State) bool { return s == Complete || s == Failed || s == Cancelled }
 
@@ -267,9 +253,11 @@ func (t *Table) loadRollouts(s store.State) {
 	}
 }
 
-// sweepRollouts stores outcomes, and forgets followers that have been off for long.
+// sweepRollouts stores outcomes, and forgets followers that have been off for long, and
+// rollouts that were ended long ago.
 func (t *Table) sweepRollouts(now time.Time) error {
 	var errs []error
+	maps.DeleteFunc(t.ended, func(_ string, at time.Time) bool { return now.Sub(at) > keepEndedRollout })
 	for id, f := range t.followers {
 		if now.Sub(f.SeenAt) <= keepFollower {
 			continue

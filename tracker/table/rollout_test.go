@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fanout/tracker/store"
 	"fanout/tracker/table"
 )
 
@@ -34,13 +35,13 @@ func TestRollout(t *testing.T) {
 		t.Error("p1 should have", got)
 	}
 	w.clock.advance(time.Second)
-	w.announce("a", table.Report{ID: "p1", Address: w.address(1), Held: table.Bitmap{0xc0}, BytesFromOrigin: 32768, BytesFromPeers: 32768})
+	w.answer("a", table.Report{ID: "p1", Address: w.address(1), Held: table.Bitmap{0xc0}, BytesFromOrigin: 32768, BytesFromPeers: 32768})
 	if v := w.rollout("a"); summary(v) != "p1 downloading on, p2 pending on, p3 pending; 0+0+2+1" || v.BytesDone != 65536 || v.Duration != 0 {
 		t.Errorf("%s, %+v", summary(v), v)
 	}
 	w.clock.advance(3 * time.Second)
-	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, EndedAgo: time.Second, BytesFromOrigin: 3 * 32768, BytesFromPeers: 32768})
-	w.announce("a", table.Report{ID: "p2", Address: w.address(2), State: table.Failed, Error: "disk full"})
+	w.answer("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, EndedAgo: time.Second, BytesFromOrigin: 3 * 32768, BytesFromPeers: 32768})
+	w.answer("a", table.Report{ID: "p2", Address: w.address(2), State: table.Failed, Error: "disk full"})
 	v = w.rollout("a")
 	if summary(v) != "p1 complete on, p2 failed on, p3 pending; 1+1+0+1" || v.Duration != 3*time.Second || v.OriginRatio() != 0.75 || v.Peers[1].Error != "disk full" {
 		t.Errorf("%s, %+v", summary(v), v)
@@ -48,7 +49,7 @@ func TestRollout(t *testing.T) {
 
 	w.sweep() // stores the outcomes
 	w.restart()
-	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Paused, Held: table.Bitmap{0xf0}})
+	w.answer("a", table.Report{ID: "p1", Address: w.address(1), State: table.Paused, Held: table.Bitmap{0xf0}})
 	v = w.rollout("a")
 	if summary(v) != "p1 complete, p2 failed, p3 pending; 1+1+0+1" || v.Duration != 3*time.Second || v.BytesFromOrigin != 3*32768 {
 		t.Errorf("after the restart, and p1 stopping: %s, %+v", summary(v), v)
@@ -57,9 +58,9 @@ func TestRollout(t *testing.T) {
 	if got := w.orders("p3"); got != "a" {
 		t.Error("p3, back, should have", got)
 	}
-	w.announce("a", table.Report{ID: "p3", Address: w.address(3), State: table.Downloading})
+	w.answer("a", table.Report{ID: "p3", Address: w.address(3), State: table.Downloading})
 	w.clock.advance(time.Second)
-	w.announce("a", table.Report{ID: "p3", Address: w.address(3), State: table.Complete, BytesFromPeers: 4 * 32768})
+	w.answer("a", table.Report{ID: "p3", Address: w.address(3), State: table.Complete, BytesFromPeers: 4 * 32768})
 	if v := w.rollout("a"); summary(v) != "p1 complete, p2 failed, p3 complete on; 2+1+0+0" {
 		t.Error(summary(v))
 	}
@@ -78,15 +79,15 @@ func TestRolloutAgain(t *testing.T) {
 	w.put("a", table.RolloutRequest{})
 	before, err := w.Orders("p1")
 	w.ok(err)
-	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Downloading})
+	w.answer("a", table.Report{ID: "p1", Address: w.address(1), State: table.Downloading})
 	w.clock.advance(time.Second)
-	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, BytesFromOrigin: 4 * 32768})
-	w.announce("a", table.Report{ID: "p2", Address: w.address(2), State: table.Failed, Error: "disk full"})
+	w.answer("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, BytesFromOrigin: 4 * 32768})
+	w.answer("a", table.Report{ID: "p2", Address: w.address(2), State: table.Failed, Error: "disk full"})
 	w.clock.advance(time.Second)
 	v, created, err := w.PutRollout("a", table.RolloutRequest{Strategy: table.Direct})
 	w.ok(err)
-	if created || summary(v) != "p1 complete on, p2 pending on; 1+0+1+0" || v.BytesFromOrigin != 0 || v.Duration != 0 || v.BytesDone != 4*32768 {
-		t.Errorf("created %v, %s, %+v", created, summary(v), v)
+	if created || summary(v) != "p1 pending on, p2 pending on; 0+0+2+0" || v.BytesFromOrigin != 0 || v.Duration != 0 || v.BytesDone != 0 {
+		t.Errorf("nobody has answered, but: created %v, %s, %+v", created, summary(v), v)
 	}
 	select {
 	case <-before.Changed:
@@ -98,11 +99,142 @@ func TestRolloutAgain(t *testing.T) {
 	if after.Version == before.Version || after.List[0].ID == before.List[0].ID || after.List[0].Strategy != table.Direct {
 		t.Errorf("%+v, before %+v", after, before)
 	}
-	// What ended before the second PUT is not its outcome.
-	w.announce("a", table.Report{ID: "p2", Address: w.address(2), State: table.Failed, EndedAgo: time.Second, Error: "disk full"})
-	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, EndedAgo: time.Second, BytesFromOrigin: 4 * 32768})
-	if v := w.rollout("a"); summary(v) != "p1 complete on, p2 pending on; 1+0+1+0" || v.BytesFromOrigin != 0 {
+	// What is said of the first one, or of none, is not an answer to the second.
+	for _, id := range []string{"", before.List[0].ID} {
+		w.announce("a", table.Report{ID: "p2", Address: w.address(2), State: table.Failed, Error: "disk full", Rollout: id})
+		w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, EndedAgo: time.Second, BytesFromOrigin: 4 * 32768, Rollout: id})
+	}
+	if v := w.rollout("a"); summary(v) != "p1 pending on, p2 pending on; 0+0+2+0" {
 		t.Errorf("%s, %+v", summary(v), v)
+	}
+	w.clock.advance(time.Second)
+	w.answer("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, EndedAgo: 2 * time.Second, BytesFromOrigin: 4 * 32768})
+	v = w.rollout("a")
+	if p := v.Peers[0]; summary(v) != "p1 complete on, p2 pending on; 1+0+1+0" || v.BytesFromOrigin != 0 || v.Duration != 0 || !p.FinishedAt.Equal(p.BeganAt) || p.Bytes != 4*32768 {
+		t.Errorf("p1 had it, but: %s, %+v", summary(v), v)
+	}
+}
+
+// A peer that had the file loses it, says so, and fetches it again later: that is what its line
+// tells, the time and the bytes of the work.
+func TestRolloutOfALostFile(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 4, 1), "o")
+	w.follow(1)
+	w.put("a", table.RolloutRequest{})
+	peer := func(state table.State, origin, peers int64, ended time.Duration, why string) table.RolloutPeer {
+		t.Helper()
+		w.follow(1)
+		w.answer("a", table.Report{
+			ID: "p1", Address: w.address(1), State: state, Held: table.Bitmap{0xf0}, BytesFromOrigin: origin, BytesFromPeers: peers, EndedAgo: ended, Error: why,
+		})
+		return w.rollout("a").Peers[0]
+	}
+	peer(table.Downloading, 0, 0, 0, "")
+	w.clock.advance(2 * time.Second)
+	first := peer(table.Complete, 4*32768, 0, 0, "")
+	w.clock.advance(30 * time.Minute)
+	p := peer(table.Failed, 4*32768, 0, time.Minute, "a was removed")
+	if v := w.rollout("a"); v.Failed != 1 || v.Complete != 0 || p.Error != "a was removed" || p.FinishedAt.Sub(first.FinishedAt) != 29*time.Minute {
+		t.Errorf("%s, %+v", summary(v), p)
+	}
+	if p := peer(table.Downloading, 4*32768, 0, 0, ""); p.State != table.Downloading || p.FromOrigin != 0 || !p.FinishedAt.IsZero() {
+		t.Errorf("it fetches what is missing: %+v", p)
+	}
+	w.clock.advance(9 * time.Second)
+	p = peer(table.Complete, 4*32768, 32768, time.Second, "")
+	if took := p.FinishedAt.Sub(p.BeganAt); took != 8*time.Second || p.FromOrigin != 0 || p.FromPeers != 32768 || p.State != table.Complete {
+		t.Errorf("%s, %+v", took, p)
+	}
+	if v := w.rollout("a"); v.Duration != 2*time.Second {
+		t.Error("the rollout took", v.Duration)
+	}
+	// The same, begun from nothing.
+	w.clock.advance(time.Hour)
+	peer(table.Downloading, 0, 0, 0, "")
+	w.clock.advance(time.Second)
+	if p := peer(table.Complete, 3*32768, 32768, 3*time.Hour, ""); p.FromOrigin != 3*32768 || p.FromPeers != 32768 || p.FinishedAt.Before(p.BeganAt) {
+		t.Errorf("with a clock that was set: %+v", p)
+	}
+}
+
+// What a tracker of before has stored is understood.
+func TestStoredBefore(t *testing.T) {
+	w := newWorld(t)
+	m := w.manifest("a", 4, 1)
+	w.publish(m, "o")
+	began := w.clock.now
+	w.ok(w.store.SetRollout(store.Rollout{
+		ID: "1", Manifest: m.ID(), Name: "a", All: true, Strategy: "swarm", StartedAt: began,
+		Outcomes: map[string]store.Outcome{"p1": {State: "complete", AskedAt: began, FinishedAt: began.Add(time.Second), Chunks: 4, Bytes: m.Size, FromOrigin: m.Size}},
+	}))
+	w.restart()
+	v := w.rollout("a")
+	if summary(v) != "p1 complete; 1+0+0+0" || v.Duration != time.Second || v.OriginRatio() != 1 {
+		t.Errorf("%s, %+v", summary(v), v)
+	}
+	w.follow(2)
+	w.answer("a", table.Report{ID: "p2", Address: w.address(2), State: table.Complete})
+	if v := w.rollout("a"); v.Complete != 2 {
+		t.Errorf("%s", summary(v))
+	}
+}
+
+// What a download had received when the second rollout found it under way is not of the second.
+func TestRolloutOfADownloadUnderWay(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 4, 1), "o")
+	w.follow(1)
+	w.put("a", table.RolloutRequest{})
+	w.answer("a", table.Report{ID: "p1", Address: w.address(1), BytesFromOrigin: 2 * 32768})
+	w.put("a", table.RolloutRequest{})
+	w.clock.advance(time.Second)
+	w.answer("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, BytesFromOrigin: 3 * 32768, BytesFromPeers: 32768})
+	if v := w.rollout("a"); v.BytesFromOrigin != 32768 || v.BytesFromPeers != 32768 || v.Duration != time.Second {
+		t.Errorf("%+v", v)
+	}
+}
+
+// Whose rollout was ended is told so when nobody can serve what it lacks, and not before.
+func TestAbandoned(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 4, 1), "o")
+	w.follow(1)
+	w.put("a", table.RolloutRequest{Peers: []string{"p1"}})
+	first := w.rollout("a").ID
+	abandoned := func(state table.State) bool {
+		return w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: state, Held: table.Bitmap{0xc0}, Rollout: first}).Abandoned
+	}
+	leave := func() {
+		_, err := w.LeaveOrigin("a", w.origin("o"))
+		w.ok(err)
+	}
+	leave()
+	if abandoned(table.Downloading) {
+		t.Error("though the rollout is there")
+	}
+	w.ok(w.EndRollout("a"))
+	if !abandoned(table.Downloading) || !abandoned(table.Queued) || abandoned(table.Failed) {
+		t.Error("not when nobody is left")
+	}
+	w.publish(w.manifest("a", 4, 1), "o")
+	if abandoned(table.Downloading) {
+		t.Error("though an origin is there")
+	}
+	leave()
+	w.announce("a", table.Report{ID: "p2", Address: w.address(2), Held: table.Bitmap{0x30}})
+	if abandoned(table.Downloading) {
+		t.Error("though the peers have it together")
+	}
+	w.announce("a", table.Report{ID: "p2", Address: w.address(2), State: table.Cancelled})
+	w.put("a", table.RolloutRequest{})
+	if abandoned(table.Downloading) {
+		t.Error("though another rollout asks for it")
+	}
+	w.follow(2)
+	w.put("a", table.RolloutRequest{Peers: []string{"p2"}})
+	if !abandoned(table.Downloading) {
+		t.Error("not when another rollout asks others")
 	}
 }
 
@@ -267,6 +399,13 @@ func TestRolloutToOneThatStopsFollowing(t *testing.T) {
 func (w *world) follow(n int) {
 	w.t.Helper()
 	w.ok(w.Register(table.Peer{ID: fmt.Sprint("p", n), Address: w.address(n), Follow: true}))
+}
+
+// answer is announce for the rollout that there is.
+func (w *world) answer(name string, r table.Report) {
+	w.t.Helper()
+	r.Rollout = w.rollout(name).ID
+	w.announce(name, r)
 }
 
 func (w *world) put(name string, q table.RolloutRequest) {

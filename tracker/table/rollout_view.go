@@ -33,14 +33,19 @@ type RolloutView struct {
 	BytesDone       int64
 	BytesFromOrigin int64
 	BytesFromPeers  int64
+	// OriginSent is what the origins say that they have sent, at least what was received from
+	// them: their last report may be still to come.
+	OriginSent int64
+	// OriginsReported is since when every listed origin has reported; zero without origins.
+	OriginsReported time.Time
 }
 
-// OriginRatio is how often the origin has sent the file; 0 for an empty one.
+// OriginRatio is how often origins have sent the file; 0 for an empty one.
 func (v *RolloutView) OriginRatio() float64 {
 	if v.Size == 0 {
 		return 0
 	}
-	return float64(v.BytesFromOrigin) / float64(v.Size)
+	return float64(v.OriginSent) / float64(v.Size)
 }
 
 // RolloutPeer is a peer that a rollout asks.
@@ -62,6 +67,8 @@ func (t *Table) viewRollout(r *rollout) RolloutView {
 		p := t.viewRolloutPeer(r, id, now)
 		v.add(p)
 	}
+	v.OriginSent = max(counted(r.Sent), v.BytesFromOrigin)
+	v.OriginsReported = f.reportedAt(now)
 	return v
 }
 
@@ -89,12 +96,18 @@ func (t *Table) viewRolloutPeer(r *rollout, id string, now time.Time) RolloutPee
 	live := t.fleet[id] != nil && t.fleet[id].live(now)
 	p.Online = live
 	p.State = State(p.Outcome.State)
+	clash, clashes := t.peerIDs.clashOf(id, now)
 	switch {
+	case clashes: // whatever one of them says is not so of the other
+		p.State, p.Error = Failed, clash
 	case ended(p.State):
 	case live && !t.fleet[id].Follow:
 		p.State, p.Online, p.Error = Pending, false, notFollowing([]string{id})
 	case !live || p.State == "":
 		p.State = Pending
+		if m := t.files[r.Manifest].members[id]; live && m != nil && m.live(now) && m.Instance == "" {
+			p.Error = "its peerd is too old to say which rollout it answers: upgrade it"
+		}
 	case p.State == Downloading:
 		if m := t.files[r.Manifest].members[id]; m != nil && m.live(now) {
 			p.Rate = m.rate
@@ -111,7 +124,11 @@ func (v *RolloutView) add(p RolloutPeer) {
 	switch {
 	case p.State == Complete:
 		v.Complete++
-		v.Duration = max(v.Duration, p.FinishedAt.Sub(v.Started))
+		at := p.CompletedAt
+		if at.IsZero() { // of a tracker that did not keep it
+			at = p.FinishedAt
+		}
+		v.Duration = max(v.Duration, at.Sub(v.Started))
 	case ended(p.State):
 		v.Failed++
 	case p.Online:

@@ -45,6 +45,8 @@ type Table struct {
 	names     map[string]manifest.ID // what they stand for now
 	withdrawn map[manifest.ID]store.Withdrawal
 	fleet     map[string]*Peer
+	peerIDs   *identities
+	originIDs *identities
 	version   uint64
 	finished  []Distribution // the latest last, at most MaxDistributions
 	totals    Totals
@@ -52,7 +54,8 @@ type Table struct {
 
 	onFinished func(Distribution)
 
-	rollouts  map[string]*rollout // by the name of the file
+	rollouts  map[string]*rollout  // by the name of the file
+	ended     map[string]time.Time // rollouts by ID -> when they were ended or replaced
 	followers map[string]store.Follower
 	// followersSaved is what the store has of SeenAt.
 	followersSaved map[string]time.Time
@@ -63,6 +66,7 @@ type Table struct {
 type file struct {
 	store.File
 	origins  map[string]*Origin
+	sent     map[string]int64 // by the process of an origin: what it last said that it has sent
 	members  map[string]*member
 	dist     *distribution // nil: none yet
 	assigned *Assignment   // nil: none yet; see staticTable for when it counts
@@ -78,12 +82,13 @@ func New(o Options) (*Table, error) {
 		names:     map[string]manifest.ID{},
 		withdrawn: map[manifest.ID]store.Withdrawal{},
 		fleet:     map[string]*Peer{},
-		rollouts:  map[string]*rollout{}, followers: map[string]store.Follower{},
+		rollouts:  map[string]*rollout{}, ended: map[string]time.Time{}, followers: map[string]store.Follower{},
 		followersSaved: map[string]time.Time{}, news: make(chan struct{}),
 	}
 	if t.lease == 0 {
 		t.lease = DefaultLease
 	}
+	t.peerIDs, t.originIDs = newIdentities("peerd", t.lease), newIdentities("origin", t.lease)
 	state, err := o.Store.Load()
 	if err != nil {
 		return nil, err
@@ -118,7 +123,7 @@ func (t *Table) load(s store.File) error {
 }
 
 func newFile(s store.File) *file {
-	return &file{File: s, origins: map[string]*Origin{}, members: map[string]*member{}}
+	return &file{File: s, origins: map[string]*Origin{}, sent: map[string]int64{}, members: map[string]*member{}}
 }
 
 // Lease is how long a lease lasts, and Interval when to renew it.
@@ -182,6 +187,8 @@ func (t *Table) Sweep() error {
 	defer t.mu.Unlock()
 	now := t.now()
 	maps.DeleteFunc(t.fleet, func(_ string, p *Peer) bool { return !p.live(now) })
+	t.peerIDs.sweep(now)
+	t.originIDs.sweep(now)
 	errs := []error{t.sweepRollouts(now)}
 	for _, f := range t.files {
 		maps.DeleteFunc(f.origins, func(_ string, o *Origin) bool { return !o.live(now) })

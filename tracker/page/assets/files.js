@@ -81,7 +81,7 @@ export class FileView {
     const box = this.egress.parentElement;
     box.hidden = this.fields.course.parentElement.hidden = d === undefined;
     if (d === undefined) return;
-    set(this.fields.egress, `${format.bytes(d.bytes_from_origin)} of ${format.bytes(s.size)}: ${format.ratio(d.egress_ratio)} the size`, d.bytes_from_origin);
+    set(this.fields.egress, `${format.bytes(d.origin_bytes_sent)} of ${format.bytes(s.size)}: ${format.ratio(d.egress_ratio)} the size`, d.origin_bytes_sent);
     const most = Math.max(2, d.egress_ratio);
     this.egress.style.setProperty('--fill', (100 * d.egress_ratio / most) + '%');
     this.egress.style.setProperty('--once', (100 / most) + '%');

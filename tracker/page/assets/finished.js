@@ -23,7 +23,7 @@ function row(d) {
     cell('Strategy', mix(d.strategies), ''),
     cell('Size', format.bytes(d.size), d.size, true),
     cell('Time', d.duration_seconds === undefined ? '–' : (d.partial ? '> ' : '') + format.duration(d.duration_seconds), d.duration_seconds, true),
-    cell('From the origin', format.bytes(d.bytes_from_origin), d.bytes_from_origin, true),
+    cell('Origin sent', format.bytes(d.origin_bytes_sent), d.origin_bytes_sent, true),
     cell('From peers', format.bytes(d.bytes_from_peers), d.bytes_from_peers, true),
     cell('Origin ÷ size', format.ratio(d.egress_ratio), d.egress_ratio, true));
 }

@@ -216,11 +216,13 @@ func rollout(m *manifest.Manifest, id string, peers ...string) store.Rollout {
 }
 
 var outcome = store.Outcome{
-	State: "failed", AskedAt: t1, FinishedAt: t2, Chunks: 1, Bytes: 32768, FromOrigin: 1, FromPeers: 2, Error: "disk full",
+	State: "failed", AskedAt: t0, BeganAt: t1, FinishedAt: t2, CompletedAt: t1, Chunks: 1, Bytes: 32768,
+	FromOrigin: 1, FromPeers: 2, OriginBefore: 3, PeersBefore: 4, Error: "disk full",
 }
 
 func withOutcome(r store.Rollout, peer string, o store.Outcome) store.Rollout {
 	r.Outcomes = map[string]store.Outcome{peer: o}
+	r.Sent = map[string]store.Sending{"o@1": {Since: 1, Total: 3}}
 	return r
 }
 

@@ -1,0 +1,74 @@
+package server
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"fanout/api/trackerapi"
+)
+
+// leaveWithin is how long the tracker may take to hear that the origin stops.
+const leaveWithin = time.Second
+
+func (o *Origin) contact() trackerapi.Origin {
+	return trackerapi.Origin{Id: o.cfg.ID, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress()}
+}
+
+// announcement reports one content.
+func (o *Origin) announcement(p *publication) trackerapi.Announce {
+	sent := p.swarm.sent.Load()
+	return trackerapi.Announce{
+		Id: o.cfg.ID, Role: trackerapi.AnnounceRoleOrigin, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress(),
+		Instance: &o.instance, BytesSent: &sent,
+	}
+}
+
+func (o *Origin) announce(ctx context.Context, p *publication) (*trackerapi.AnnounceReply, error) {
+	return o.cfg.Tracker.Announce(ctx, p.id.String(), o.announcement(p))
+}
+
+// publish publishes a content, and reports with it what a publication does not say.
+func (o *Origin) publish(ctx context.Context, p *publication) (*trackerapi.AnnounceReply, error) {
+	if _, err := o.cfg.Tracker.Publish(ctx, p.manifest, p.id, o.contact()); err != nil {
+		return nil, err
+	}
+	return o.announce(ctx, p)
+}
+
+// Report tells the tracker now what has been sent.
+func (o *Origin) Report(ctx context.Context) error {
+	return o.tellOfAll(func(p *publication) error {
+		_, err := o.announce(ctx, p)
+		return err
+	})
+}
+
+// leave tells the tracker that nothing is served any more, and what was sent. Where that
+// fails, the leases end by themselves.
+func (o *Origin) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveWithin)
+	defer cancel()
+	_ = o.tellOfAll(func(p *publication) error {
+		q := o.announcement(p)
+		state := trackerapi.DownloadStateCancelled
+		q.State = &state
+		_, err := o.cfg.Tracker.Announce(ctx, p.id.String(), q)
+		return err
+	})
+}
+
+func (o *Origin) tellOfAll(tell func(*publication) error) error {
+	o.mu.Lock()
+	all := slices.Collect(maps.Values(o.published))
+	o.mu.Unlock()
+	var group errgroup.Group
+	group.SetLimit(8)
+	for _, p := range all {
+		group.Go(func() error { return tell(p) })
+	}
+	return group.Wait()
+}
