@@ -30,7 +30,7 @@ type grammar struct {
 }
 
 type serve struct {
-	Files     []string   `arg:"" name:"file" help:"Files to publish, each under its base name."`
+	Files     []string   `arg:"" name:"file" type:"path" help:"Files to publish, each under its base name."`
 	Tracker   string     `required:"" placeholder:"URL" help:"The tracker, such as http://127.0.0.1:2680."`
 	Listen    string     `default:"127.0.0.1:2684" placeholder:"HOST:PORT" help:"Where to serve chunks (${default})."`
 	HTTP      string     `name:"http" default:"127.0.0.1:2694" placeholder:"HOST:PORT" help:"Where to serve health and metrics (${default})."`
@@ -39,6 +39,7 @@ type serve struct {
 	ChunkSize units.Size `placeholder:"SIZE" help:"Chunk size, a power of two from 4KiB to 64MiB (automatic: about size/1024)."`
 	MaxUpload units.Rate `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
 	Insecure  bool       `help:"Allow listening beyond loopback without authentication."`
+	Allow     []string   `name:"allow-host" placeholder:"NAME" help:"Hosts to answer HTTP for while listening on loopback, such as that of a reverse proxy."`
 	LogLevel  string     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 }
 
@@ -72,7 +73,7 @@ func main() {
 
 // Run implements the command.
 func (c *serve) Run(ctx context.Context) error {
-	cfg, err := c.config()
+	cfg, err := c.config(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (c *serve) Run(ctx context.Context) error {
 	return o.Run(ctx)
 }
 
-func (c *serve) config() (cfg server.Config, err error) {
+func (c *serve) config(ctx context.Context) (cfg server.Config, err error) {
 	cfg = server.Config{Paths: c.Files, ChunkSize: int64(c.ChunkSize), MaxUpload: int64(c.MaxUpload), Registry: prometheus.NewRegistry()}
 	if c.ChunkSize != 0 {
 		if err = manifest.CheckChunkSize(int64(c.ChunkSize)); err != nil {
@@ -91,6 +92,9 @@ func (c *serve) config() (cfg server.Config, err error) {
 		}
 	}
 	if cfg.Logger, err = httpkit.NewLogger(os.Stderr, c.LogLevel, "origin"); err != nil {
+		return cfg, err
+	}
+	if cfg.AllowHosts, err = httpkit.AllowHosts(c.Allow); err != nil {
 		return cfg, err
 	}
 	if cfg.Tracker, err = trackerclient.New(c.Tracker); err != nil {
@@ -102,12 +106,17 @@ func (c *serve) config() (cfg server.Config, err error) {
 	if cfg.HTTP, err = httpkit.Listen("--http", c.HTTP, c.Insecure); err != nil {
 		return cfg, err
 	}
-	if cfg.Address, err = httpkit.Advertise(cfg.Chunks.Addr(), c.Advertise, cfg.Tracker.URL()); err != nil {
+	told, err := httpkit.Advertise(ctx, httpkit.Listening{
+		Chunks: cfg.Chunks.Addr(), HTTP: cfg.HTTP.Addr(), ListenFlag: c.Listen, HTTPFlag: c.HTTP,
+		Advertise: c.Advertise, Tracker: cfg.Tracker.URL(), Source: true,
+	})
+	if err != nil {
 		return cfg, err
 	}
-	if cfg.HTTPAddress, err = httpkit.Advertise(cfg.HTTP.Addr(), "", cfg.Tracker.URL()); err != nil {
-		return cfg, err
+	if told.Warning != "" {
+		cfg.Logger.Error().Str("reason", told.Warning).Msg("only peers on this machine can fetch")
 	}
+	cfg.Address, cfg.HTTPAddress = told.Chunks, told.HTTP
 	if cfg.ID = c.ID; cfg.ID == "" {
 		cfg.ID = "origin-" + strings.NewReplacer(":", "-", "[", "", "]", "", "%", "-").Replace(cfg.Address)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fanout/api/trackerapi"
+	"fanout/internal/cli"
 	"fanout/internal/manifest"
 	"fanout/internal/progress"
 	"fanout/internal/units"
@@ -21,7 +22,7 @@ import (
 )
 
 type pushing struct {
-	Files     []string      `arg:"" name:"file" help:"Files to give to the fleet, each under its base name."`
+	Files     []string      `arg:"" name:"file" type:"path" help:"Files to give to the fleet, each under its base name."`
 	Tracker   string        `required:"" placeholder:"URL" help:"The tracker, such as http://127.0.0.1:2680."`
 	Peers     []string      `default:"all" placeholder:"ID" help:"Peers to ask (${default}: every one that runs with --follow, also later)."`
 	Strategy  string        `default:"swarm" enum:"direct,static,swarm" help:"direct, static or swarm (${default})."`
@@ -60,7 +61,7 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := source.config()
+	cfg, err := source.config(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,10 +106,13 @@ func serveWhile(ctx context.Context, origin *server.Origin, do func(context.Cont
 		return nil
 	})
 	_ = group.Wait() // the two are kept apart: served comes first, for it explains done
-	if served != nil && !errors.Is(served, context.Canceled) {
-		return served
+	if served == nil || errors.Is(served, context.Canceled) {
+		return done
 	}
-	return done
+	if left := (cli.Interrupted{}); errors.As(done, &left) {
+		return fmt.Errorf("%w; %s", served, left.Then)
+	}
+	return served
 }
 
 func (c *pushing) request() (q trackerapi.RolloutRequest, err error) {

@@ -19,6 +19,8 @@ import (
 	"fanout/api/trackerapi"
 	"fanout/internal/cli"
 	"fanout/internal/httpkit"
+	"fanout/internal/manifest"
+	"fanout/internal/oneline"
 	"fanout/internal/progress"
 	"fanout/internal/trackerclient"
 	"fanout/internal/units"
@@ -31,7 +33,7 @@ const lookEvery = 200 * time.Millisecond
 type get struct {
 	File        string        `arg:"" help:"File name at the tracker, or manifest ID."`
 	Tracker     string        `required:"" placeholder:"URL" help:"The tracker, such as http://127.0.0.1:2680."`
-	Output      string        `short:"o" env:"-" placeholder:"PATH" help:"Where to put the file: a path, or a directory (the file's name, here). What is there is replaced when the whole file has been verified."`
+	Output      string        `short:"o" env:"-" type:"path" placeholder:"PATH" help:"Where to put the file: a path, or a directory (the file's name, here). What is there is replaced when the whole file has been verified."`
 	SeedFor     time.Duration `placeholder:"DURATION" help:"Go on serving for so long after the file is complete, such as 10m."`
 	Strategy    string        `default:"swarm" enum:"direct,static,swarm" help:"direct, static or swarm (${default})."`
 	SHA256      string        `name:"sha256" env:"-" placeholder:"HEX" help:"SHA-256 that the whole file must have."`
@@ -64,6 +66,9 @@ func (c *get) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := manifest.ValidateName(file.Name); err != nil { // it becomes a path
+		return fmt.Errorf("the tracker's answer: %w", err)
+	}
 	output, err := outputPath(c.Output, file.Name)
 	if err != nil {
 		return err
@@ -72,7 +77,7 @@ func (c *get) Run(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	f := &fetch{get: c, file: file, output: output, stdout: stdout}
-	cfg, err := c.config(tracker, output)
+	cfg, err := c.config(ctx, tracker, output)
 	if err != nil {
 		return err
 	}
@@ -83,13 +88,13 @@ func (c *get) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if f.peer, err = peerapi.NewClientWithResponses("http://" + dialable(cfg.HTTP.Addr())); err != nil {
+	if f.peer, err = peerapi.NewClientWithResponses("http://"+dialable(cfg.HTTP.Addr()), peerapi.WithHTTPClient(httpkit.LocalClient())); err != nil {
 		return err
 	}
 	return f.run(ctx, n)
 }
 
-func (c *get) config(tracker *trackerclient.Client, output string) (cfg node.Config, err error) {
+func (c *get) config(ctx context.Context, tracker *trackerclient.Client, output string) (cfg node.Config, err error) {
 	cfg = node.Config{
 		DataDir: filepath.Dir(output), OwnDir: ownDir(output), Replace: true, MaxUpload: int64(c.MaxUpload), MaxDownload: int64(c.MaxDownload),
 		Registry: prometheus.NewRegistry(), Tracker: tracker, Logger: zerolog.Nop(),
@@ -105,15 +110,14 @@ func (c *get) config(tracker *trackerclient.Client, output string) (cfg node.Con
 	if cfg.HTTP, err = httpkit.Listen("--http", c.HTTP, c.Insecure); err != nil {
 		return cfg, err
 	}
-	if cfg.Address, err = httpkit.Advertise(cfg.Chunks.Addr(), c.Advertise, tracker.URL()); err != nil {
-		return cfg, err
-	}
-	cfg.HTTPAddress, err = httpkit.Advertise(cfg.HTTP.Addr(), "", tracker.URL())
-	return cfg, err
+	return advertise(ctx, cfg, httpkit.Listening{ListenFlag: c.Listen, HTTPFlag: c.HTTP, Advertise: c.Advertise})
 }
 
 // outputPath is where the file shall be in the end.
 func outputPath(given, name string) (string, error) {
+	if err := cli.UTF8Path("--output", given); err != nil {
+		return "", err
+	}
 	path := given
 	switch info, err := os.Stat(given); {
 	case given == "":
@@ -124,6 +128,9 @@ func outputPath(given, name string) (string, error) {
 		return "", fmt.Errorf("--output %s: there is no such directory: create it first", given)
 	}
 	path, err := filepath.Abs(path)
+	if err == nil {
+		err = cli.UTF8Path("--output", path)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -143,7 +150,7 @@ func outputPath(given, name string) (string, error) {
 // dialable is the address of a listener on this machine.
 func dialable(a net.Addr) string {
 	tcp := a.(*net.TCPAddr)
-	if tcp.IP.IsUnspecified() {
+	if tcp.IP == nil || tcp.IP.IsUnspecified() {
 		return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
 	}
 	return tcp.String()
@@ -251,7 +258,7 @@ func (f *fetch) say(waits string) {
 
 func trouble(d *peerapi.Download) string {
 	if d.Error != nil {
-		return *d.Error
+		return oneline.Of(*d.Error, oneline.Max) // of the tracker's or a peer's making
 	}
 	return ""
 }

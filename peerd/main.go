@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -24,7 +25,7 @@ type grammar struct {
 
 type serve struct {
 	Tracker     string     `required:"" placeholder:"URL" help:"The tracker, such as http://127.0.0.1:2680."`
-	DataDir     string     `required:"" placeholder:"DIR" help:"Where downloads are kept; no path leads out of it."`
+	DataDir     string     `required:"" type:"path" placeholder:"DIR" help:"Where downloads are kept; no path leads out of it."`
 	Listen      string     `default:"127.0.0.1:2685" placeholder:"HOST:PORT" help:"Where to serve chunks (${default})."`
 	HTTP        string     `name:"http" default:"127.0.0.1:2695" placeholder:"HOST:PORT" help:"Where to serve the REST interface and metrics (${default})."`
 	Advertise   string     `placeholder:"HOST:PORT" help:"Chunk address that other peers dial, if it is not --listen."`
@@ -33,6 +34,7 @@ type serve struct {
 	MaxUpload   units.Rate `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
 	MaxDownload units.Rate `placeholder:"RATE" help:"Download limit (unlimited)."`
 	Insecure    bool       `help:"Allow listening beyond loopback without authentication."`
+	Allow       []string   `name:"allow-host" placeholder:"NAME" help:"Hosts to answer HTTP for while listening on loopback, such as that of a reverse proxy."`
 	LogLevel    string     `default:"info" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 }
 
@@ -58,7 +60,7 @@ func main() {
 
 // Run implements the command.
 func (c *serve) Run(ctx context.Context) error {
-	cfg, err := c.config()
+	cfg, err := c.config(ctx)
 	if err != nil {
 		return err
 	}
@@ -69,13 +71,22 @@ func (c *serve) Run(ctx context.Context) error {
 	return n.Run(ctx)
 }
 
-func (c *serve) config() (cfg node.Config, err error) {
+func (c *serve) config(ctx context.Context) (cfg node.Config, err error) {
 	cfg = node.Config{
-		ID: c.ID, DataDir: c.DataDir, MaxUpload: int64(c.MaxUpload), MaxDownload: int64(c.MaxDownload),
+		ID: c.ID, MaxUpload: int64(c.MaxUpload), MaxDownload: int64(c.MaxDownload),
 		Follow:   c.Follow,
 		Registry: prometheus.NewRegistry(),
 	}
+	if cfg.DataDir, err = filepath.Abs(c.DataDir); err == nil {
+		err = cli.UTF8Path("--data-dir", cfg.DataDir)
+	}
+	if err != nil {
+		return cfg, err
+	}
 	if cfg.Logger, err = httpkit.NewLogger(os.Stderr, c.LogLevel, "peerd"); err != nil {
+		return cfg, err
+	}
+	if cfg.AllowHosts, err = httpkit.AllowHosts(c.Allow); err != nil {
 		return cfg, err
 	}
 	if cfg.Tracker, err = trackerclient.New(c.Tracker); err != nil {
@@ -87,9 +98,16 @@ func (c *serve) config() (cfg node.Config, err error) {
 	if cfg.HTTP, err = httpkit.Listen("--http", c.HTTP, c.Insecure); err != nil {
 		return cfg, err
 	}
-	if cfg.Address, err = httpkit.Advertise(cfg.Chunks.Addr(), c.Advertise, cfg.Tracker.URL()); err != nil {
-		return cfg, err
+	return advertise(ctx, cfg, httpkit.Listening{ListenFlag: c.Listen, HTTPFlag: c.HTTP, Advertise: c.Advertise})
+}
+
+// advertise adds what others are told of the listeners.
+func advertise(ctx context.Context, cfg node.Config, l httpkit.Listening) (node.Config, error) {
+	l.Chunks, l.HTTP, l.Tracker = cfg.Chunks.Addr(), cfg.HTTP.Addr(), cfg.Tracker.URL()
+	told, err := httpkit.Advertise(ctx, l)
+	if err == nil && told.Warning != "" {
+		cfg.Logger.Warn().Str("reason", told.Warning).Msg("serves only those peers that it dials")
 	}
-	cfg.HTTPAddress, err = httpkit.Advertise(cfg.HTTP.Addr(), "", cfg.Tracker.URL())
+	cfg.Address, cfg.HTTPAddress = told.Chunks, told.HTTP
 	return cfg, err
 }

@@ -30,6 +30,7 @@ type serve struct {
 	DataDir  string        `type:"path" placeholder:"DIR" help:"Keep published files and uploaded tables here over restarts; in memory only without it."`
 	Lease    time.Duration `default:"15s" help:"How long an origin or peer stays listed without another announce (default ${default})."`
 	Insecure bool          `help:"Listen beyond loopback although anybody there may then publish and delete."`
+	Allow    []string      `name:"allow-host" placeholder:"NAME" help:"Hosts to answer for while listening on loopback, such as that of a reverse proxy."`
 	LogLevel string        `default:"info" help:"debug, info, warn or error (default ${default})."`
 }
 
@@ -55,6 +56,10 @@ func (s *serve) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	hosts, err := httpkit.AllowHosts(s.Allow)
+	if err != nil {
+		return err
+	}
 	ln, err := httpkit.Listen("--listen", s.Listen, s.Insecure)
 	if err != nil {
 		return err
@@ -64,7 +69,7 @@ func (s *serve) Run(ctx context.Context) error {
 		return errors.Join(err, ln.Close())
 	}
 	return server.Run(ctx, server.Config{
-		Listener: ln, Store: st, Lease: s.Lease, Logger: log, Registry: prometheus.NewRegistry(),
+		Listener: ln, Store: st, Lease: s.Lease, AllowHosts: hosts, Logger: log, Registry: prometheus.NewRegistry(),
 		Now: time.Now, Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	})
 }

@@ -26,6 +26,7 @@ const module = "fanout"
 var allowed = map[string][]string{
 	"internal/manifest":    {},
 	"internal/units":       {},
+	"internal/oneline":     {},
 	"internal/trackerfile": {},
 	"internal/bound":       {},
 	"internal/wire":        {"internal/manifest"},
@@ -42,8 +43,8 @@ var allowed = map[string][]string{
 
 	"api/trackerapi":        {},
 	"api/peerapi":           {},
-	"internal/httpkit":      {},
-	"internal/cli":          {"internal/httpkit"},
+	"internal/httpkit":      {"internal/oneline"},
+	"internal/cli":          {"internal/httpkit", "internal/oneline"},
 	"internal/chunkmetrics": {"internal/wire"},
 
 	// These know the daemons by their HTTP interfaces and flags alone.

@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"fanout/internal/httpkit"
+	"fanout/internal/oneline"
 )
 
 // Exit codes of every binary.
@@ -51,23 +52,32 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, name, des
 			code = int(c)
 		}
 	}()
-	options = append([]kong.Option{
-		kong.Name(name), kong.Description(description), kong.DefaultEnvars(EnvPrefix),
+	command, err := Parse(args, grammar, append([]kong.Option{
+		kong.Name(name), kong.Description(description),
 		kong.Writers(stdout, stderr), kong.Exit(func(c int) { panic(exitCode(c)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}), kong.Help(help),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
-	}, options...)
+	}, options...)...)
+	if err != nil {
+		fmt.Fprintf(stderr, "%s: %s (%s --help shows the flags)\n", name, oneline.Of(err.Error(), 2*oneline.Max), name)
+		return ExitUsage
+	}
+	return report(ctx, stderr, name, command.Run())
+}
+
+// Parse reads a command line and the environment into grammar. A variable that is set to
+// nothing is not set; a flag of the command line that says nothing is refused.
+func Parse(args []string, grammar any, options ...kong.Option) (*kong.Context, error) {
+	options = append(append([]kong.Option{kong.DefaultEnvars(EnvPrefix)}, valueOptions()...), options...)
 	parser, err := kong.New(grammar, options...)
 	if err != nil {
 		panic(err) // the grammar is wrong, which no user can mend
 	}
-	command, err := parser.Parse(args)
-	if err != nil {
-		fmt.Fprintf(stderr, "%s: %s (%s --help shows the flags)\n", name, err, name)
-		return ExitUsage
+	if err := dropEmptyVariables(parser.Model.Node); err != nil {
+		return nil, err
 	}
-	return report(ctx, stderr, name, command.Run())
+	return parser.Parse(args)
 }
 
 // help shows the flags of the default command where none is given, since those flags may be
@@ -113,7 +123,8 @@ func report(ctx context.Context, stderr io.Writer, name string, err error) int {
 		fmt.Fprintf(stderr, "%s: %s\n", name, line)
 		return ExitInterrupted
 	}
-	fmt.Fprintf(stderr, "%s: %s\n", name, err)
+	// It may have come from the tracker or a peer: a terminal must not obey it.
+	fmt.Fprintf(stderr, "%s: %s\n", name, oneline.Of(err.Error(), 8*oneline.Max))
 	return ExitFailure
 }
 

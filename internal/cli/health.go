@@ -8,6 +8,9 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"fanout/internal/httpkit"
+	"fanout/internal/oneline"
 )
 
 // healthTimeout bounds the question whether a daemon is ready.
@@ -31,7 +34,7 @@ func Health(ctx context.Context, out io.Writer, address string) error {
 	if err != nil {
 		return err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := httpkit.LocalClient().Do(r)
 	if err != nil {
 		return fmt.Errorf("it does not answer: %w", err)
 	}
@@ -39,7 +42,7 @@ func Health(ctx context.Context, out io.Writer, address string) error {
 	if answer.StatusCode != http.StatusOK {
 		var problem struct{ Detail string }
 		json.NewDecoder(io.LimitReader(answer.Body, 4096)).Decode(&problem) // it only explains
-		return fmt.Errorf("not ready: %s: %s", answer.Status, problem.Detail)
+		return fmt.Errorf("not ready: %s: %s", answer.Status, oneline.Of(problem.Detail, oneline.Max))
 	}
 	_, err = io.WriteString(out, "ready\n")
 	return err

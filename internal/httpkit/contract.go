@@ -28,6 +28,7 @@ const (
 type contract struct {
 	doc     *openapi3.T
 	options openapi3filter.Options
+	noBody  openapi3filter.Options // for bodies that are the handler's to read
 }
 
 func loadContract(yaml []byte) (*contract, error) {
@@ -44,10 +45,13 @@ func loadContract(yaml []byte) (*contract, error) {
 			leaveToHandler(op.RequestBody)
 		}
 	}
-	return &contract{doc: doc, options: openapi3filter.Options{
+	options := openapi3filter.Options{
 		SkipSettingDefaults: true, // would rewrite the request
 		KeepValidatedValue:  true, // spares the generated code a second decoding
-	}}, nil
+	}
+	c := &contract{doc: doc, options: options, noBody: options}
+	c.noBody.ExcludeRequestBody = true
+	return c, nil
 }
 
 // leaveToHandler drops the schema of bodies other than JSON, which no decoder is known for;
@@ -87,8 +91,15 @@ func (c *contract) check(r *http.Request) error {
 	if err := settleContentType(r, route.Operation.RequestBody); err != nil {
 		return err
 	}
+	options := &c.noBody
+	if body := route.Operation.RequestBody; body != nil && body.Value.Content[jsonType] != nil {
+		options = &c.options
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &sparse{ReadCloser: r.Body}
+		}
+	}
 	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
-		Request: r, PathParams: params, Route: route, Options: &c.options,
+		Request: r, PathParams: params, Route: route, Options: options,
 	})
 	if err != nil {
 		return explain(err)
@@ -153,10 +164,11 @@ func explain(err error) error {
 	if !errors.As(err, &request) {
 		return err
 	}
-	e := &Error{Status: http.StatusBadRequest, Detail: err.Error(), Err: err}
 	if limit, ok := isTooLong(err); ok {
-		return Errorf(http.StatusRequestEntityTooLarge, "the request body is longer than %d bytes", limit)
+		return tooLong(limit)
 	}
+	// The validator's own text, which may quote all of the body, is neither told nor logged.
+	e := &Error{Status: http.StatusBadRequest, Detail: "the request does not fit the contract"}
 	var schema *openapi3.SchemaError
 	var syntax *json.SyntaxError
 	switch {
@@ -166,6 +178,8 @@ func explain(err error) error {
 	case request.Parameter != nil:
 		e.Field = request.Parameter.Name
 		e.Detail = fmt.Sprintf("%s: %s", e.Field, innermost(request.Err))
+	case errors.Is(err, errDense):
+		e.Detail = "the body is refused: " + errDense.Error()
 	case errors.Is(err, openapi3filter.ErrInvalidRequired):
 		e.Detail = "the request has no body; this call takes JSON"
 	case errors.As(err, &syntax):

@@ -1,7 +1,6 @@
 package httpkit
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,10 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 )
-
-// DefaultMaxBody bounds a request body, bytes. The longest that anybody sends is a manifest,
-// 67 bytes a chunk: there is room for a million chunks, 4 TiB in the largest automatic ones.
-const DefaultMaxBody = 64 << 20
 
 // Options describe a daemon to New.
 type Options struct {
@@ -36,8 +31,12 @@ type Options struct {
 	// Quiet lists "METHOD /pattern" of the calls that daemons repeat: successes are logged at
 	// debug level.
 	Quiet []string
-	// MaxBody in bytes; 0 means DefaultMaxBody.
-	MaxBody int64
+	// AllowHosts are the hosts for which a listener on loopback answers beside those of
+	// loopback, as the function AllowHosts reads them; web pages of theirs may change things, too.
+	AllowHosts []string
+	// Bodies are the limits, in bytes, of the calls ("METHOD /pattern") that take more than
+	// SmallBody.
+	Bodies map[string]int64
 	// Now is the clock of request durations; nil means time.Now.
 	Now func() time.Time
 }
@@ -55,9 +54,6 @@ type Daemon struct {
 // the Go, process and build information collectors and the request histogram, and fails if
 // the registry has them already or the contract is invalid.
 func New(o Options) (*Daemon, error) {
-	if o.MaxBody == 0 {
-		o.MaxBody = DefaultMaxBody
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -75,7 +71,7 @@ func New(o Options) (*Daemon, error) {
 	if err := d.register(); err != nil {
 		return nil, err
 	}
-	d.router.Use(d.observe, d.recover, encodedPath, d.limitBody, middleware.GetHead)
+	d.router.Use(d.observe, d.recover, d.guard, encodedPath, middleware.GetHead)
 	d.router.NotFound(d.notFound)
 	d.router.MethodNotAllowed(d.methodNotAllowed)
 	d.operations()
@@ -92,7 +88,7 @@ func (d *Daemon) Router() chi.Router { return d.router }
 // against the contract before they get there.
 func (d *Daemon) API() chi.Router {
 	// Bearer tokens will be checked here, before the body is read.
-	return d.router.With(d.validate)
+	return d.router.With(d.limitBody, d.validate)
 }
 
 func (d *Daemon) register() error {
@@ -162,22 +158,4 @@ func encodedPath(next http.Handler) http.Handler {
 		r2.URL = &u
 		next.ServeHTTP(w, &r2)
 	})
-}
-
-func (d *Daemon) limitBody(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, r.Body, d.options.MaxBody)
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// isTooLong reports whether err comes from limitBody, and the limit in bytes.
-func isTooLong(err error) (int64, bool) {
-	var e *http.MaxBytesError
-	if errors.As(err, &e) {
-		return e.Limit, true
-	}
-	return 0, false
 }

@@ -76,7 +76,7 @@ func TestProblems(t *testing.T) {
 		{"domain error", "DELETE", "/v1/files/gone", "", "", 410, "", "gone is gone"},
 		{"unexpected error", "DELETE", "/v1/files/broken", "", "", 500, "", "log of the tracker"},
 		{"panic", "DELETE", "/v1/files/panic", "", "", 500, "", "log of the tracker"},
-		{"too long", "PUT", "/v1/files/a/chunks", "", strings.Repeat("x", 5000), 413, "", "4096"},
+		{"too long", "PUT", "/v1/files/a/chunks", "", strings.Repeat("x", httpkit.SmallBody+1), 413, "", "65536"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			resp := do(t, srv, c.method, c.path, c.contentType, c.body)
@@ -239,19 +239,23 @@ func (stub) RegisterPeer(_ context.Context, r trackerapi.RegisterPeerRequestObje
 	return echo{string(body)}, err
 }
 
-func newDaemon(t *testing.T, ready func() error) (*httpkit.Daemon, *bytes.Buffer) {
+func newDaemon(t *testing.T, change func(*httpkit.Options)) (*httpkit.Daemon, *bytes.Buffer) {
 	t.Helper()
 	log := &bytes.Buffer{}
-	d, err := httpkit.New(httpkit.Options{
+	o := httpkit.Options{
 		Name: "tracker", Logger: zerolog.New(zerolog.SyncWriter(log)), Registry: prometheus.NewRegistry(),
-		Ready: ready, Contract: fanout.OpenAPI, MaxBody: 4096,
+		Contract: fanout.OpenAPI,
 		Map: func(err error) *httpkit.Error {
 			if errors.Is(err, errGone) {
 				return httpkit.Errorf(http.StatusGone, "%w", err)
 			}
 			return nil
 		},
-	})
+	}
+	if change != nil {
+		change(&o)
+	}
+	d, err := httpkit.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +268,7 @@ func newDaemon(t *testing.T, ready func() error) (*httpkit.Daemon, *bytes.Buffer
 
 func start(t *testing.T, ready func() error) (*httptest.Server, *bytes.Buffer) {
 	t.Helper()
-	d, log := newDaemon(t, ready)
+	d, log := newDaemon(t, func(o *httpkit.Options) { o.Ready = ready })
 	srv := httptest.NewServer(d)
 	t.Cleanup(srv.Close)
 	return srv, log

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
+	"strings"
 	"syscall"
 )
 
 // ErrNotLoopback is what CheckListen and Listen refuse with.
 var ErrNotLoopback = errors.New("reachable from other machines")
+
+var errNoPort = errors.New("missing port in address")
 
 // CheckListen refuses an address that other machines can reach unless insecure is true: there
 // is no authentication that would protect it. flag is the name of the option that gave the
@@ -19,8 +21,11 @@ var ErrNotLoopback = errors.New("reachable from other machines")
 // Tokens and TLS will make a listener beyond loopback secure; they become parameters here.
 func CheckListen(flag, addr string, insecure bool) error {
 	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err == nil && (addr == "" || strings.HasSuffix(addr, ":")) {
+		err = errNoPort // else it would be any port, of all interfaces
+	}
 	if err != nil {
-		return fmt.Errorf("%s %s: %w; give host:port", flag, addr, plainNetError(err))
+		return fmt.Errorf("%s %q: %w; give host:port", flag, addr, plainNetError(err))
 	}
 	if insecure || tcp.IP.IsLoopback() {
 		return nil
@@ -42,6 +47,9 @@ func Listen(flag, addr string, insecure bool) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", flag, addr, plainNetError(err))
 	}
+	if host, _, err := net.SplitHostPort(addr); err == nil && host != "" && net.ParseIP(host) == nil {
+		return &named{ln, canonicalHost(host)}, nil
+	}
 	return ln, nil
 }
 
@@ -52,50 +60,4 @@ func plainNetError(err error) error {
 		return op.Err
 	}
 	return err
-}
-
-// Advertise tells which host:port others should dial to reach a listener: advertise if it is
-// given (a missing port is the listener's); else the listener's own address; for a wildcard
-// address, the local IP of the route to the tracker.
-func Advertise(listen net.Addr, advertise, trackerURL string) (string, error) {
-	tcp, ok := listen.(*net.TCPAddr)
-	if !ok {
-		return "", fmt.Errorf("advertise %s: not a TCP address", listen)
-	}
-	port := fmt.Sprint(tcp.Port)
-	if advertise != "" {
-		if host, p, err := net.SplitHostPort(advertise); err == nil && host != "" && p != "" {
-			return advertise, nil
-		}
-		if ip := net.ParseIP(advertise); ip != nil {
-			return net.JoinHostPort(advertise, port), nil
-		}
-		return "", fmt.Errorf("--advertise %s: give HOST:PORT as others can dial it", advertise)
-	}
-	if !tcp.IP.IsUnspecified() && tcp.IP != nil {
-		return net.JoinHostPort(tcp.IP.String(), port), nil
-	}
-	ip, err := localIPTowards(trackerURL)
-	if err != nil {
-		return "", fmt.Errorf("cannot tell which address other machines should dial (%w): give --advertise HOST:PORT", err)
-	}
-	return net.JoinHostPort(ip, port), nil
-}
-
-// localIPTowards asks the kernel's routing table: connecting a UDP socket sends nothing.
-func localIPTowards(trackerURL string) (string, error) {
-	u, err := url.Parse(trackerURL)
-	if err != nil {
-		return "", err
-	}
-	port := u.Port()
-	if port == "" {
-		port = "80"
-	}
-	conn, err := net.Dial("udp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).IP.String(), nil
 }

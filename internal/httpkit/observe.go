@@ -12,6 +12,8 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
+
+	"fanout/internal/oneline"
 )
 
 // exchange is what the middlewares share about one request.
@@ -68,10 +70,10 @@ func (d *Daemon) report(r *http.Request, x *exchange, took time.Duration) {
 	if d.options.Logger.GetLevel() > d.level(r.Method, pattern, status) {
 		return
 	}
-	e.Str("method", r.Method).Str("path", r.URL.Path).Int("status", status).
+	e.Str("method", oneline.Of(r.Method, maxWord)).Str("path", oneline.Of(r.URL.Path, maxWord)).Int("status", status).
 		Int("bytes", x.w.BytesWritten()).Float64("seconds", took.Seconds()).Str("remote", r.RemoteAddr)
 	if x.err != nil {
-		e.Err(cause(x.err))
+		e.Str(zerolog.ErrorFieldName, oneline.Of(cause(x.err).Error(), oneline.Max))
 	}
 	e.Msg("request")
 }
@@ -131,7 +133,7 @@ func (d *Daemon) recover(next http.Handler) http.Handler {
 			if v == http.ErrAbortHandler { //nolint:errorlint // a panic value, compared as net/http does
 				panic(v)
 			}
-			d.options.Logger.Error().Interface("panic", v).Str("path", r.URL.Path).
+			d.options.Logger.Error().Interface("panic", v).Str("path", oneline.Of(r.URL.Path, maxWord)).
 				Bytes("stack", debug.Stack()).Msg("handler panicked")
 			d.Render(w, r, Errorf(http.StatusInternalServerError,
 				"internal error; the log of the %s says more", d.options.Name))

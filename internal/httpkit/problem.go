@@ -6,7 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"fanout/internal/oneline"
 )
+
+// maxWord is how much is shown of what a client calls something, bytes.
+const maxWord = 256
 
 // Error is an error with an HTTP status. Detail is what the client reads: what is wrong with
 // which thing, and the remedy.
@@ -59,7 +64,7 @@ func (d *Daemon) Render(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(e.Status)
 	body := problemBody{
 		Type: "about:blank", Title: http.StatusText(e.Status),
-		Status: e.Status, Detail: e.Detail, Field: e.Field,
+		Status: e.Status, Detail: oneline.Of(e.Detail, oneline.Max), Field: oneline.Of(e.Field, maxWord),
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false) // for people who read it in a terminal
@@ -79,7 +84,7 @@ func (d *Daemon) RenderRequest(w http.ResponseWriter, r *http.Request, err error
 
 func badRequest(err error) *Error {
 	if limit, ok := isTooLong(err); ok {
-		return Errorf(http.StatusRequestEntityTooLarge, "the request body is longer than %d bytes", limit)
+		return tooLong(limit)
 	}
 	e := &Error{Status: http.StatusBadRequest, Detail: err.Error(), Err: err}
 	var mismatch *json.UnmarshalTypeError

@@ -23,7 +23,7 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, shutdownT
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(l net.Listener) context.Context { return withListener(ctx, l) },
 		// What net/http would print is about one client's broken connection; panics are
 		// logged by Daemon.
 		ErrorLog: log.New(io.Discard, "", 0),

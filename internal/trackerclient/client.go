@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fanout/api/trackerapi"
+	"fanout/internal/httpkit"
 	"fanout/internal/manifest"
 	"fanout/internal/manifestjson"
 	"fanout/internal/trackerfile"
@@ -46,7 +47,7 @@ func New(address string) (*Client, error) {
 		return nil, fmt.Errorf("tracker %q: give a URL such as http://10.0.0.1:2680", address)
 	}
 	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
+		Proxy:               httpkit.Proxy(),
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     time.Minute, // longer than the interval of announces

@@ -56,11 +56,11 @@ func (s *sum) add(p trackerapi.RolloutPeer) {
 	}
 	s.fromOrigin += p.BytesFromOrigin
 	s.fromPeers += p.BytesFromPeers
-	if p.AskedAt == nil || p.FinishedAt == nil || p.DurationSeconds == nil || *p.DurationSeconds == 0 {
+	if p.BeganAt == nil || p.FinishedAt == nil || p.DurationSeconds == nil || *p.DurationSeconds == 0 {
 		return
 	}
-	if !s.fetched || p.AskedAt.Before(s.began) {
-		s.began = *p.AskedAt
+	if !s.fetched || p.BeganAt.Before(s.began) {
+		s.began = *p.BeganAt
 	}
 	if p.FinishedAt.After(s.ended) {
 		s.ended = *p.FinishedAt
@@ -97,7 +97,7 @@ func (s *sum) took() string {
 
 // failures are lines about what failed, or waits, and why: each reason of a peer once.
 func (p *Push) failures() (lines []string) {
-	files := map[string][]string{}
+	var c clauses
 	for _, r := range p.sorted() {
 		for _, peer := range peersOf(r) {
 			if !failed(peer) && peer.Error == nil {
@@ -107,26 +107,22 @@ func (p *Push) failures() (lines []string) {
 			if peer.Error != nil {
 				s += ": " + plain(peer.Error)
 			}
-			if files[s] == nil {
-				lines = append(lines, s)
-			}
-			files[s] = append(files[s], r.File)
+			c.add(r.File, s)
 		}
 	}
-	for i, s := range lines {
-		lines[i] = enumerate(files[s]) + ": " + s
+	for _, text := range c.texts {
+		lines = append(lines, enumerate(c.files[text])+": "+text)
 	}
 	return lines
 }
 
 // totals is the line about all files.
 func (p *Push) totals(peers map[string]*sum) string {
-	var size int64
-	var sent float64
+	var size, sent int64
 	began, ended := p.rollouts[0].StartedAt, time.Time{}
 	for _, r := range p.rollouts {
 		size += r.Size
-		sent += r.OriginRatio * float64(r.Size)
+		sent += r.OriginBytesSent
 		if r.StartedAt.Before(began) {
 			began = r.StartedAt
 		}
@@ -151,5 +147,5 @@ func (p *Push) totals(peers map[string]*sum) string {
 	if !ended.IsZero() {
 		s += fmt.Sprintf(", the last after %.1f s", ended.Sub(began).Seconds())
 	}
-	return s + fmt.Sprintf("; the origin sent %.2f times their size", sent/float64(max(size, 1)))
+	return s + fmt.Sprintf("; the origin sent %.2f times their size", float64(sent)/float64(max(size, 1)))
 }

@@ -19,13 +19,13 @@ func of(n int, change func(file int, peers []trackerapi.RolloutPeer)) *Push {
 		peers := []trackerapi.RolloutPeer{{Id: "web-1"}, {Id: "web-10"}, {Id: "web-2"}} // as the tracker sorts
 		for j := range peers {
 			peers[j].Online, peers[j].State = true, trackerapi.RolloutStateComplete
-			peers[j].AskedAt, peers[j].FinishedAt, peers[j].DurationSeconds = &began, &ended, &took
+			peers[j].BeganAt, peers[j].FinishedAt, peers[j].DurationSeconds = &began, &ended, &took
 			peers[j].BytesFromOrigin, peers[j].BytesFromPeers = 1<<20, 3<<20
 		}
 		change(i, peers)
 		r := &trackerapi.Rollout{
 			File: fmt.Sprintf("f%d", n-i), Size: 4 << 20, Asked: len(peers), Peers: &peers,
-			StartedAt: began, DurationSeconds: &took, OriginRatio: 1.5,
+			StartedAt: began, DurationSeconds: &took, OriginBytesSent: 6 << 20,
 		}
 		for _, q := range peers {
 			if q.State == trackerapi.RolloutStateComplete {

@@ -15,14 +15,14 @@ import (
 const leaveWithin = time.Second
 
 func (o *Origin) contact() trackerapi.Origin {
-	return trackerapi.Origin{Id: o.cfg.ID, Address: o.cfg.Address, HttpAddress: &o.cfg.HTTPAddress}
+	return trackerapi.Origin{Id: o.cfg.ID, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress()}
 }
 
 // announcement reports one content.
 func (o *Origin) announcement(p *publication) trackerapi.Announce {
 	sent := p.swarm.sent.Load()
 	return trackerapi.Announce{
-		Id: o.cfg.ID, Role: trackerapi.AnnounceRoleOrigin, Address: o.cfg.Address, HttpAddress: &o.cfg.HTTPAddress,
+		Id: o.cfg.ID, Role: trackerapi.AnnounceRoleOrigin, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress(),
 		Instance: &o.instance, BytesSent: &sent,
 	}
 }

@@ -45,10 +45,11 @@ const (
 type Config struct {
 	ID          string
 	Address     string // chunk address, as peers dial it
-	HTTPAddress string
+	HTTPAddress string // empty: no other machine can ask there
 	Paths       []string
-	ChunkSize   int64 // bytes; 0 is automatic
-	MaxUpload   int64 // bytes a second; 0 is unlimited
+	ChunkSize   int64    // bytes; 0 is automatic
+	MaxUpload   int64    // bytes a second; 0 is unlimited
+	AllowHosts  []string // as httpkit.Options has it
 	Tracker     *trackerclient.Client
 	Chunks      net.Listener
 	HTTP        net.Listener
@@ -62,6 +63,13 @@ type Config struct {
 	Published func(name string, id manifest.ID)
 	// EndIfRefused has the first file that is refused end Run, rather than the last one.
 	EndIfRefused bool
+}
+
+func (c *Config) httpAddress() *string {
+	if c.HTTPAddress == "" {
+		return nil
+	}
+	return &c.HTTPAddress
 }
 
 // Origin serves files. Make it with New, then Run it once.
@@ -114,6 +122,7 @@ func New(cfg Config) (*Origin, error) {
 	})
 	o.http, err = httpkit.New(httpkit.Options{
 		Name: "origin", Logger: cfg.Logger, Registry: cfg.Registry, Ready: o.ready, Contract: fanout.OpenAPI,
+		AllowHosts: cfg.AllowHosts,
 	})
 	return o, err
 }

@@ -57,7 +57,7 @@ func (d *download) announcement(r swarm.Report) trackerapi.Announce {
 		state = trackerapi.DownloadStatePaused
 	}
 	q := trackerapi.Announce{
-		Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: &cfg.HTTPAddress,
+		Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: cfg.httpAddress(),
 		Instance: &d.node.instance, Strategy: &strategy, State: &state, BytesFromOrigin: &r.FromOrigin, BytesFromPeers: &r.FromPeers,
 	}
 	if !rec.Finished.IsZero() {

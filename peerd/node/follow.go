@@ -123,7 +123,7 @@ func (f *follower) refuse(id manifest.ID, rollout string, why error) {
 	f.node.wg.Go(func() {
 		f.node.tell(id, func() trackerapi.Announce {
 			return trackerapi.Announce{
-				Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: &cfg.HTTPAddress,
+				Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: cfg.httpAddress(),
 				Instance: &f.node.instance, Rollout: &rollout, State: &state, Error: shorten(why.Error()),
 			}
 		})

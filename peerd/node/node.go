@@ -43,9 +43,10 @@ func limits() chunkserver.Limits { return chunkserver.DefaultLimits() }
 type Config struct {
 	ID          string // empty: the data directory's
 	DataDir     string
-	Address     string // chunk address, as other peers dial it
-	HTTPAddress string
-	MaxUpload   int64 // bytes a second; 0 is unlimited
+	Address     string   // chunk address, as other peers dial it
+	HTTPAddress string   // empty: no other machine can ask there
+	AllowHosts  []string // as httpkit.Options has it
+	MaxUpload   int64    // bytes a second; 0 is unlimited
 	MaxDownload int64
 	Follow      bool // fetch what rollouts at the tracker ask for
 	// OwnDir is the directory below DataDir for what peerd keeps; empty means .fanout.
@@ -58,6 +59,13 @@ type Config struct {
 	HTTP     net.Listener
 	Logger   zerolog.Logger
 	Registry *prometheus.Registry
+}
+
+func (c *Config) httpAddress() *string {
+	if c.HTTPAddress == "" {
+		return nil
+	}
+	return &c.HTTPAddress
 }
 
 // Node is a peerd. Make it with New, then Run it once.
@@ -122,7 +130,7 @@ func New(cfg Config) (*Node, error) {
 	})
 	n.http, err = httpkit.New(httpkit.Options{
 		Name: "peerd", Logger: cfg.Logger, Registry: cfg.Registry, Ready: n.ready,
-		Contract: fanout.OpenAPI,
+		Contract: fanout.OpenAPI, AllowHosts: cfg.AllowHosts,
 	})
 	if err != nil {
 		return nil, err
@@ -142,7 +150,7 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error { return n.chunks.Serve(ctx, n.cfg.Chunks) })
 	group.Go(func() error {
 		n.cfg.Tracker.KeepRegistered(ctx, n.cfg.ID, func() trackerapi.Registration {
-			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: &n.cfg.HTTPAddress, Follow: &n.cfg.Follow, Instance: &n.instance}
+			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: n.cfg.httpAddress(), Follow: &n.cfg.Follow, Instance: &n.instance}
 		}, n.registered)
 		return nil
 	})

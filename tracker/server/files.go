@@ -7,6 +7,7 @@ import (
 
 	"fanout/api/trackerapi"
 	"fanout/internal/manifestjson"
+	"fanout/internal/oneline"
 	"fanout/tracker/table"
 )
 
@@ -105,7 +106,7 @@ func (s *Server) announce(name string, a trackerapi.Announce) (table.Reply, erro
 		Strategy: table.Strategy(value(a.Strategy)), State: table.State(value(a.State)),
 		Held: value(a.Held), Owned: value(a.Owned),
 		BytesFromOrigin: value(a.BytesFromOrigin), BytesFromPeers: value(a.BytesFromPeers),
-		Error: value(a.Error), Instance: value(a.Instance), Rollout: value(a.Rollout),
+		Error: oneline.Of(value(a.Error), oneline.Max), Instance: value(a.Instance), Rollout: value(a.Rollout),
 		EndedAgo: ago(value(a.EndedSecondsAgo)),
 	})
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
 
 	"fanout/internal/manifest"
 	"fanout/tracker/store"
@@ -138,7 +137,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.handler, err = NewHandler(w.table, zerolog.Nop(), w.registry); err != nil {
+	if w.handler, err = NewHandler(w.table, Config{Registry: w.registry}); err != nil {
 		t.Fatal(err)
 	}
 	return w

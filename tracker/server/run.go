@@ -21,10 +21,12 @@ type Config struct {
 	Listener net.Listener // closed by Run
 	Store    store.Store  // closed by Run
 	Lease    time.Duration
-	Logger   zerolog.Logger
-	Registry *prometheus.Registry
-	Now      func() time.Time
-	Rand     *rand.Rand
+	// AllowHosts as httpkit.Options has it.
+	AllowHosts []string
+	Logger     zerolog.Logger
+	Registry   *prometheus.Registry
+	Now        func() time.Time
+	Rand       *rand.Rand
 }
 
 // Run is a tracker until ctx ends.
@@ -34,7 +36,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	if err != nil {
 		return errors.Join(err, c.Listener.Close())
 	}
-	handler, err := NewHandler(t, c.Logger, c.Registry)
+	handler, err := NewHandler(t, c)
 	if err != nil {
 		return errors.Join(err, c.Listener.Close())
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
 
 	"fanout"
 	"fanout/api/trackerapi"
@@ -26,26 +25,27 @@ type Server struct {
 
 var _ trackerapi.StrictServerInterface = (*Server)(nil)
 
-// NewHandler makes the tracker's handler with every route. It registers metrics, once a
-// registry.
-func NewHandler(t *table.Table, log zerolog.Logger, registry *prometheus.Registry) (http.Handler, error) {
+// NewHandler makes the tracker's handler with every route: of c it takes what is not
+// the listener's or the store's. It registers metrics, once a registry.
+func NewHandler(t *table.Table, c Config) (http.Handler, error) {
 	d, err := httpkit.New(httpkit.Options{
-		Name: "tracker", Logger: log, Registry: registry, Contract: fanout.OpenAPI, Map: statusOf,
+		Name: "tracker", Logger: c.Logger, Registry: c.Registry, Contract: fanout.OpenAPI, Map: statusOf,
+		AllowHosts: c.AllowHosts, Bodies: bodies,
 		Quiet: []string{"POST /v1/files/{name}/announce", "PUT /v1/peers/{id}"},
 	})
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{table: t, announces: newAnnounceCounter(), feed: feed.New(t.Overview)}
-	t.OnClash(func(c table.Clash) {
-		log.Warn().Str("role", c.Role).Str("id", c.ID).Stringer("keeps", c.Keeps).Stringer("refused", c.IsRefused).Msg(c.String())
+	t.OnClash(func(clash table.Clash) {
+		c.Logger.Warn().Str("role", clash.Role).Str("id", clash.ID).Stringer("keeps", clash.Keeps).Stringer("refused", clash.IsRefused).Msg(clash.String())
 	})
 	distributions := newDistributionMetrics()
 	t.OnFinished(distributions.observe)
-	for _, c := range []prometheus.Collector{
+	for _, m := range []prometheus.Collector{
 		s.announces, distributions.durations, distributions.ratios, tableCollector{t, newLabelPlaces(time.Now)},
 	} {
-		if err := registry.Register(c); err != nil {
+		if err := c.Registry.Register(m); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}

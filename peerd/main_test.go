@@ -1,0 +1,11 @@
+package main
+
+import (
+	"testing"
+
+	"fanout/internal/cli/clitest"
+)
+
+func TestFlags(t *testing.T) {
+	clitest.Grammar(t, func() any { return &grammar{} })
+}
