@@ -41,6 +41,8 @@ func TestErrors(t *testing.T) {
 		{"unknown", 404, "application/problem+json", `{"title":"Not Found","status":404,"detail":"no file named a"}`, trackerclient.ErrNotFound, false, "no file named a"},
 		{"withdrawn", 410, "application/problem+json", `{"title":"Gone","status":410}`, trackerclient.ErrGone, false, "410 Gone"},
 		{"failing", 500, "application/problem+json", `{"title":"Oops","status":500,"detail":"disk"}`, nil, true, "disk"},
+		{"made for a terminal", 500, "application/problem+json", `{"title":"Oops","status":500,"detail":"\u001b[31mred\nfile: complete"}`, nil, true, "\uFFFD[31mred file: complete"},
+		{"made to fill a screen", 500, "application/problem+json", `{"title":"Oops","status":500,"detail":"` + strings.Repeat("x", 1<<20) + `"}`, nil, true, "x…"},
 		{"a proxy's error", 502, "text/html", `<html>`, nil, true, "502 Bad Gateway"},
 		{"a proxy in a hurry", 408, "text/html", `<html>`, nil, true, "408 Request Timeout"},
 		{"slow down", 429, "application/problem+json", `{"title":"x","status":429,"detail":"slowly"}`, nil, true, "slowly"},
