@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
+	"unicode"
 )
 
 // Error is an error with an HTTP status. Detail is what the client reads: what is wrong with
@@ -59,11 +62,28 @@ func (d *Daemon) Render(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(e.Status)
 	body := problemBody{
 		Type: "about:blank", Title: http.StatusText(e.Status),
-		Status: e.Status, Detail: e.Detail, Field: e.Field,
+		Status: e.Status, Detail: oneLine(e.Detail), Field: e.Field,
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false) // for people who read it in a terminal
 	_ = enc.Encode(body)     // the client may have gone
+}
+
+// oneLine escapes what would break a line, or command the terminal that it is printed on: a
+// detail often quotes the request.
+func oneLine(s string) string {
+	if strings.IndexFunc(s, unicode.IsControl) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // RenderRequest is Render for what generated code finds wrong with a request: 400 unless the
