@@ -67,8 +67,11 @@ func (c *get) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := checkOwnDir(output); err != nil {
+		return err
+	}
 	f := &fetch{get: c, file: file, output: output, stdout: stdout}
-	cfg, err := c.config(tracker, f.stateDir())
+	cfg, err := c.config(tracker, output)
 	if err != nil {
 		return err
 	}
@@ -85,9 +88,9 @@ func (c *get) Run(ctx context.Context, stdout io.Writer) error {
 	return f.run(ctx, n)
 }
 
-func (c *get) config(tracker *trackerclient.Client, dataDir string) (cfg node.Config, err error) {
+func (c *get) config(tracker *trackerclient.Client, output string) (cfg node.Config, err error) {
 	cfg = node.Config{
-		DataDir: dataDir, MaxUpload: int64(c.MaxUpload), MaxDownload: int64(c.MaxDownload),
+		DataDir: filepath.Dir(output), OwnDir: ownDir(output), Replace: true, MaxUpload: int64(c.MaxUpload), MaxDownload: int64(c.MaxDownload),
 		Registry: prometheus.NewRegistry(), Tracker: tracker, Logger: zerolog.Nop(),
 	}
 	if c.LogLevel != "" {
@@ -123,6 +126,9 @@ func outputPath(given, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // a link stays one
+	}
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		return "", fmt.Errorf("--output %s is not a regular file: give another path", path)
@@ -152,10 +158,21 @@ type fetch struct {
 	waits  string // what was last said of what it waits for
 }
 
-// stateDir is where the file is until it is complete.
-func (f *fetch) stateDir() string {
-	return filepath.Join(filepath.Dir(f.output), "."+filepath.Base(f.output)+".fanout")
+// checkOwnDir refuses a directory that no get has made: its own is removed in the end.
+func checkOwnDir(output string) error {
+	dir := filepath.Join(filepath.Dir(output), ownDir(output))
+	_, err := os.Lstat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "lock")); err != nil {
+		return fmt.Errorf("%s is in the way, where the file is kept until it is complete: move it away, or give another --output", dir)
+	}
+	return nil
 }
+
+// ownDir is the directory beside the output where the file is until it is complete.
+func ownDir(output string) string { return "." + filepath.Base(output) + ".fanout" }
 
 // run fetches and then serves, as long as that was asked for.
 func (f *fetch) run(ctx context.Context, n *node.Node) error {
@@ -175,7 +192,7 @@ func (f *fetch) run(ctx context.Context, n *node.Node) error {
 	err := group.Wait()
 	switch {
 	case d != nil: // however the seeding ended
-		if err := os.RemoveAll(f.stateDir()); err != nil {
+		if err := os.RemoveAll(filepath.Join(filepath.Dir(f.output), ownDir(f.output))); err != nil {
 			return err
 		}
 		return f.print(d)
@@ -207,7 +224,7 @@ func (f *fetch) fetch(ctx context.Context) (*peerapi.Download, error) {
 		d := r.JSON200
 		switch d.State {
 		case peerapi.DownloadStateComplete:
-			return d, f.place(d)
+			return d, nil
 		case peerapi.DownloadStateFailed, peerapi.DownloadStateCancelled:
 			return nil, fmt.Errorf("%s: %s", f.file.Name, trouble(d))
 		}
@@ -273,20 +290,6 @@ func (f *fetch) start(ctx context.Context) (id string, err error) {
 		return "", errors.New(*r.ApplicationproblemJSONDefault.Detail)
 	}
 	return "", fmt.Errorf("%s: %s", f.file.Name, r.Status())
-}
-
-// place gives the complete file its final name. The peer goes on serving it from the open
-// file.
-func (f *fetch) place(d *peerapi.Download) error {
-	if err := os.Rename(d.Path, f.output); err != nil {
-		return err
-	}
-	d.Path = f.output
-	dir, err := os.Open(filepath.Dir(f.output))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close()) // the rename survives a power cut
 }
 
 // seed serves on for a while.

@@ -119,7 +119,7 @@ type DownloadRequest struct {
 	// File A file name or manifest ID.
 	File string `json:"file"`
 
-	// Output Where to put it, below the data directory; the file's name by default.
+	// Output Where to put it, below the data directory; the file's name by default. What stands there is replaced if fanout finished it, taken as it is if it has the right content, and refused otherwise.
 	Output *string `json:"output,omitempty"`
 
 	// Sha256 SHA-256 that the whole file must have.

@@ -74,7 +74,7 @@ func sink(t testing.TB, f *file, change func(*chunkserver.Config)) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := chunkstore.Open(root, "file", f.m, f.id)
+	store, err := chunkstore.Dir{Root: root, Own: ".fanout"}.Open("file", f.m, f.id)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,19 @@
 // Package chunkstore keeps the verified chunks of one manifest on disk.
 //
-// A download of PATH is two files until it is finished:
+// A download of PATH is two files until it is finished. They lie in a directory
+// of fanout's own below the data directory, and are named after the manifest, so
+// that no name that a user may choose can mean one of them:
 //
-//	PATH.part        the chunks in their places; sparse, of the final size
-//	PATH.part.state  which chunks are thought to be in it:
-//	                 "FANOUTS1", the manifest ID (32 bytes), the bitmap
+//	.fanout/ID.part        the chunks in their places; sparse, of the final size
+//	.fanout/ID.part.state  which chunks are thought to be in it:
+//	                       "FANOUTS1", the manifest ID (32 bytes), the bitmap
 //
-// Finish renames the part onto PATH, so PATH only ever names a whole file.
+// Where PATH is in another file system than that directory, the part lies beside
+// PATH, as .fanout-ID.part, for only within one can it be renamed.
+//
+// Finish and Place rename the part onto PATH, so PATH only ever names a whole
+// file. What else stands at PATH is replaced only if the caller allows it. A
+// finished file that was damaged becomes a part again with Reopen.
 //
 // The store has one rule: a chunk is held once its bytes have been compared
 // with the digest in the manifest, and only held chunks are read, sent or told

@@ -47,14 +47,12 @@ func (s *Store) Rehash(ctx context.Context, progress func(bytes int64)) (kept, d
 	return int(good.Load()), int(bad.Load()), err
 }
 
-// Finish makes a complete download durable and gives it its final name, where
-// an older file is replaced. If sha256hex is not empty, the whole file must
-// have that SHA-256. Finishing again is no error.
+// Finish makes a complete download durable, so that Place can give it its final
+// name. If sha256hex is not empty, the whole file must have that SHA-256.
+// Finishing again is no error.
 //
-// Errors: ErrIncomplete, ErrSHA256, ErrReplaced, the disk's, ctx's. After an
-// error the part is still there, for the caller to Discard or to Finish again.
-// Only if the directory cannot be synced, the file has its final name already,
-// and might lose it in a power cut.
+// Errors: ErrIncomplete, ErrSHA256, the disk's, ctx's. After an error the part is
+// still there, for the caller to Discard or to Finish again.
 func (s *Store) Finish(ctx context.Context, sha256hex string) error {
 	if have := s.Count(); have != s.m.Chunks() {
 		return fmt.Errorf("finish %s: %w: %d of %d", s.path, ErrIncomplete, s.m.Chunks()-have, s.m.Chunks())
@@ -73,11 +71,25 @@ func (s *Store) Finish(ctx context.Context, sha256hex string) error {
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("finish %s: %w", s.path, err)
 	}
+	return nil
+}
+
+// Place gives the part, which Finish has made durable, its final name. What stands
+// there is replaced only if mayReplace allows it. Placing again is no error.
+//
+// Errors: ErrInTheWay, ErrReplaced, the disk's. Only if the directory cannot be
+// synced, the file has its final name already, and might lose it in a power cut.
+func (s *Store) Place(mayReplace func(there Stamp) bool) error {
+	s.disk.Lock()
+	defer s.disk.Unlock()
+	if s.closed {
+		return fmt.Errorf("place %s: %w", s.path, os.ErrClosed)
+	}
 	if !s.part {
 		return nil
 	}
-	if err := s.rename(); err != nil {
-		return fmt.Errorf("finish %s: %w", s.path, err)
+	if err := s.rename(mayReplace); err != nil {
+		return fmt.Errorf("place %s: %w", s.path, err)
 	}
 	return nil
 }
@@ -95,8 +107,11 @@ func (s *Store) checkSHA256(ctx context.Context, want string) error {
 			return err
 		}
 		r := io.NewSectionReader(s.f, s.m.Offset(chunk), int64(s.m.Length(chunk)))
-		if _, err := io.CopyBuffer(h, r, buf); err != nil {
+		switch n, err := io.CopyBuffer(h, r, buf); {
+		case err != nil:
 			return err
+		case n < int64(s.m.Length(chunk)):
+			return io.ErrUnexpectedEOF
 		}
 	}
 	got := hex.EncodeToString(h.Sum(nil))
@@ -108,17 +123,15 @@ func (s *Store) checkSHA256(ctx context.Context, want string) error {
 }
 
 // rename turns the part into the final file. The caller has locked s.disk.
-func (s *Store) rename() error {
-	opened, err := s.f.Stat()
-	if err != nil {
+func (s *Store) rename(mayReplace func(Stamp) bool) error {
+	// Only what was verified may get the final name.
+	if err := s.isNamed(s.names.part); err != nil {
 		return err
 	}
-	// Only what was verified may get the final name.
-	named, err := s.root.Lstat(partName(s.path))
-	if err != nil || !os.SameFile(opened, named) {
-		return errors.Join(fmt.Errorf("%w: %s", ErrReplaced, partName(s.path)), err)
+	if there, _, err := s.dir.Look(s.path); err == nil && !mayReplace(there) {
+		return inTheWay(s.dir.Root, s.path)
 	}
-	if err := s.root.Rename(partName(s.path), s.path); err != nil {
+	if err := s.dir.Root.Rename(s.names.part, s.path); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -127,12 +140,68 @@ func (s *Store) rename() error {
 	if err := s.syncDir(); err != nil {
 		return err
 	}
-	return s.remove(stateName(s.path))
+	return errors.Join(s.dir.remove(s.names.state), s.closeState())
+}
+
+// isNamed checks that a name means the open file; otherwise ErrReplaced.
+func (s *Store) isNamed(name string) error {
+	opened, err := s.f.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := s.dir.Root.Lstat(name)
+	if err != nil || !os.SameFile(opened, named) {
+		return errors.Join(fmt.Errorf("%w: %s", ErrReplaced, name), err)
+	}
+	return nil
+}
+
+// Reopen makes a finished file that has lost chunks a part again, so that those can
+// be fetched: its name is free until Place. It must be called before anybody else
+// uses the store.
+//
+// Errors: ErrReplaced, ErrInTheWay, ErrInUse, the disk's.
+func (s *Store) Reopen() (err error) {
+	s.disk.Lock()
+	defer s.disk.Unlock()
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("mend %s: %w", s.path, err)
+		}
+	}()
+	if err := s.isNamed(s.path); err != nil {
+		return err
+	}
+	if s.names, err = s.dir.names(s.path, s.id); err != nil {
+		return err
+	}
+	state, _, known, err := openState(s.dir.Root, s.names.state, s.m, s.id)
+	if err != nil {
+		return err
+	}
+	s.state = state
+	if err := s.dir.ours(s.names, known); err != nil {
+		return err
+	}
+	// The state before the part: it says whose that is.
+	if err := s.writeState(); err != nil {
+		return err
+	}
+	if err := s.dir.Root.Rename(s.path, s.names.part); err != nil {
+		return err
+	}
+	f, err := openPart(s.dir.Root, s.names.part)
+	if err != nil {
+		return err
+	}
+	err = s.f.Close()
+	s.f, s.part = f, true
+	return errors.Join(err, f.Truncate(s.m.Size))
 }
 
 // syncDir makes the rename durable.
 func (s *Store) syncDir() error {
-	dir, err := s.root.Open(filepath.Dir(s.path))
+	dir, err := s.dir.Root.Open(filepath.Dir(s.path))
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,10 @@ package chunkstore_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	"fanout/internal/chunkstore"
@@ -43,13 +45,31 @@ func openRoot(t testing.TB, dir string) *os.Root {
 
 func open(t testing.TB, root *os.Root, path string, m *manifest.Manifest) *chunkstore.Store {
 	t.Helper()
-	s, err := chunkstore.Open(root, path, m, m.ID())
+	s, err := in(root).Open(path, m, m.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
+
+// in is the data directory of a root.
+func in(root *os.Root) chunkstore.Dir { return chunkstore.Dir{Root: root, Own: ".fanout"} }
+
+// part is where the part of a manifest is, relative to the root.
+func part(m *manifest.Manifest) string { return ".fanout/" + m.ID().String()[:16] + ".part" }
+
+// finish gives a complete download its name, whatever has that.
+func finish(t testing.TB, s *chunkstore.Store) {
+	t.Helper()
+	if err := errors.Join(s.Finish(t.Context(), ""), s.Place(always)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func always(chunkstore.Stamp) bool { return true }
+
+func never(chunkstore.Stamp) bool { return false }
 
 func put(t testing.TB, s *chunkstore.Store, data []byte, chunk int) {
 	t.Helper()
@@ -59,12 +79,18 @@ func put(t testing.TB, s *chunkstore.Store, data []byte, chunk int) {
 	}
 }
 
-// wantFiles checks that root holds these files and no others.
+// wantFiles checks that root holds these files and no others, and fanout's own directory none.
 func wantFiles(t testing.TB, root *os.Root, want map[string][]byte) {
 	t.Helper()
 	entries, err := os.ReadDir(root.Name())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if own, err := os.ReadDir(root.Name() + "/.fanout"); err == nil {
+		for _, e := range own {
+			t.Errorf("%s is left in fanout's own directory", e.Name())
+		}
+		entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool { return e.Name() == ".fanout" })
 	}
 	for _, e := range entries {
 		got, err := root.ReadFile(e.Name())

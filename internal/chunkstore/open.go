@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
+
+	"github.com/bits-and-blooms/bitset"
 
 	"fanout/internal/manifest"
 )
@@ -18,51 +19,75 @@ const (
 // Open opens a download of the manifest m, whose ID is id, to path; see
 // CheckPath for what paths are allowed. It makes missing directories, and
 // takes up an earlier part of the same manifest: its chunks are claimed, and
-// held after Rehash. A part of another manifest is emptied.
+// held after Rehash. What stands at path is not looked at before Place.
 //
-// Errors: those of CheckPath, ErrInUse, ErrNotRegular, and those of the disk.
-func Open(root *os.Root, path string, m *manifest.Manifest, id manifest.ID) (*Store, error) {
-	rel, err := CheckPath(root, path)
+// Errors: those of CheckPath, ErrInUse, ErrInTheWay, ErrNotRegular, and those of
+// the disk.
+func (d Dir) Open(path string, m *manifest.Manifest, id manifest.ID) (*Store, error) {
+	rel, err := CheckPath(d.Root, path)
 	if err != nil {
 		return nil, err
 	}
-	if err := root.MkdirAll(filepath.Dir(rel), dirPerm); err != nil {
-		return nil, rootError(root, path, err)
-	}
-	f, err := openPart(root, partName(rel))
+	names, err := d.names(rel, id)
 	if err != nil {
 		return nil, err
+	}
+	state, claimed, known, err := openState(d.Root, names.state, m, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.ours(names, known); err != nil {
+		return nil, errors.Join(err, state.Close())
+	}
+	f, err := openPart(d.Root, names.part)
+	if err != nil {
+		return nil, errors.Join(err, state.Close())
 	}
 	s := newStore(m, f)
-	s.id, s.root, s.path, s.part = id, root, rel, true
-	if err := s.restore(); err != nil {
+	s.id, s.dir, s.path, s.names, s.state, s.part = id, d, rel, names, state, true
+	if err := s.restore(claimed, known); err != nil {
 		return nil, errors.Join(fmt.Errorf("open download %s: %w", path, err), s.closeFiles())
 	}
 	return s, nil
 }
 
-// OpenComplete opens a download that was finished earlier. All chunks are
-// claimed, and held after Rehash; nothing can be written. If Rehash drops
-// chunks, the file was changed: Open a new download then.
+// OpenComplete opens a file that should be what the manifest describes: one that
+// was finished earlier, or that somebody has put there. The chunks that it has
+// room for are claimed, and held after Rehash; nothing can be written. It is
+// whole if all chunks are held and it has the right size, see Whole.
 //
-// Errors: those of CheckPath, ErrSize, and those of the disk, such as
+// Errors: those of CheckPath, ErrNotRegular, and those of the disk, such as
 // fs.ErrNotExist.
-func OpenComplete(root *os.Root, path string, m *manifest.Manifest, id manifest.ID) (*Store, error) {
-	rel, err := CheckPath(root, path)
+func (d Dir) OpenComplete(path string, m *manifest.Manifest, id manifest.ID) (*Store, error) {
+	rel, err := CheckPath(d.Root, path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := root.Open(rel)
+	f, err := d.Root.Open(rel)
 	if err != nil {
-		return nil, rootError(root, path, err)
+		return nil, rootError(d.Root, path, err)
 	}
 	s := newStore(m, f)
-	s.id, s.root, s.path = id, root, rel
-	s.claimed.FlipRange(0, uint(m.Chunks()))
-	if err := s.checkSize(); err != nil {
-		return nil, err
+	s.id, s.dir, s.path = id, d, rel
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %s in %s", ErrNotRegular, path, d.Root.Name())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	for c := range m.Chunks() {
+		if m.Offset(c)+int64(m.Length(c)) <= info.Size() {
+			s.claimed.Set(uint(c))
+		}
 	}
 	return s, nil
+}
+
+// Whole tells whether every chunk is held and the file has nothing else.
+func (s *Store) Whole() bool {
+	info, err := s.f.Stat()
+	return err == nil && s.Complete() && info.Size() == s.m.Size
 }
 
 // OpenSource opens the file that m was just built from, anywhere on this
@@ -157,20 +182,16 @@ func flock(f *os.File) error {
 }
 
 // restore takes up the claims of an earlier run, or starts an empty part.
-func (s *Store) restore() error {
+func (s *Store) restore(claimed *bitset.BitSet, known bool) error {
 	info, err := s.f.Stat()
 	if err != nil {
 		return err
 	}
-	claimed, ok, err := s.openState()
-	if err != nil {
-		return err
-	}
-	if ok && info.Size() == s.m.Size {
+	if known && info.Size() == s.m.Size {
 		s.claimed = claimed
 		return nil
 	}
-	// Down to nothing first: bytes of another manifest are of no use, and cost
+	// Down to nothing first: bytes that nobody knows of are of no use, and cost
 	// disk space.
 	if err := s.f.Truncate(0); err != nil {
 		return err
@@ -178,5 +199,5 @@ func (s *Store) restore() error {
 	if err := s.f.Truncate(s.m.Size); err != nil {
 		return err
 	}
-	return s.resetState()
+	return s.writeState()
 }

@@ -91,16 +91,17 @@ func TestOpenFollowsNoLinkOut(t *testing.T) {
 		want         error
 	}{
 		"directory":       {"d", "..", chunkstore.ErrOutsideRoot},
-		"part outside":    {"d.part", "../victim", chunkstore.ErrOutsideRoot},
-		"part inside":     {"d.part", "victim", chunkstore.ErrNotRegular},
-		"state outside":   {"d.part.state", "../victim", nil},
+		"part outside":    {part(m), "../../victim", chunkstore.ErrOutsideRoot},
+		"part inside":     {part(m), "../victim", chunkstore.ErrNotRegular},
+		"state outside":   {part(m) + ".state", "../../victim", nil},
+		"own outside":     {".fanout", "..", chunkstore.ErrOutsideRoot},
 		"final is a link": {"d", "../victim", chunkstore.ErrOutsideRoot},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base := t.TempDir()
 			dir := filepath.Join(base, "data")
 			for _, err := range []error{
-				os.Mkdir(dir, 0o755), os.Symlink(tc.target, filepath.Join(dir, tc.link)),
+				os.MkdirAll(filepath.Dir(filepath.Join(dir, tc.link)), 0o755), os.Symlink(tc.target, filepath.Join(dir, tc.link)),
 				os.WriteFile(base+"/victim", []byte("precious"), 0o600), os.WriteFile(dir+"/victim", []byte("precious"), 0o600),
 			} {
 				if err != nil {
@@ -109,10 +110,10 @@ func TestOpenFollowsNoLinkOut(t *testing.T) {
 			}
 			root := openRoot(t, dir)
 			path := "d"
-			if tc.target == ".." {
+			if tc.link == "d" && tc.target == ".." {
 				path = "d/f"
 			}
-			s, err := chunkstore.Open(root, path, m, m.ID())
+			s, err := in(root).Open(path, m, m.ID())
 			if s != nil || err == nil || (tc.want != nil && !errors.Is(err, tc.want)) {
 				t.Errorf("Open = %v, want %v", err, tc.want)
 			}
@@ -130,9 +131,7 @@ func TestOpenMakesDirectories(t *testing.T) {
 	root := newRoot(t)
 	s := open(t, root, filepath.Join(root.Name(), "a/b/f"), m)
 	put(t, s, data, 0)
-	if err := s.Finish(t.Context(), ""); err != nil {
-		t.Fatal(err)
-	}
+	finish(t, s)
 	if got, err := root.ReadFile("a/b/f"); err != nil || string(got) != string(data) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}

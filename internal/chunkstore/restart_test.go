@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"sync/atomic"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestReopenBelievesOnlyBytes(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	corrupt(t, root.Name()+"/f.part", 2*chunkSize+7)
+	corrupt(t, root.Name()+"/"+part(m), 2*chunkSize+7)
 
 	s = open(t, root, "f", m)
 	if s.Count() != 0 || s.Has(0) {
@@ -45,9 +46,7 @@ func TestReopenBelievesOnlyBytes(t *testing.T) {
 			put(t, s, data, c)
 		}
 	}
-	if err := s.Finish(t.Context(), ""); err != nil {
-		t.Fatal(err)
-	}
+	finish(t, s)
 	wantFiles(t, root, map[string][]byte{"f": data})
 }
 
@@ -82,26 +81,33 @@ func TestOpenStartsAgain(t *testing.T) {
 	changed := bytes.Clone(data)
 	changed[0] ^= 1
 	for name, spoil := range map[string]func(t *testing.T, dir string) *manifest.Manifest{
-		"file published anew": func(t *testing.T, _ string) *manifest.Manifest { return build(t, changed) },
-		"shorter file":        func(t *testing.T, _ string) *manifest.Manifest { return build(t, data[:chunkSize]) },
+		"state of another manifest": func(t *testing.T, dir string) *manifest.Manifest {
+			other := build(t, changed)
+			for _, suffix := range []string{"", ".state"} {
+				if err := os.Rename(dir+"/"+part(m)+suffix, dir+"/"+part(other)+suffix); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return other
+		},
 		"no state": func(t *testing.T, dir string) *manifest.Manifest {
-			remove(t, dir+"/f.part.state")
+			remove(t, dir+"/"+part(m)+".state")
 			return m
 		},
 		"state cut off": func(t *testing.T, dir string) *manifest.Manifest {
-			truncate(t, dir+"/f.part.state", 40)
+			truncate(t, dir+"/"+part(m)+".state", 40)
 			return m
 		},
 		"state of nothing": func(t *testing.T, dir string) *manifest.Manifest {
-			truncate(t, dir+"/f.part.state", 0)
+			truncate(t, dir+"/"+part(m)+".state", 0)
 			return m
 		},
 		"no part": func(t *testing.T, dir string) *manifest.Manifest {
-			remove(t, dir+"/f.part")
+			remove(t, dir+"/"+part(m))
 			return m
 		},
 		"part cut off": func(t *testing.T, dir string) *manifest.Manifest {
-			truncate(t, dir+"/f.part", 40)
+			truncate(t, dir+"/"+part(m), 40)
 			return m
 		},
 	} {
@@ -117,9 +123,9 @@ func TestOpenStartsAgain(t *testing.T) {
 			if kept, dropped, err := s.Rehash(t.Context(), nil); kept != 0 || dropped != 0 || err != nil {
 				t.Errorf("Rehash = %d, %d, %v", kept, dropped, err)
 			}
-			part, err := root.ReadFile("f.part")
-			if err != nil || !bytes.Equal(part, make([]byte, now.Size)) {
-				t.Errorf("the part is not empty: %d bytes, %v", len(part), err)
+			got, err := root.ReadFile(part(now))
+			if err != nil || !bytes.Equal(got, make([]byte, now.Size)) {
+				t.Errorf("the part is not empty: %d bytes, %v", len(got), err)
 			}
 		})
 	}
@@ -129,7 +135,7 @@ func TestOneWriterAPart(t *testing.T) {
 	_, m := newFile(t, chunkSize)
 	root := newRoot(t)
 	s := open(t, root, "f", m)
-	if s, err := chunkstore.Open(root, "./f", m, m.ID()); s != nil || !errors.Is(err, chunkstore.ErrInUse) {
+	if s, err := in(root).Open("./f", m, m.ID()); s != nil || !errors.Is(err, chunkstore.ErrInUse) {
 		t.Errorf("second Open: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -141,14 +147,14 @@ func TestOneWriterAPart(t *testing.T) {
 func TestOpenComplete(t *testing.T) {
 	data, m := newFile(t, 5*chunkSize+1)
 	root := newRoot(t)
-	if _, err := chunkstore.OpenComplete(root, "f", m, m.ID()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := in(root).OpenComplete("f", m, m.ID()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 	if err := root.WriteFile("f", data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	corrupt(t, root.Name()+"/f", chunkSize)
-	s, err := chunkstore.OpenComplete(root, "f", m, m.ID())
+	s, err := in(root).OpenComplete("f", m, m.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,8 +170,96 @@ func TestOpenComplete(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	truncate(t, root.Name()+"/f", 10)
-	if s, err := chunkstore.OpenComplete(root, "f", m, m.ID()); s != nil || !errors.Is(err, chunkstore.ErrSize) {
-		t.Errorf("shortened file: %v", err)
+	// A shorter file has the chunks that it has room for, a longer one is not whole.
+	if err := root.WriteFile("f", data[:2*chunkSize+1], 0o600); err != nil {
+		t.Fatal(err)
 	}
+	s = openComplete(t, root, m)
+	if kept, dropped, err := s.Rehash(t.Context(), nil); kept != 2 || dropped != 0 || err != nil || s.Whole() {
+		t.Errorf("shorter: Rehash = %d, %d, %v; whole %v", kept, dropped, err, s.Whole())
+	}
+	if err := root.WriteFile("f", append(bytes.Clone(data), 0), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = openComplete(t, root, m)
+	if kept, dropped, err := s.Rehash(t.Context(), nil); kept != 6 || dropped != 0 || err != nil || s.Whole() {
+		t.Errorf("longer: Rehash = %d, %d, %v; whole %v", kept, dropped, err, s.Whole())
+	}
+	if err := errors.Join(root.Remove("f"), root.Mkdir("f", 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := in(root).OpenComplete("f", m, m.ID()); s != nil || !errors.Is(err, chunkstore.ErrNotRegular) {
+		t.Errorf("directory: %v", err)
+	}
+}
+
+func openComplete(t *testing.T, root *os.Root, m *manifest.Manifest) *chunkstore.Store {
+	t.Helper()
+	s, err := in(root).OpenComplete("f", m, m.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// A finished file that was damaged is a part again, without what is right being lost.
+func TestReopen(t *testing.T) {
+	data, m := newFile(t, 5*chunkSize+1)
+	for name, damage := range map[string]func(t *testing.T, path string){
+		"flipped": func(t *testing.T, path string) { corrupt(t, path, chunkSize) },
+		"shorter": func(t *testing.T, path string) { truncate(t, path, 5*chunkSize-1) },
+		"longer":  func(t *testing.T, path string) { truncate(t, path, 7*chunkSize) },
+		"empty":   func(t *testing.T, path string) { truncate(t, path, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := newRoot(t)
+			if err := root.WriteFile("f", data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			damage(t, root.Name()+"/f")
+			s := openComplete(t, root, m)
+			if _, _, err := s.Rehash(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			held := s.Count()
+			if err := s.Reopen(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := root.Stat("f"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the damaged file has the final name: %v", err)
+			}
+			if err := s.Close(); err != nil { // and the claims are written
+				t.Fatal(err)
+			}
+			s = open(t, root, "f", m)
+			if kept, dropped, err := s.Rehash(t.Context(), nil); kept != held || dropped != 0 || err != nil {
+				t.Errorf("Rehash = %d, %d, %v; want %d", kept, dropped, err, held)
+			}
+			for c := range m.Chunks() {
+				if !s.Has(c) {
+					put(t, s, data, c)
+				}
+			}
+			finish(t, s)
+			wantFiles(t, root, map[string][]byte{"f": data})
+		})
+	}
+}
+
+// A file that was put in the place of the open one is not touched.
+func TestReopenRefusesWhatWasReplaced(t *testing.T) {
+	data, m := newFile(t, 2*chunkSize)
+	root := newRoot(t)
+	if err := root.WriteFile("f", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := openComplete(t, root, m)
+	if err := errors.Join(root.WriteFile("g", []byte("mine"), 0o600), root.Rename("g", "f")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reopen(); !errors.Is(err, chunkstore.ErrReplaced) {
+		t.Errorf("Reopen = %v", err)
+	}
+	wantFiles(t, root, map[string][]byte{"f": []byte("mine")})
 }

@@ -3,7 +3,9 @@ package chunkstore
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"syscall"
 )
 
 // ErrRange is returned for bytes that a chunk does not have.
@@ -25,6 +27,9 @@ func (s *Store) SendTo(conn *net.TCPConn, chunk int, from, n int) (int64, error)
 		return 0, fmt.Errorf("%w: chunk %d has %d bytes, asked for %d from %d", ErrRange, chunk, length, n, from)
 	}
 	sent, err := sendFile(conn, f, off+int64(from), int64(n))
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EIO) { // not the connection's
+		_ = s.damage(err)
+	}
 	if err != nil {
 		return sent, fmt.Errorf("send chunk %d: %w", chunk, err)
 	}

@@ -8,41 +8,46 @@ import (
 	"os"
 
 	"github.com/bits-and-blooms/bitset"
+
+	"fanout/internal/manifest"
 )
 
 const stateMagic = "FANOUTS1"
 
-func partName(path string) string  { return path + ".part" }
-func stateName(path string) string { return partName(path) + ".state" }
-
-// openState opens or makes the state file and returns its claims; ok is false
+// openState opens or makes the state file and returns its claims; known is false
 // if it is not whole or about another manifest.
-func (s *Store) openState() (claimed *bitset.BitSet, ok bool, err error) {
-	if info, err := s.root.Lstat(stateName(s.path)); err == nil && !info.Mode().IsRegular() {
-		return nil, false, fmt.Errorf("%w: %s in %s", ErrNotRegular, stateName(s.path), s.root.Name())
+func openState(root *os.Root, name string, m *manifest.Manifest, id manifest.ID) (f *os.File, claimed *bitset.BitSet, known bool, err error) {
+	if info, err := root.Lstat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, nil, false, fmt.Errorf("%w: %s in %s", ErrNotRegular, name, root.Name())
 	}
-	s.state, err = s.root.OpenFile(stateName(s.path), os.O_RDWR|os.O_CREATE, filePerm)
+	f, err = root.OpenFile(name, os.O_RDWR|os.O_CREATE, filePerm)
 	if err != nil {
-		return nil, false, rootError(s.root, stateName(s.path), err)
+		return nil, nil, false, rootError(root, name, err)
 	}
-	content, err := io.ReadAll(io.LimitReader(s.state, int64(len(stateMagic)+len(s.id)+s.m.Chunks()/8+2)))
+	content, err := io.ReadAll(io.LimitReader(f, int64(len(stateMagic)+len(id)+m.Chunks()/8+2)))
 	if err != nil {
-		return nil, false, fmt.Errorf("read state of %s: %w", s.path, err)
+		return nil, nil, false, errors.Join(fmt.Errorf("read %s: %w", name, err), f.Close())
 	}
-	content, ok = bytes.CutPrefix(content, append([]byte(stateMagic), s.id[:]...))
-	if !ok {
-		return nil, false, nil
-	}
-	claimed, err = DecodeBits(content, s.m.Chunks())
-	return claimed, err == nil, nil
+	claimed, known = parseState(content, id, m.Chunks())
+	return f, claimed, known, nil
 }
 
-// resetState makes the state one that claims nothing.
-func (s *Store) resetState() error {
-	empty := append(append([]byte(stateMagic), s.id[:]...), make([]byte, (s.m.Chunks()+7)/8)...)
+// parseState reads the claims of a state file about the manifest id.
+func parseState(content []byte, id manifest.ID, chunks int) (claimed *bitset.BitSet, known bool) {
+	bits, known := bytes.CutPrefix(content, append([]byte(stateMagic), id[:]...))
+	if !known {
+		return nil, false
+	}
+	claimed, err := DecodeBits(bits, chunks)
+	return claimed, err == nil
+}
+
+// writeState makes the state one that claims what is held.
+func (s *Store) writeState() error {
+	content := append(append([]byte(stateMagic), s.id[:]...), EncodeBits(s.held, s.m.Chunks())...)
 	err := s.state.Truncate(0)
 	if err == nil {
-		_, err = s.state.WriteAt(empty, 0)
+		_, err = s.state.WriteAt(content, 0)
 	}
 	if err != nil {
 		return fmt.Errorf("write state of %s: %w", s.path, err)
@@ -96,24 +101,22 @@ func (s *Store) Discard() error {
 	// Removed while the lock on the part is still ours, so that they are not
 	// another's.
 	if s.part {
-		err = errors.Join(s.remove(stateName(s.path)), s.remove(partName(s.path)))
+		err = errors.Join(s.dir.remove(s.names.state), s.dir.remove(s.names.part))
 	}
 	s.closed = true
 	return errors.Join(err, s.closeFiles())
 }
 
-func (s *Store) closeFiles() error {
-	err := s.f.Close()
-	if s.state != nil {
-		err = errors.Join(err, s.state.Close())
-	}
-	return err
-}
+func (s *Store) closeFiles() error { return errors.Join(s.f.Close(), s.closeState()) }
 
-// remove removes a file that may be gone already.
-func (s *Store) remove(name string) error {
-	if err := s.root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+// closeState closes the state of a part that is none any more.
+func (s *Store) closeState() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == nil {
+		return nil
 	}
-	return nil
+	err := s.state.Close()
+	s.state = nil
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bits-and-blooms/bitset"
 
@@ -19,7 +20,8 @@ var (
 	ErrReadOnly   = errors.New("store is read-only")
 	ErrIncomplete = errors.New("chunks are missing")
 	ErrInUse      = errors.New("another download is writing this file")
-	ErrReplaced   = errors.New("part file was removed or replaced")
+	ErrInTheWay   = errors.New("a file is in the way that fanout did not make")
+	ErrReplaced   = errors.New("file was removed or replaced")
 	ErrSize       = errors.New("file does not have the size of the manifest")
 	ErrSHA256     = errors.New("whole-file SHA-256 does not match")
 )
@@ -30,11 +32,15 @@ type Store struct {
 	m  *manifest.Manifest
 	id manifest.ID
 
-	root *os.Root // nil for OpenSource
-	path string   // final name, relative to root; for OpenSource as given
-	f    *os.File // the part or the final file, whatever its name is by now
+	dir   Dir      // zero for OpenSource
+	path  string   // final name, relative to dir.Root; for OpenSource as given
+	names names    // of the part and its state
+	f     *os.File // the part or the final file, whatever its name is by now
 
-	state *os.File // of a part, else nil
+	state *os.File // of a part, else nil; changed under both locks
+
+	// damaged is told of bytes that were verified and cannot be read any more.
+	damaged atomic.Pointer[func(error)]
 
 	mu      sync.RWMutex
 	held    *bitset.BitSet // verified
@@ -52,6 +58,17 @@ type Store struct {
 func newStore(m *manifest.Manifest, f *os.File) *Store {
 	n := uint(m.Chunks())
 	return &Store{m: m, f: f, held: bitset.New(n), claimed: bitset.New(n)}
+}
+
+// OnDamage has f told when bytes of a held chunk cannot be read: the file has
+// become shorter, or the disk fails. It must not block.
+func (s *Store) OnDamage(f func(error)) { s.damaged.Store(&f) }
+
+func (s *Store) damage(err error) error {
+	if f := s.damaged.Load(); f != nil {
+		(*f)(err)
+	}
+	return err
 }
 
 // Manifest is what the store was opened with.
@@ -145,7 +162,7 @@ func (s *Store) Chunk(chunk int) (f *os.File, off int64, n int, err error) {
 
 // ReadAt implements io.ReaderAt for the bytes of held chunks. If any byte asked
 // for belongs to a chunk that is not held, it reads nothing and returns
-// ErrNotHeld.
+// ErrNotHeld. If the file has become shorter, it is io.ErrUnexpectedEOF.
 func (s *Store) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("read %s: negative offset %d", s.path, off)
@@ -159,9 +176,17 @@ func (s *Store) ReadAt(p []byte, off int64) (int, error) {
 			return 0, fmt.Errorf("%w: chunk %d", ErrNotHeld, c)
 		}
 	}
-	n, err := s.f.ReadAt(p[:end-off], off)
-	if err == nil && n < len(p) {
-		err = io.EOF
+	want := int(end - off)
+	n, err := s.f.ReadAt(p[:want], off)
+	switch {
+	case n == want && want < len(p):
+		return n, io.EOF
+	case n == want:
+		return n, nil
+	case errors.Is(err, io.EOF): // there were more bytes when they were verified
+		err = io.ErrUnexpectedEOF
+	case errors.Is(err, os.ErrClosed):
+		return n, err
 	}
-	return n, err
+	return n, s.damage(fmt.Errorf("read %s: %w", s.path, err))
 }

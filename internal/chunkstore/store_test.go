@@ -43,7 +43,7 @@ func TestDownload(t *testing.T) {
 			}
 			sum := sha256.Sum256(data)
 			for range 2 { // finishing again is no error
-				if err := s.Finish(t.Context(), hex.EncodeToString(sum[:])); err != nil {
+				if err := errors.Join(s.Finish(t.Context(), hex.EncodeToString(sum[:])), s.Place(never)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -181,23 +181,30 @@ func TestFinishRefuses(t *testing.T) {
 		t.Errorf("the final name exists: %v", err)
 	}
 	// What stands under the part's name now was never verified.
-	if err := errors.Join(root.Remove("f.part"), root.WriteFile("f.part", []byte("evil"), 0o600)); err != nil {
+	if err := errors.Join(s.Finish(t.Context(), ""), root.Remove(part(m)), root.WriteFile(part(m), []byte("evil"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Finish(t.Context(), ""); !errors.Is(err, chunkstore.ErrReplaced) {
+	if err := s.Place(always); !errors.Is(err, chunkstore.ErrReplaced) {
 		t.Errorf("replaced part: %v", err)
 	}
 }
 
-func TestFinishReplacesAnOlderFile(t *testing.T) {
+// What has the final name is replaced only where that is allowed; the part stays.
+func TestPlaceReplacesOnlyWhatItMay(t *testing.T) {
 	data, m := newFile(t, 100)
 	root := newRoot(t)
+	s := open(t, root, "f", m)
+	put(t, s, data, 0)
 	if err := root.WriteFile("f", []byte("older"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, root, "f", m)
-	put(t, s, data, 0)
-	if err := s.Finish(t.Context(), ""); err != nil {
+	if err := errors.Join(s.Finish(t.Context(), ""), s.Place(never)); !errors.Is(err, chunkstore.ErrInTheWay) {
+		t.Errorf("Place = %v", err)
+	}
+	if got, err := root.ReadFile("f"); string(got) != "older" {
+		t.Errorf("the file in the way is now %q, %v", got, err)
+	}
+	if err := s.Place(always); err != nil {
 		t.Fatal(err)
 	}
 	wantFiles(t, root, map[string][]byte{"f": data})
@@ -228,7 +235,8 @@ func TestDiscardKeepsAFinishedFile(t *testing.T) {
 	root := newRoot(t)
 	s := open(t, root, "f", m)
 	put(t, s, data, 0)
-	if err := errors.Join(s.Finish(t.Context(), ""), s.Discard()); err != nil {
+	finish(t, s)
+	if err := s.Discard(); err != nil {
 		t.Fatal(err)
 	}
 	wantFiles(t, root, map[string][]byte{"f": data})

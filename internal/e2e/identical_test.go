@@ -44,8 +44,8 @@ func TestIdentical(t *testing.T) {
 					}
 				}
 				for _, d := range begun {
-					absent(t, d.path()+".part")
-					absent(t, d.path()+".part.state")
+					absent(t, d.part())
+					absent(t, d.part()+".state")
 					r.must(d.peer.Delete(r.ctx, d.id)) // so that the next strategy starts anew
 				}
 			})

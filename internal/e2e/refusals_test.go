@@ -137,7 +137,7 @@ func TestWrongSHA256(t *testing.T) {
 		t.Errorf("%s: %s; want failed with the digests %s and %s", now.State, trouble, right, wrong)
 	}
 	absent(t, d.path())
-	if _, err := os.Stat(d.path() + ".part"); err != nil {
+	if _, err := os.Stat(d.part()); err != nil {
 		t.Errorf("the part was not kept: %v", err)
 	}
 	// Asked for again with the right digest, in the other spelling, it is only hashed again.

@@ -80,7 +80,7 @@ func TestRestartedPeerHashesItsClaims(t *testing.T) {
 	r.await(d, 0.5)
 	r.must(d.peer.Kill())
 	// `direct` asks in order and the origin answers in order: chunks 0 and 7 are there.
-	part, err := os.OpenFile(d.path()+".part", os.O_RDWR, 0)
+	part, err := os.OpenFile(d.part(), os.O_RDWR, 0)
 	r.must(err)
 	for _, at := range []int64{0, 8*chunk - 1} {
 		var b [1]byte
@@ -99,33 +99,6 @@ func TestRestartedPeerHashesItsClaims(t *testing.T) {
 	if got, want := r.fetched(d.peer), size-kept*chunk; got != want {
 		t.Errorf("fetched %d bytes, want %d", got, want)
 	}
-}
-
-// A complete file that is changed while the peer is down is not served, and not called
-// complete; to ask for it again mends it.
-func TestRestartedPeerDoesNotServeWhatWasChanged(t *testing.T) {
-	t.Parallel()
-	source := fleettest.File(t, t.TempDir(), "image.bin", 4*mib, 1)
-	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 2})
-	d := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers[0])[0]
-	r.complete(source, d)
-	r.must(d.peer.Stop())
-	file, err := os.OpenFile(d.path(), os.O_RDWR, 0)
-	r.must(err)
-	_, err = file.WriteAt([]byte("not what was downloaded"), mib)
-	r.must(err)
-	r.must(file.Close())
-	r.must(d.peer.Start(r.ctx))
-	var now peerapi.Download
-	r.eventually("the restarted peer has looked at its file", func() bool {
-		now, err = d.peer.Get(r.ctx, d.id)
-		r.must(err)
-		return now.State == peerapi.DownloadStateFailed
-	})
-	if !strings.Contains(fleet.Trouble(now), "changed") || !strings.Contains(fleet.Trouble(now), "again") {
-		t.Errorf("it says %q; want that the file was changed, and the remedy", fleet.Trouble(now))
-	}
-	r.complete(source, r.begin(request("image.bin", peerapi.StrategySwarm), r.peers...)...)
 }
 
 // rehashed is what a peer said at its last start about the chunks on its disk.

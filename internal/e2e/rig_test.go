@@ -99,6 +99,9 @@ type download struct {
 
 func (d download) path() string { return d.peer.Path(d.name) }
 
+// part is where the file is until it is complete.
+func (d download) part() string { return d.peer.Path(".fanout/" + d.id + ".part") }
+
 // begin starts a download at several peers at the same time.
 func (r *rig) begin(q peerapi.DownloadRequest, peers ...*fleet.Peer) []download {
 	r.t.Helper()

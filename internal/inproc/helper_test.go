@@ -338,6 +338,16 @@ func (p *peer) files() (names []string) {
 	return names
 }
 
+// begun checks that a download has a part.
+func (p *peer) begun(id string) {
+	p.Helper()
+	for _, suffix := range []string{".part", ".part.state"} {
+		if _, err := os.Stat(filepath.Join(p.dir, ".fanout", id+suffix)); err != nil {
+			p.Error(err)
+		}
+	}
+}
+
 // has checks that exactly these files are there, and the content of the first, if given.
 func (p *peer) has(data []byte, names ...string) {
 	p.Helper()

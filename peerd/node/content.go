@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 
 	"fanout/api/peerapi"
 	"fanout/internal/chunkstore"
@@ -72,7 +73,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	p = p[:min(int64(len(p)), end-r.off)]
 	for {
 		n, err := r.download.readAt(p, r.off)
-		if err == nil || err == io.EOF {
+		if n > 0 { // an error, if there is one, comes again
 			r.off += int64(n)
 			return n, nil
 		}
@@ -94,16 +95,18 @@ var errNotYet = errors.New("not here yet")
 // readAt reads bytes that are here; errNotYet if they may still come.
 func (d *download) readAt(p []byte, off int64) (int, error) {
 	d.mu.Lock()
-	store, state := d.store, d.rec.State
+	store, state, gone := d.store, d.rec.State, d.gone
 	d.mu.Unlock()
 	switch {
-	case over(state) && (store == nil || state != peerapi.DownloadStateComplete):
+	case gone:
+		return 0, errors.New("the download was deleted")
+	case over(state) && state != peerapi.DownloadStateComplete:
 		return 0, fmt.Errorf("the download is %s", state)
-	case store == nil:
+	case store == nil: // not open yet: what is complete is hashed first after a restart
 		return 0, errNotYet
 	}
 	n, err := store.ReadAt(p, off)
-	if errors.Is(err, chunkstore.ErrNotHeld) {
+	if errors.Is(err, chunkstore.ErrNotHeld) || errors.Is(err, os.ErrClosed) { // it is hashed again, or has ended
 		err = errNotYet
 	}
 	return n, err

@@ -45,6 +45,7 @@ func (d *download) resume() error {
 	d.halt() // it has ended or is about to
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.mend = true
 	d.setState(peerapi.DownloadStateQueued, nil)
 	d.launch()
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
@@ -38,10 +37,17 @@ type download struct {
 	run   *swarm.Download
 	stop  context.CancelFunc // of the work under way
 	ended chan struct{}      // closed when it has ended; nil before the first
+
+	stamp      chunkstore.Stamp // of the finished file, when it was last known to be right
+	doubted    bool             // the finished file is being hashed again
+	mend       bool             // what is found wrong in it may be fetched again
+	anew       bool             // begun while it was not on the list: a file that it had before is fetched again
+	superseded bool             // another download's file has taken the place of this one's
+	gone       bool             // it is off the list
 }
 
 func newDownload(n *Node, rec record, m *manifest.Manifest) *download {
-	d := &download{node: n, manifest: m, id: m.ID(), rec: rec, progress: swarm.NewProgress(m.Chunks())}
+	d := &download{node: n, manifest: m, id: m.ID(), rec: rec, mend: true, progress: swarm.NewProgress(m.Chunks())}
 	d.progress.Restore(rec.FromOrigin, rec.FromPeers)
 	return d
 }
@@ -70,6 +76,7 @@ func (d *download) target() *chunkserver.Target {
 
 // restore goes on where the last run of the daemon stopped.
 func (d *download) restore() {
+	d.convert()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch d.rec.State {
@@ -77,8 +84,48 @@ func (d *download) restore() {
 		d.rec.State = peerapi.DownloadStateQueued
 		d.launch()
 	case peerapi.DownloadStateComplete:
+		if last, _ := d.node.ledger.find(d.rec.Output); last.Manifest == d.id {
+			d.stamp = last.Stamp
+		}
+		if now, _, err := d.node.dir.Look(d.rec.Output); err == nil && now != d.stamp {
+			d.begin() // not to be called complete before it has been hashed
+		}
 		d.launch()
+	case peerapi.DownloadStateFailed:
+		if d.rec.Changed {
+			d.begin()
+			d.launch()
+		}
 	}
+}
+
+// convert brings what an earlier version has left to where this one looks for it.
+func (d *download) convert() {
+	d.mu.Lock()
+	rec := d.rec
+	d.rec.Format = format
+	d.mu.Unlock()
+	if rec.Format == format {
+		return
+	}
+	var err error
+	if rec.State == peerapi.DownloadStateComplete {
+		if now, _, lookErr := d.node.dir.Look(rec.Output); lookErr == nil {
+			err = d.node.ledger.note(finished{Output: rec.Output, Manifest: d.id, Stamp: now})
+		}
+	} else {
+		err = d.node.dir.Adopt(rec.Output, d.manifest, d.id)
+	}
+	if err != nil {
+		d.node.cfg.Logger.Error().Err(err).Str("download", rec.ID).Msg("part of an earlier version not taken over")
+	}
+}
+
+// begin makes a download that has ended one that has not; d.mu is held.
+func (d *download) begin() {
+	d.rec.ChunksDone, d.rec.BytesDone = 0, 0
+	d.progress.Restore(0, 0)
+	d.setState(peerapi.DownloadStateQueued, nil)
 }
 
 // launch begins the work; d.mu is held.
@@ -121,6 +168,13 @@ func (d *download) work(ctx context.Context) error {
 	d.mu.Lock()
 	store, strategy := d.store, swarm.Strategy(d.rec.Strategy)
 	d.mu.Unlock()
+	store.OnDamage(func(err error) {
+		d.node.cfg.Logger.Warn().Err(err).Str("download", d.rec.ID).Msg("chunk not readable any more")
+		d.node.wg.Go(d.doubt)
+	})
+	if store.Complete() { // there is nothing to fetch
+		d.finish(ctx, store)
+	}
 	var finishing sync.WaitGroup
 	defer finishing.Wait()
 	run := swarm.New(swarm.Config{
@@ -139,43 +193,48 @@ func (d *download) work(ctx context.Context) error {
 	return run.Run(ctx)
 }
 
-// open opens the store and hashes again what it claims.
+// open opens what is here of the file: a part that was begun, or else the file that stands
+// at the output, or else a new part. What is claimed is hashed again.
 func (d *download) open(ctx context.Context) error {
 	d.mu.Lock()
-	store, rec := d.store, d.rec
+	store, rec, anew := d.store, d.rec, d.anew
 	d.mu.Unlock()
 	if store != nil { // paused, not closed
 		return nil
 	}
 	var err error
-	if rec.State == peerapi.DownloadStateComplete {
-		store, err = chunkstore.OpenComplete(d.node.root, rec.Output, d.manifest, d.id)
-	} else {
-		store, err = chunkstore.Open(d.node.root, rec.Output, d.manifest, d.id)
+	if rec.State == peerapi.DownloadStateComplete || !d.node.dir.Begun(rec.Output, d.id) {
+		store, err = d.openFinished(ctx, rec, anew)
+	}
+	if store == nil && err == nil {
+		store, err = d.openPart(ctx, rec)
 	}
 	if err != nil {
-		return d.explainOpen(rec, err)
-	}
-	kept, dropped, err := store.Rehash(ctx, nil)
-	if err == nil && dropped > 0 && rec.State == peerapi.DownloadStateComplete {
-		err = d.explainOpen(rec, fmt.Errorf("%d of its chunks have other bytes", dropped))
-	}
-	if err != nil {
-		return errors.Join(err, store.Close())
-	}
-	if kept+dropped > 0 {
-		d.node.cfg.Logger.Info().Str("download", rec.ID).Str("file", rec.File).Int("kept", kept).
-			Int("dropped", dropped).Msg("chunks on disk hashed again")
+		return err
 	}
 	d.mu.Lock()
-	d.store = store
+	d.store, d.doubted, d.anew = store, false, false
 	d.mu.Unlock()
+	d.progress.Wake() // who reads the content has waited for this
 	return nil
 }
 
-func (d *download) explainOpen(rec record, err error) error {
-	if rec.State == peerapi.DownloadStateComplete {
-		return fmt.Errorf("the downloaded file was changed or removed (%w): start the download again to fetch it", err)
+func (d *download) openPart(ctx context.Context, rec record) (*chunkstore.Store, error) {
+	store, err := d.node.dir.Open(rec.Output, d.manifest, d.id)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.rehash(ctx, store, rec); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+func (d *download) rehash(ctx context.Context, store *chunkstore.Store, rec record) error {
+	kept, dropped, err := store.Rehash(ctx, nil)
+	if err == nil && kept+dropped > 0 {
+		d.node.cfg.Logger.Info().Str("download", rec.ID).Str("file", rec.File).Int("kept", kept).
+			Int("dropped", dropped).Msg("chunks on disk hashed again")
 	}
 	return err
 }
@@ -188,7 +247,11 @@ func (d *download) finish(ctx context.Context, store *chunkstore.Store) {
 	if done {
 		return
 	}
-	if err := store.Finish(ctx, want); err != nil {
+	err := store.Finish(ctx, want)
+	if err == nil {
+		err = d.settle(store)
+	}
+	if err != nil {
 		if ctx.Err() == nil { // else paused, cancelled or stopped: a resume finishes again
 			d.fail(err)
 		}
@@ -197,7 +260,7 @@ func (d *download) finish(ctx context.Context, store *chunkstore.Store) {
 	d.node.supersede(d)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.rec.State == peerapi.DownloadStateDownloading {
+	if s := d.rec.State; s == peerapi.DownloadStateDownloading || s == peerapi.DownloadStateQueued {
 		d.setState(peerapi.DownloadStateComplete, nil)
 		if d.run != nil {
 			d.run.AnnounceSoon() // the distribution's time ends with this
@@ -207,13 +270,11 @@ func (d *download) finish(ctx context.Context, store *chunkstore.Store) {
 
 // supersede forgets an older download whose file has just been replaced.
 func (n *Node) supersede(by *download) {
-	for _, o := range n.all() {
-		if o != by && o.output() == by.output() && o.state() == peerapi.DownloadStateComplete {
-			o.control.Lock()
-			o.halt()
-			n.forget(o)
-			o.control.Unlock()
-		}
+	for _, o := range n.rivals(by) {
+		o.control.Lock()
+		o.halt()
+		n.forget(o)
+		o.control.Unlock()
 	}
 }
 
@@ -226,13 +287,16 @@ func (d *download) fail(err error) {
 			err = fmt.Errorf("%w: make room in %s and resume", err, d.node.cfg.DataDir)
 		}
 		d.setState(peerapi.DownloadStateFailed, err)
-		d.stop()
+		if d.stop != nil {
+			d.stop()
+		}
 	}
 }
 
 // setState changes the state, keeps it across restarts and tells who watches; d.mu is held.
 func (d *download) setState(s peerapi.DownloadState, err error) {
 	d.rec.State, d.rec.Error, d.rec.Finished = s, "", time.Time{}
+	d.rec.Changed, d.doubted = errors.Is(err, errChanged), false
 	if err != nil {
 		d.rec.Error = err.Error()
 	}
@@ -284,9 +348,10 @@ func (d *download) close() {
 }
 
 // again answers a request for a file that there is a download of: it is the one, unless it
-// has ended without the file, or the file has been removed since; then it starts again. A
-// request that names no output means the one there is.
+// has ended without the file, or the file has been removed or changed since; then it starts
+// again. A request that names no output means the one there is.
 func (d *download) again(rec record, anyOutput bool) error {
+	d.look()
 	d.control.Lock()
 	defer d.control.Unlock()
 	if d.forgotten {
@@ -297,11 +362,17 @@ func (d *download) again(rec record, anyOutput bool) error {
 		rec.Output = d.rec.Output
 	}
 	was := d.rec.State
-	if active(was) || was == peerapi.DownloadStateComplete && d.stillThere() {
+	if d.doubted { // it was complete; what is wrong is to be fetched
+		d.mend = true
+	}
+	if active(was) || was == peerapi.DownloadStateComplete {
 		defer d.mu.Unlock()
 		return d.sameAs(rec)
 	}
 	d.mu.Unlock()
+	if err := d.node.checkPlace(rec.Output, d.manifest.Size); err != nil {
+		return err
+	}
 	d.halt()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -309,21 +380,14 @@ func (d *download) again(rec record, anyOutput bool) error {
 		d.discard()
 	}
 	d.rec.Strategy, d.rec.Output, d.rec.SHA256, d.rec.Started = rec.Strategy, rec.Output, rec.SHA256, rec.Started
-	d.rec.ChunksDone, d.rec.BytesDone = 0, 0
-	d.progress.Restore(0, 0)
-	d.setState(peerapi.DownloadStateQueued, nil)
+	d.mend = true
+	d.begin()
 	d.launch()
 	return nil
 }
 
 // errForgotten is returned for a download that has been taken off the list meanwhile.
 var errForgotten = errors.New("download forgotten")
-
-// stillThere says that the final file has not been removed; d.mu is held.
-func (d *download) stillThere() bool {
-	_, err := d.node.root.Stat(d.rec.Output)
-	return !errors.Is(err, fs.ErrNotExist)
-}
 
 // sameAs says whether this download is what a request wants; d.mu is held.
 func (d *download) sameAs(rec record) error {
@@ -342,9 +406,8 @@ func (d *download) sameAs(rec record) error {
 func (d *download) discard() {
 	var err error
 	if d.store == nil {
-		d.store, err = chunkstore.Open(d.node.root, d.rec.Output, d.manifest, d.id)
-	}
-	if err == nil {
+		err = d.node.dir.Discard(d.rec.Output, d.id)
+	} else {
 		err = d.store.Discard()
 	}
 	d.store = nil

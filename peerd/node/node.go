@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"fanout/api/trackerapi"
 	"fanout/internal/chunkmetrics"
 	"fanout/internal/chunkserver"
+	"fanout/internal/chunkstore"
 	"fanout/internal/httpkit"
 	"fanout/internal/manifest"
 	"fanout/internal/trackerclient"
@@ -42,24 +44,35 @@ type Config struct {
 	MaxUpload   int64 // bytes a second; 0 is unlimited
 	MaxDownload int64
 	Follow      bool // fetch what rollouts at the tracker ask for
-	Tracker     *trackerclient.Client
-	Chunks      net.Listener
-	HTTP        net.Listener
-	Logger      zerolog.Logger
-	Registry    *prometheus.Registry
+	// OwnDir is the directory below DataDir for what peerd keeps; empty means .fanout.
+	OwnDir string
+	// Replace lets a download replace whatever stands at its output. Otherwise it replaces
+	// only what was finished there before.
+	Replace  bool
+	Tracker  *trackerclient.Client
+	Chunks   net.Listener
+	HTTP     net.Listener
+	Logger   zerolog.Logger
+	Registry *prometheus.Registry
 }
 
 // Node is a peerd. Make it with New, then Run it once.
 type Node struct {
 	cfg     Config
 	root    *os.Root
+	dir     chunkstore.Dir
 	records *records
+	ledger  ledger
 	chunks  *chunkserver.Server
 	http    *httpkit.Daemon
 	metrics *metrics
 	ctx     context.Context // of Run: ends every download
 	wg      sync.WaitGroup  // of the downloads
 	tracker atomic.Pointer[error]
+
+	// placing is held while a finished file gets its name, and while one is compared with
+	// what was finished. It is taken before any other mutex.
+	placing sync.Mutex
 
 	mu        sync.Mutex
 	downloads map[string]*download
@@ -78,13 +91,18 @@ func New(cfg Config) (*Node, error) {
 	cfg.DataDir = dataDir
 	n := &Node{cfg: cfg, downloads: map[string]*download{}}
 	n.tracker.Store(&errStarting)
-	if n.records, err = openRecords(dataDir); err != nil {
+	own := cmp.Or(cfg.OwnDir, ownDir)
+	if n.records, err = openRecords(dataDir, own); err != nil {
 		return nil, err
 	}
 	if n.cfg.ID, err = n.records.peerID(cfg.ID); err != nil {
 		return nil, err
 	}
 	if n.root, err = os.OpenRoot(dataDir); err != nil {
+		return nil, fmt.Errorf("--data-dir: %w", err)
+	}
+	n.dir = chunkstore.Dir{Root: n.root, Own: own}
+	if n.ledger, err = openLedger(filepath.Join(dataDir, own, "finished")); err != nil {
 		return nil, fmt.Errorf("--data-dir: %w", err)
 	}
 	chunkMetrics, err := chunkmetrics.New(cfg.Registry)
@@ -125,6 +143,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}, n.registered)
 		return nil
 	})
+	group.Go(func() error { n.watch(ctx); return nil })
 	if n.cfg.Follow {
 		group.Go(func() error { n.follow(ctx); return nil })
 	}
@@ -142,7 +161,11 @@ func (n *Node) Run(ctx context.Context) error {
 // restore takes up the downloads of the last run.
 func (n *Node) restore() {
 	recs, errs := n.records.load()
+	errs = append(errs, n.ledger.prune(n.root))
 	for _, err := range errs {
+		if err == nil {
+			continue
+		}
 		n.cfg.Logger.Error().Err(err).Msg("download record not readable, left alone")
 	}
 	for _, rec := range recs {
@@ -198,6 +221,15 @@ func (n *Node) find(id string) (*download, error) {
 	return nil, n.unknown(id)
 }
 
+// current is find, after a look at the file if it is complete.
+func (n *Node) current(id string) (*download, error) {
+	d, err := n.find(id)
+	if err == nil {
+		d.look()
+	}
+	return d, err
+}
+
 func (n *Node) unknown(id string) error {
 	return httpkit.Errorf(http.StatusNotFound, "there is no download %s: GET /v1/downloads lists them", id)
 }
@@ -212,6 +244,9 @@ func (n *Node) all() []*download {
 // forget takes a download off the list; d.control is held.
 func (n *Node) forget(d *download) {
 	d.forgotten = true
+	d.mu.Lock()
+	d.gone = true
+	d.mu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.downloads[d.rec.ID] == d {

@@ -20,11 +20,16 @@ import (
 // ErrInUse is returned for a data directory that has a peerd already.
 var ErrInUse = errors.New("another peerd uses it")
 
-// stateDir is the directory below the data directory that belongs to peerd.
-const stateDir = ".fanout"
+// ownDir is the directory below the data directory that belongs to peerd.
+const ownDir = ".fanout"
+
+// format is that of the records that are written. Those of format 0 have their parts beside
+// the output, and finished files that the ledger does not know of.
+const format = 1
 
 // record is what is kept of a download across restarts.
 type record struct {
+	Format     int                   `json:"format"`
 	ID         string                `json:"id"`
 	File       string                `json:"file"`
 	Manifest   []byte                `json:"manifest"` // canonical encoding
@@ -34,6 +39,7 @@ type record struct {
 	Rollout    string                `json:"rollout,omitempty"` // that asked for it
 	State      peerapi.DownloadState `json:"state"`
 	Error      string                `json:"error,omitempty"`
+	Changed    bool                  `json:"changed,omitempty"` // it was complete, and has failed since its file was written to
 	Started    time.Time             `json:"started_at"`
 	Finished   time.Time             `json:"finished_at,omitzero"`
 	ChunksDone int                   `json:"chunks_done"`
@@ -50,10 +56,13 @@ type records struct {
 
 // openRecords makes the directory, and takes the lock by which two peerds with one data
 // directory are told apart from one that was restarted.
-func openRecords(dataDir string) (*records, error) {
-	dir := filepath.Join(dataDir, stateDir)
+func openRecords(dataDir, own string) (*records, error) {
+	dir := filepath.Join(dataDir, own)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("--data-dir %s: cannot write there: %w", dataDir, plain(err))
+	}
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("--data-dir %s: %s in it is not a directory of its own: move it away", dataDir, own)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -89,7 +98,7 @@ func (r *records) remove(id string) error { return os.Remove(r.path(id)) }
 
 // load reads all records, the oldest first; errs are those that cannot be read.
 func (r *records) load() (recs []record, errs []error) {
-	paths, err := filepath.Glob(filepath.Join(r.dir, "*.json"))
+	paths, err := jsonFiles(r.dir)
 	if err != nil {
 		return nil, []error{err}
 	}

@@ -84,6 +84,7 @@ func (d *download) await(ctx context.Context, most time.Duration) {
 func (c *control) ListDownloads(context.Context, peerapi.ListDownloadsRequestObject) (peerapi.ListDownloadsResponseObject, error) {
 	list := peerapi.ListDownloads200JSONResponse{Downloads: []peerapi.Download{}}
 	for _, d := range c.node.all() {
+		d.look()
 		list.Downloads = append(list.Downloads, d.view())
 	}
 	return list, nil
@@ -91,7 +92,7 @@ func (c *control) ListDownloads(context.Context, peerapi.ListDownloadsRequestObj
 
 // GetDownload implements GET /v1/downloads/{id}.
 func (c *control) GetDownload(_ context.Context, r peerapi.GetDownloadRequestObject) (peerapi.GetDownloadResponseObject, error) {
-	d, err := c.node.find(r.Id)
+	d, err := c.node.current(r.Id)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func (c *control) GetDownload(_ context.Context, r peerapi.GetDownloadRequestObj
 
 // DeleteDownload implements DELETE /v1/downloads/{id}.
 func (c *control) DeleteDownload(_ context.Context, r peerapi.DeleteDownloadRequestObject) (peerapi.DeleteDownloadResponseObject, error) {
-	d, err := c.node.find(r.Id)
+	d, err := c.node.current(r.Id)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +111,7 @@ func (c *control) DeleteDownload(_ context.Context, r peerapi.DeleteDownloadRequ
 
 // PauseDownload implements POST /v1/downloads/{id}/pause.
 func (c *control) PauseDownload(_ context.Context, r peerapi.PauseDownloadRequestObject) (peerapi.PauseDownloadResponseObject, error) {
-	d, err := c.node.find(r.Id)
+	d, err := c.node.current(r.Id)
 	if err == nil {
 		err = d.pause()
 	}
@@ -122,7 +123,7 @@ func (c *control) PauseDownload(_ context.Context, r peerapi.PauseDownloadReques
 
 // ResumeDownload implements POST /v1/downloads/{id}/resume.
 func (c *control) ResumeDownload(_ context.Context, r peerapi.ResumeDownloadRequestObject) (peerapi.ResumeDownloadResponseObject, error) {
-	d, err := c.node.find(r.Id)
+	d, err := c.node.current(r.Id)
 	if err == nil {
 		err = d.resume()
 	}
@@ -134,7 +135,7 @@ func (c *control) ResumeDownload(_ context.Context, r peerapi.ResumeDownloadRequ
 
 // WatchDownload implements GET /v1/downloads/{id}/events.
 func (c *control) WatchDownload(ctx context.Context, r peerapi.WatchDownloadRequestObject) (peerapi.WatchDownloadResponseObject, error) {
-	d, err := c.node.find(r.Id)
+	d, err := c.node.current(r.Id)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func (c *control) WatchDownload(ctx context.Context, r peerapi.WatchDownloadRequ
 
 // ReadDownload implements GET /v1/downloads/{id}/content.
 func (c *control) ReadDownload(ctx context.Context, r peerapi.ReadDownloadRequestObject) (peerapi.ReadDownloadResponseObject, error) {
-	d, err := c.node.find(r.Id)
+	d, err := c.node.current(r.Id)
 	if err != nil {
 		return nil, err
 	}

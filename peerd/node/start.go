@@ -1,8 +1,10 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -25,28 +27,16 @@ func (n *Node) start(ctx context.Context, req peerapi.DownloadRequest) (*downloa
 
 // startFor is start for a rollout, unless that is empty.
 func (n *Node) startFor(ctx context.Context, req peerapi.DownloadRequest, rollout string) (*download, error) {
-	m, id, err := n.cfg.Tracker.Manifest(ctx, req.File)
-	if err != nil {
-		return nil, explainTracker(err)
-	}
-	output := m.Name
-	if req.Output != nil {
-		output = *req.Output
-	}
-	if output, err = n.checkOutput(output); err != nil {
-		return nil, err
-	}
-	rec := record{
-		ID: downloadID(id), File: m.Name, Manifest: m.Encode(), Strategy: peerapi.StrategySwarm, Output: output,
-		State: peerapi.DownloadStateQueued, Started: time.Now(), Rollout: rollout,
-	}
-	if req.Strategy != nil {
-		rec.Strategy = *req.Strategy
-	}
-	if req.Sha256 != nil {
-		rec.SHA256 = strings.ToLower(*req.Sha256)
-	}
 	for {
+		m, err := n.wanted(ctx, req.File)
+		if err != nil {
+			return nil, err
+		}
+		rec, err := n.newRecord(req, m)
+		if err != nil {
+			return nil, err
+		}
+		rec.Rollout = rollout
 		d, found, err := n.enter(rec, m)
 		if found {
 			err = d.again(rec, req.Output == nil)
@@ -55,6 +45,55 @@ func (n *Node) startFor(ctx context.Context, req peerapi.DownloadRequest, rollou
 			return d, err
 		}
 	}
+}
+
+// wanted is the manifest of a file that is asked for by name or manifest ID: that of a
+// download which there is already, or the tracker's. While the tracker does not answer, a
+// name means the file that was last begun under it.
+func (n *Node) wanted(ctx context.Context, file string) (*manifest.Manifest, error) {
+	id, err := manifest.ParseID(file)
+	if err != nil {
+		published, err := n.cfg.Tracker.File(ctx, file)
+		if d := n.named(file); trackerclient.Temporary(err) && d != nil {
+			return d.manifest, nil
+		}
+		if err == nil {
+			id, err = manifest.ParseID(published.ManifestId)
+		}
+		if err != nil {
+			return nil, explainTracker(err)
+		}
+	}
+	if d, err := n.find(downloadID(id)); err == nil && d.id == id {
+		return d.manifest, nil
+	}
+	m, _, err := n.cfg.Tracker.Manifest(ctx, id.String())
+	if err != nil {
+		return nil, explainTracker(err)
+	}
+	return m, nil
+}
+
+// named is the latest download of a file of that name, if there is one.
+func (n *Node) named(file string) (latest *download) {
+	for _, d := range n.all() {
+		if d.manifest.Name == file {
+			latest = d
+		}
+	}
+	return latest
+}
+
+func (n *Node) newRecord(req peerapi.DownloadRequest, m *manifest.Manifest) (record, error) {
+	output, err := n.checkOutput(*cmp.Or(req.Output, &m.Name))
+	if err != nil {
+		return record{}, err
+	}
+	return record{
+		Format: format, ID: downloadID(m.ID()), File: m.Name, Manifest: m.Encode(), Output: output,
+		Strategy: *cmp.Or(req.Strategy, new(peerapi.StrategySwarm)), SHA256: strings.ToLower(*cmp.Or(req.Sha256, new(string))),
+		State: peerapi.DownloadStateQueued, Started: time.Now(),
+	}, nil
 }
 
 // enter puts a new download on the list and launches it, or finds the one that there is.
@@ -69,7 +108,11 @@ func (n *Node) enter(rec record, m *manifest.Manifest) (d *download, found bool,
 			return nil, false, httpkit.Errorf(http.StatusConflict, "download %s of other content is writing %s: wait for it, delete it, or give another output", o.rec.ID, rec.Output).WithField("output")
 		}
 	}
+	if err := n.checkPlace(rec.Output, m.Size); err != nil {
+		return nil, false, err
+	}
 	d = newDownload(n, rec, m)
+	d.anew = true
 	n.downloads[rec.ID] = d
 	n.order = append(n.order, d)
 	d.mu.Lock()
@@ -79,11 +122,23 @@ func (n *Node) enter(rec record, m *manifest.Manifest) (d *download, found bool,
 	return d, false, nil
 }
 
+// checkPlace refuses an output where something stands that a download could not replace, and
+// that cannot be the file itself either: one of the same size will be hashed.
+func (n *Node) checkPlace(output string, size int64) error {
+	there, regular, err := n.dir.Look(output)
+	if err != nil || regular && there.Size == size || n.mayReplace(output, there) {
+		return nil
+	}
+	return httpkit.Errorf(http.StatusConflict, "%s is there already, and fanout did not put it there: move it away, delete it, or give another output",
+		filepath.Join(n.cfg.DataDir, output)).WithField("output")
+}
+
 // checkOutput returns the output path relative to the data directory.
 func (n *Node) checkOutput(path string) (string, error) {
 	rel, err := chunkstore.CheckPath(n.root, path)
-	if err == nil && (rel == stateDir || strings.HasPrefix(rel, stateDir+string(filepath.Separator))) {
-		err = errors.New("output " + path + ": " + stateDir + " is peerd's own: choose another path")
+	own := n.dir.Own
+	if err == nil && (rel == own || strings.HasPrefix(rel, own+string(filepath.Separator)) || strings.HasPrefix(filepath.Base(rel), chunkstore.OwnPrefix)) {
+		err = fmt.Errorf("output %s: %s and names that begin with %s are peerd's own: choose another path", path, own, chunkstore.OwnPrefix)
 	}
 	if err != nil {
 		return "", httpkit.Errorf(http.StatusBadRequest, "%w", err).WithField("output")

@@ -299,7 +299,7 @@ func openStore(t *testing.T, m *manifest.Manifest) *chunkstore.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := chunkstore.Open(root, "file", m, m.ID())
+	s, err := chunkstore.Dir{Root: root, Own: ".fanout"}.Open("file", m, m.ID())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,6 +73,43 @@ func TestGetAgain(t *testing.T) {
 	}
 }
 
+// A link at the output stays one, a file that is right is not fetched again, and a directory
+// that no get has made is left alone.
+func TestGetLeavesAloneWhatItDidNotMake(t *testing.T) {
+	r := start(t)
+	source := fleettest.File(t, r.Dir(), "a.bin", mib, 1)
+	origin := r.Origin("origin", []string{source})
+	fleettest.Start(t, origin)
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(filepath.Join(elsewhere, "target"), link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(elsewhere, "target"), []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.get("a.bin", "-o", link).ends(0, "")
+	if to, err := os.Readlink(link); err != nil || to != filepath.Join(elsewhere, "target") {
+		t.Errorf("the link is now %q, %v", to, err)
+	}
+	fleettest.Same(t, link, source)
+	again := r.get("a.bin", "-o", link)
+	again.ends(0, "")
+	holds(t, again.stdout.String(), "0 B from the origin, 0 B from peers\n")
+
+	mine := filepath.Join(dir, ".b.bin.fanout")
+	if err := os.Mkdir(mine, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(mine, "notes"), []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.get("a.bin", "-o", filepath.Join(dir, "b.bin")).ends(1, "peerd: "+mine+" is in the way")
+	if got, err := os.ReadFile(filepath.Join(mine, "notes")); string(got) != "mine" {
+		t.Errorf("the notes are %q, %v", got, err)
+	}
+}
+
 func TestGetRefuses(t *testing.T) {
 	r := start(t)
 	source := fleettest.File(t, r.Dir(), "a.bin", mib, 1)

@@ -84,7 +84,7 @@ func TestCancelledStaysCancelled(t *testing.T) {
 	}
 	r.put("a.bin", "p1")
 	r.rollout("a.bin", moving)
-	if _, err := os.Stat(peer.Path("a.bin.part")); err != nil {
+	if _, err := os.Stat(peer.Path(".fanout/" + id + ".part")); err != nil {
 		t.Error("not begun again:", err)
 	}
 }

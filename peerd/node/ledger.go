@@ -1,0 +1,83 @@
+package node
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"fanout/internal/chunkstore"
+	"fanout/internal/manifest"
+)
+
+// finished is what is remembered of a file that got its final name here: by it a file that
+// is still that one is told from one that was changed, or that somebody else has put there.
+// It outlives the download's record.
+type finished struct {
+	Output   string           `json:"output"` // relative to the data directory
+	Manifest manifest.ID      `json:"manifest_id"`
+	Stamp    chunkstore.Stamp `json:"stamp"`
+}
+
+// ledger keeps what was finished at each output, in a file of its own.
+type ledger struct{ dir string }
+
+func openLedger(dir string) (ledger, error) {
+	return ledger{dir}, os.MkdirAll(dir, 0o755)
+}
+
+func (l ledger) path(output string) string {
+	sum := sha256.Sum256([]byte(output)) // any name, of any length
+	return filepath.Join(l.dir, hex.EncodeToString(sum[:16])+".json")
+}
+
+func (l ledger) note(f finished) error {
+	data, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(l.path(f.Output), data, 0o644)
+}
+
+// find returns what was finished at an output, if anything was.
+func (l ledger) find(output string) (f finished, ok bool) {
+	data, err := os.ReadFile(l.path(output))
+	if err != nil || json.Unmarshal(data, &f) != nil || f.Output != output {
+		return finished{}, false
+	}
+	return f, true
+}
+
+// prune forgets files that are gone.
+func (l ledger) prune(root *os.Root) error {
+	var errs []error
+	paths, err := jsonFiles(l.dir)
+	for _, path := range paths {
+		var f finished
+		data, err := os.ReadFile(path)
+		if err != nil || json.Unmarshal(data, &f) != nil {
+			continue
+		}
+		if _, err := root.Lstat(f.Output); errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, os.Remove(path))
+		}
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// jsonFiles are the paths of a directory's files with that ending.
+func jsonFiles(dir string) (paths []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".json") && e.Type().IsRegular() {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, err
+}
