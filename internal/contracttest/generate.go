@@ -67,14 +67,17 @@ var (
 	}
 )
 
-// Plain is every call once, with parameters and a body that it takes, and a conditional one
-// with each of the conditions that change its status.
+// Plain is every call once, with the first of the known parameters and bodies, and a
+// conditional one with each of the conditions that change its status.
 func (g *Generator) Plain() (requests []Request) {
 	for _, c := range g.calls {
 		r := Request{Call: c.OperationID, Method: c.Method, Target: c.Path, Header: http.Header{}, Body: g.body(c)}
+		if known := g.Bodies[c.OperationID]; len(known) > 0 {
+			r.Body = known[0]
+		}
 		for _, p := range c.Parameters {
-			if p.Value.In == openapi3.ParameterInPath {
-				r.Target = strings.ReplaceAll(r.Target, "{"+p.Value.Name+"}", url.PathEscape(g.known(p.Value)))
+			if known := g.Known[p.Value.Name]; len(known) > 0 && p.Value.In == openapi3.ParameterInPath {
+				r.Target = strings.ReplaceAll(r.Target, "{"+p.Value.Name+"}", url.PathEscape(known[0]))
 			}
 		}
 		requests = append(requests, r)
