@@ -159,6 +159,12 @@ type DownloadID = string
 // Name defines model for Name.
 type Name = string
 
+// PreconditionFailed Problem details, RFC 9457.
+type PreconditionFailed = Problem
+
+// RangeNotSatisfiable Problem details, RFC 9457.
+type RangeNotSatisfiable = Problem
+
 // StartDownloadParams defines parameters for StartDownload.
 type StartDownloadParams struct {
 	// Prefer `wait=30` answers when the download has ended, or after 30 seconds (RFC 7240).
@@ -168,6 +174,11 @@ type StartDownloadParams struct {
 // ReadDownloadParams defines parameters for ReadDownload.
 type ReadDownloadParams struct {
 	Range *string `json:"Range,omitempty"`
+
+	// IfRange The range only if this is the ETag.
+	IfRange     *string `json:"If-Range,omitempty"`
+	IfMatch     *string `json:"If-Match,omitempty"`
+	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // StartDownloadJSONRequestBody defines body for StartDownload for application/json ContentType.
@@ -287,7 +298,10 @@ type ClientInterface interface {
 
 	// ReadDownload The file's bytes, in order, also while downloading.
 	//
-	// Bytes that are not here yet are waited for. Range requests as in RFC 9110.
+	// Bytes that are not here yet are waited for; a response that has to stop before its end is
+	// broken off. One range may be asked for (RFC 9110, section 14): a `Range` with several, in
+	// another unit than bytes, or with HEAD is ignored. The ETag is the manifest ID, so that a
+	// file can be read on, even from another peer.
 	//
 	// Corresponds with GET /v1/downloads/{id}/content (the `ReadDownload` operationId).
 	ReadDownload(ctx context.Context, id DownloadID, params *ReadDownloadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -401,7 +415,10 @@ func (c *Client) GetDownload(ctx context.Context, id DownloadID, reqEditors ...R
 
 // ReadDownload The file's bytes, in order, also while downloading.
 //
-// Bytes that are not here yet are waited for. Range requests as in RFC 9110.
+// Bytes that are not here yet are waited for; a response that has to stop before its end is
+// broken off. One range may be asked for (RFC 9110, section 14): a `Range` with several, in
+// another unit than bytes, or with HEAD is ignored. The ETag is the manifest ID, so that a
+// file can be read on, even from another peer.
 //
 // Corresponds with GET /v1/downloads/{id}/content (the `ReadDownload` operationId).
 func (c *Client) ReadDownload(ctx context.Context, id DownloadID, params *ReadDownloadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -658,6 +675,39 @@ func NewReadDownloadRequest(server string, id DownloadID, params *ReadDownloadPa
 			req.Header.Set("Range", headerParam0)
 		}
 
+		if params.IfRange != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Range", *params.IfRange, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Range", headerParam1)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam2)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam3 string
+
+			headerParam3, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam3)
+		}
+
 	}
 
 	return req, nil
@@ -855,7 +905,10 @@ type ClientWithResponsesInterface interface {
 
 	// ReadDownloadWithResponse The file's bytes, in order, also while downloading.
 	//
-	// Bytes that are not here yet are waited for. Range requests as in RFC 9110.
+	// Bytes that are not here yet are waited for; a response that has to stop before its end is
+	// broken off. One range may be asked for (RFC 9110, section 14): a `Range` with several, in
+	// another unit than bytes, or with HEAD is ignored. The ETag is the manifest ID, so that a
+	// file can be read on, even from another peer.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1093,11 +1146,67 @@ func (r GetDownloadResponse) ContentType() string {
 	return ""
 }
 
+// ReadDownloadResponse200Headers the declared response headers of an HTTP 200 response for ReadDownload
+type ReadDownloadResponse200Headers struct {
+	AcceptRanges       string
+	ContentDisposition *string
+	ETag               string
+}
+
+// ReadDownloadResponse206Headers the declared response headers of an HTTP 206 response for ReadDownload
+type ReadDownloadResponse206Headers struct {
+	AcceptRanges       string
+	ContentDisposition *string
+	ContentRange       string
+	ETag               string
+}
+
+// ReadDownloadResponse304Headers the declared response headers of an HTTP 304 response for ReadDownload
+type ReadDownloadResponse304Headers struct {
+	ContentDisposition *string
+	ETag               string
+}
+
+// ReadDownloadResponse412Headers the declared response headers of an HTTP 412 response for ReadDownload
+type ReadDownloadResponse412Headers struct {
+	ETag string
+}
+
+// ReadDownloadResponse416Headers the declared response headers of an HTTP 416 response for ReadDownload
+type ReadDownloadResponse416Headers struct {
+	ContentRange string
+	ETag         string
+}
+
 type ReadDownloadResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *PreconditionFailed
+	// ApplicationproblemJSON416 the response for an HTTP 416 `application/problem+json` response
+	ApplicationproblemJSON416 *RangeNotSatisfiable
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReadDownloadResponse200Headers
+	// Headers206 the parsed response headers for an HTTP 206 response
+	Headers206 *ReadDownloadResponse206Headers
+	// Headers304 the parsed response headers for an HTTP 304 response
+	Headers304 *ReadDownloadResponse304Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *ReadDownloadResponse412Headers
+	// Headers416 the parsed response headers for an HTTP 416 response
+	Headers416 *ReadDownloadResponse416Headers
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r ReadDownloadResponse) GetApplicationproblemJSON412() *PreconditionFailed {
+	return r.ApplicationproblemJSON412
+}
+
+// GetApplicationproblemJSON416 returns the response for an HTTP 416 `application/problem+json` response
+func (r ReadDownloadResponse) GetApplicationproblemJSON416() *RangeNotSatisfiable {
+	return r.ApplicationproblemJSON416
 }
 
 // GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -1134,11 +1243,18 @@ func (r ReadDownloadResponse) ContentType() string {
 	return ""
 }
 
+// WatchDownloadResponse200Headers the declared response headers of an HTTP 200 response for WatchDownload
+type WatchDownloadResponse200Headers struct {
+	CacheControl string
+}
+
 type WatchDownloadResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *WatchDownloadResponse200Headers
 }
 
 // GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
@@ -1347,7 +1463,10 @@ func (c *ClientWithResponses) GetDownloadWithResponse(ctx context.Context, id Do
 
 // ReadDownloadWithResponse The file's bytes, in order, also while downloading.
 //
-// Bytes that are not here yet are waited for. Range requests as in RFC 9110.
+// Bytes that are not here yet are waited for; a response that has to stop before its end is
+// broken off. One range may be asked for (RFC 9110, section 14): a `Range` with several, in
+// another unit than bytes, or with HEAD is ignored. The ETag is the manifest ID, so that a
+// file can be read on, even from another peer.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -1574,6 +1693,23 @@ func ParseReadDownloadResponse(rsp *http.Response) (*ReadDownloadResponse, error
 	}
 
 	switch {
+	case rsp.StatusCode == 304:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 416:
+		var dest RangeNotSatisfiable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON416 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -1581,6 +1717,108 @@ func ParseReadDownloadResponse(rsp *http.Response) (*ReadDownloadResponse, error
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReadDownloadResponse200Headers
+		if values := rsp.Header.Values("Accept-Ranges"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Ranges", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptRanges = value
+		}
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 206:
+		var headers ReadDownloadResponse206Headers
+		if values := rsp.Header.Values("Accept-Ranges"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Accept-Ranges", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.AcceptRanges = value
+		}
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		if values := rsp.Header.Values("Content-Range"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Range", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentRange = value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers206 = &headers
+	case rsp.StatusCode == 304:
+		var headers ReadDownloadResponse304Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers304 = &headers
+	case rsp.StatusCode == 412:
+		var headers ReadDownloadResponse412Headers
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers412 = &headers
+	case rsp.StatusCode == 416:
+		var headers ReadDownloadResponse416Headers
+		if values := rsp.Header.Values("Content-Range"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Range", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentRange = value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers416 = &headers
 	}
 
 	return response, nil
@@ -1607,6 +1845,19 @@ func ParseWatchDownloadResponse(rsp *http.Response) (*WatchDownloadResponse, err
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers WatchDownloadResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -1913,6 +2164,63 @@ func (siw *ServerInterfaceWrapper) ReadDownload(w http.ResponseWriter, r *http.R
 
 	}
 
+	// ------------- Optional header parameter "If-Range" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Range")]; found {
+		var IfRange string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Range", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Range", valueList[0], &IfRange, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Range", Err: err})
+			return
+		}
+
+		params.IfRange = &IfRange
+
+	}
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ReadDownload(w, r, id, params)
 	}))
@@ -2143,7 +2451,26 @@ func HandlerWithOptions(si ServerInterface, options ChiServerOptions) http.Handl
 	return r
 }
 
+type PreconditionFailedResponseHeaders struct {
+	ETag string
+}
+type PreconditionFailedApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers PreconditionFailedResponseHeaders
+}
+
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type RangeNotSatisfiableResponseHeaders struct {
+	ContentRange string
+	ETag         string
+}
+type RangeNotSatisfiableApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers RangeNotSatisfiableResponseHeaders
+}
 
 type ListDownloadsRequestObject struct {
 }
@@ -2338,8 +2665,15 @@ type ReadDownloadResponseObject interface {
 	VisitReadDownloadResponse(w http.ResponseWriter) error
 }
 
+type ReadDownload200ResponseHeaders struct {
+	AcceptRanges       string
+	ContentDisposition *string
+	ETag               string
+}
+
 type ReadDownload200ApplicationoctetStreamResponse struct {
 	Body          io.Reader
+	Headers       ReadDownload200ResponseHeaders
 	ContentLength int64
 }
 
@@ -2349,6 +2683,11 @@ func (response ReadDownload200ApplicationoctetStreamResponse) VisitReadDownloadR
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("Accept-Ranges", fmt.Sprint(response.Headers.AcceptRanges))
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
@@ -2358,8 +2697,16 @@ func (response ReadDownload200ApplicationoctetStreamResponse) VisitReadDownloadR
 	return err
 }
 
+type ReadDownload206ResponseHeaders struct {
+	AcceptRanges       string
+	ContentDisposition *string
+	ContentRange       string
+	ETag               string
+}
+
 type ReadDownload206ApplicationoctetStreamResponse struct {
 	Body          io.Reader
+	Headers       ReadDownload206ResponseHeaders
 	ContentLength int64
 }
 
@@ -2369,12 +2716,71 @@ func (response ReadDownload206ApplicationoctetStreamResponse) VisitReadDownloadR
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("Accept-Ranges", fmt.Sprint(response.Headers.AcceptRanges))
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.Header().Set("Content-Range", fmt.Sprint(response.Headers.ContentRange))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
 	w.WriteHeader(206)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {
 		defer closer.Close()
 	}
 	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ReadDownload304ResponseHeaders struct {
+	ContentDisposition *string
+	ETag               string
+}
+
+type ReadDownload304Response struct {
+	Headers ReadDownload304ResponseHeaders
+}
+
+func (response ReadDownload304Response) VisitReadDownloadResponse(w http.ResponseWriter) error {
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(304)
+	return nil
+}
+
+type ReadDownload412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDownload412ApplicationProblemPlusJSONResponse) VisitReadDownloadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReadDownload416ApplicationProblemPlusJSONResponse struct {
+	RangeNotSatisfiableApplicationProblemPlusJSONResponse
+}
+
+func (response ReadDownload416ApplicationProblemPlusJSONResponse) VisitReadDownloadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Range", fmt.Sprint(response.Headers.ContentRange))
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(416)
+	_, err := buf.WriteTo(w)
 	return err
 }
 
@@ -2403,8 +2809,13 @@ type WatchDownloadResponseObject interface {
 	VisitWatchDownloadResponse(w http.ResponseWriter) error
 }
 
+type WatchDownload200ResponseHeaders struct {
+	CacheControl string
+}
+
 type WatchDownload200TexteventStreamResponse struct {
 	Body          io.Reader
+	Headers       WatchDownload200ResponseHeaders
 	ContentLength int64
 }
 
@@ -2414,6 +2825,7 @@ func (response WatchDownload200TexteventStreamResponse) VisitWatchDownloadRespon
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {

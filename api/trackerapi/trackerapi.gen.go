@@ -2613,6 +2613,11 @@ func (r ListDistributionsResponse) ContentType() string {
 	return ""
 }
 
+// WatchSwarmsResponse200Headers the declared response headers of an HTTP 200 response for WatchSwarms
+type WatchSwarmsResponse200Headers struct {
+	CacheControl string
+}
+
 type WatchSwarmsResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2620,6 +2625,8 @@ type WatchSwarmsResponse struct {
 	ApplicationproblemJSON503 *Problem
 	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
 	ApplicationproblemJSONDefault *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *WatchSwarmsResponse200Headers
 }
 
 // GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
@@ -3937,6 +3944,19 @@ func ParseWatchSwarmsResponse(rsp *http.Response) (*WatchSwarmsResponse, error) 
 		}
 		response.ApplicationproblemJSONDefault = &dest
 
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers WatchSwarmsResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
 	}
 
 	return response, nil
@@ -5523,8 +5543,13 @@ type WatchSwarmsResponseObject interface {
 	VisitWatchSwarmsResponse(w http.ResponseWriter) error
 }
 
+type WatchSwarms200ResponseHeaders struct {
+	CacheControl string
+}
+
 type WatchSwarms200TexteventStreamResponse struct {
 	Body          io.Reader
+	Headers       WatchSwarms200ResponseHeaders
 	ContentLength int64
 }
 
@@ -5534,6 +5559,7 @@ func (response WatchSwarms200TexteventStreamResponse) VisitWatchSwarmsResponse(w
 	if response.ContentLength != 0 {
 		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
 	}
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.WriteHeader(200)
 
 	if closer, ok := response.Body.(io.ReadCloser); ok {

@@ -88,6 +88,7 @@ func (c *contract) check(r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	settleHeaders(r, route.Operation.Parameters)
 	if err := settleContentType(r, route.Operation.RequestBody); err != nil {
 		return err
 	}
@@ -134,6 +135,22 @@ func pathParams(r *http.Request) (map[string]string, error) {
 	return params, nil
 }
 
+// settleHeaders makes one line of a header that came in several, as RFC 9110, section 5.3
+// reads them, and drops an empty one: the generated code takes either for a mistake.
+func settleHeaders(r *http.Request, params openapi3.Parameters) {
+	r.Header = r.Header.Clone()
+	for _, p := range params {
+		if p.Value.In != openapi3.ParameterInHeader {
+			continue
+		}
+		value := strings.Join(r.Header.Values(p.Value.Name), ", ")
+		r.Header.Del(p.Value.Name)
+		if value != "" {
+			r.Header.Set(p.Value.Name, value)
+		}
+	}
+}
+
 // settleContentType gives a request without a usable Content-Type the operation's only one:
 // `curl -T file` sends none, and `curl -d` claims that JSON is a form.
 func settleContentType(r *http.Request, body *openapi3.RequestBodyRef) error {
@@ -147,7 +164,6 @@ func settleContentType(r *http.Request, body *openapi3.RequestBodyRef) error {
 	slices.Sort(declared)
 	given, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if len(declared) == 1 && (r.Header.Get("Content-Type") == "" || given == formType) {
-		r.Header = r.Header.Clone()
 		r.Header.Set("Content-Type", declared[0])
 		return nil
 	}

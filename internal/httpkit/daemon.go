@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/rs/zerolog"
 )
 
@@ -72,7 +73,7 @@ func New(o Options) (*Daemon, error) {
 		return nil, err
 	}
 	d.router.Use(d.observe, d.recover, d.guard, encodedPath, middleware.GetHead)
-	d.router.NotFound(d.notFound)
+	d.router.NotFound(d.NotFound)
 	d.router.MethodNotAllowed(d.methodNotAllowed)
 	d.operations()
 	return d, nil
@@ -116,12 +117,22 @@ func (d *Daemon) operations() {
 		}
 		text(w, "ok\n")
 	})
-	d.router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(d.options.Registry,
-		promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	d.router.Get("/metrics", d.metrics)
 	d.router.Get("/openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
 		_, _ = w.Write(d.options.Contract) // the client may have gone; nobody else cares
 	})
+}
+
+// metrics gathers before promhttp does, which would say in plain text what went wrong.
+func (d *Daemon) metrics(w http.ResponseWriter, r *http.Request) {
+	families, err := d.options.Registry.Gather()
+	if err != nil {
+		d.Render(w, r, fmt.Errorf("gather metrics: %w", err))
+		return
+	}
+	gathered := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil })
+	promhttp.HandlerFor(gathered, promhttp.HandlerOpts{EnableOpenMetrics: true}).ServeHTTP(w, r)
 }
 
 func text(w http.ResponseWriter, s string) {
@@ -129,22 +140,36 @@ func text(w http.ResponseWriter, s string) {
 	_, _ = w.Write([]byte(s))
 }
 
-func (d *Daemon) notFound(w http.ResponseWriter, r *http.Request) {
+// NotFound answers that there is no such call.
+func (d *Daemon) NotFound(w http.ResponseWriter, r *http.Request) {
 	d.Render(w, r, Errorf(http.StatusNotFound, "the %s has no %s: GET /openapi.yaml lists its calls",
 		d.options.Name, r.URL.Path))
 }
 
 func (d *Daemon) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	var methods []string
-	for _, m := range []string{"GET", "PUT", "POST", "DELETE"} {
-		if d.router.Match(chi.NewRouteContext(), m, r.URL.EscapedPath()) {
-			methods = append(methods, m)
-		}
+	methods := d.methodsOf(r)
+	if len(methods) == 0 { // chi does not look at the path where it does not know the method
+		d.NotFound(w, r)
+		return
 	}
 	allowed := strings.Join(methods, ", ")
 	w.Header().Set("Allow", allowed)
 	d.Render(w, r, Errorf(http.StatusMethodNotAllowed, "%s is not possible on %s, only %s",
 		r.Method, r.URL.Path, allowed))
+}
+
+// methodsOf lists the methods that the path of a request has.
+func (d *Daemon) methodsOf(r *http.Request) (methods []string) {
+	for _, m := range []string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete} {
+		if !d.router.Match(chi.NewRouteContext(), m, r.URL.EscapedPath()) {
+			continue
+		}
+		methods = append(methods, m)
+		if m == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	return methods
 }
 
 // encodedPath makes chi route on the escaped path always, not only where the escaping is

@@ -58,7 +58,7 @@ func TestProblems(t *testing.T) {
 	}{
 		{"unknown path", "GET", "/v1/nothing", "", "", 404, "", "/openapi.yaml"},
 		{"call of another daemon", "GET", "/v1/downloads", "", "", 404, "", "tracker"},
-		{"wrong method", "POST", "/v1/files/a", "", "", 405, "", "only GET, PUT, DELETE"},
+		{"wrong method", "POST", "/v1/files/a", "", "", 405, "", "only GET, HEAD, PUT, DELETE"},
 		{"wrong type", "POST", "/v1/files/a/announce", "text/xml", goodAnnounce, 415, "Content-Type", "application/json"},
 		{"truncated JSON", "POST", "/v1/files/a/announce", "application/json", `{"id":`, 400, "", "ends too early"},
 		{"broken JSON", "POST", "/v1/files/a/announce", "application/json", `{"id":}`, 400, "", "byte 7"},
@@ -206,6 +206,10 @@ var errGone = errors.New("gone")
 
 func (stub) GetFile(_ context.Context, r trackerapi.GetFileRequestObject) (trackerapi.GetFileResponseObject, error) {
 	return trackerapi.GetFile200JSONResponse{Name: r.Name, Origins: []trackerapi.Origin{}}, nil
+}
+
+func (stub) GetChunks(_ context.Context, r trackerapi.GetChunksRequestObject) (trackerapi.GetChunksResponseObject, error) {
+	return trackerapi.GetChunks200JSONResponse{Name: r.Name}, nil
 }
 
 func (stub) DeleteFile(_ context.Context, r trackerapi.DeleteFileRequestObject) (trackerapi.DeleteFileResponseObject, error) {

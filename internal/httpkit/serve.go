@@ -24,6 +24,8 @@ func Serve(ctx context.Context, ln net.Listener, handler http.Handler, shutdownT
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(l net.Listener) context.Context { return withListener(ctx, l) },
+		// `OPTIONS *` is a call that does not exist, as any other.
+		DisableGeneralOptionsHandler: true,
 		// What net/http would print is about one client's broken connection; panics are
 		// logged by Daemon.
 		ErrorLog: log.New(io.Discard, "", 0),

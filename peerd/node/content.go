@@ -8,15 +8,16 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"time"
 
 	"fanout/api/peerapi"
 	"fanout/internal/chunkstore"
+	"fanout/internal/httpkit"
 )
 
 // content is the response with a download's bytes.
 type content struct {
 	r        *http.Request
+	http     *httpkit.Daemon
 	download *download
 }
 
@@ -26,13 +27,12 @@ func (c *content) VisitReadDownloadResponse(w http.ResponseWriter) error {
 	d := c.download
 	moved, stop := d.progress.Watch()
 	defer stop()
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("ETag", `"`+d.id.String()+`"`)
+	header := http.Header{"Content-Type": {"application/octet-stream"}, "Etag": {`"` + d.id.String() + `"`}}
 	if disposition := mime.FormatMediaType("attachment", map[string]string{"filename": d.rec.File}); disposition != "" {
-		w.Header().Set("Content-Disposition", disposition)
+		header.Set("Content-Disposition", disposition)
 	}
 	reader := &reader{ctx: c.r.Context(), download: d, moved: moved}
-	http.ServeContent(w, c.r, "", time.Time{}, reader)
+	c.http.ServeContent(w, c.r, header, reader)
 	if reader.err != nil {
 		panic(http.ErrAbortHandler) // the response is cut short: it must not look whole
 	}

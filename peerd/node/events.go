@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -18,7 +17,7 @@ const (
 // events is the response of server-sent events:
 // https://html.spec.whatwg.org/multipage/server-sent-events.html
 type events struct {
-	ctx      context.Context
+	r        *http.Request
 	download *download
 }
 
@@ -28,6 +27,9 @@ func (e *events) VisitWatchDownloadResponse(w http.ResponseWriter) error {
 	defer stop()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
+	if e.r.Method == http.MethodHead {
+		return nil // net/http would discard the events, for ever
+	}
 	flush := http.NewResponseController(w).Flush
 	pause := time.NewTimer(0)
 	defer pause.Stop()
@@ -49,7 +51,7 @@ func (e *events) VisitWatchDownloadResponse(w http.ResponseWriter) error {
 		}
 		pause.Reset(eventEvery)
 		select {
-		case <-e.ctx.Done():
+		case <-e.r.Context().Done():
 			return nil
 		case <-pause.C:
 		}
@@ -65,7 +67,7 @@ func (e *events) next(w http.ResponseWriter, moved <-chan struct{}) bool {
 	defer idle.Stop()
 	for {
 		select {
-		case <-e.ctx.Done():
+		case <-e.r.Context().Done():
 			return false
 		case <-moved:
 			return true

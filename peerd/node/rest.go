@@ -139,7 +139,7 @@ func (c *control) WatchDownload(ctx context.Context, r peerapi.WatchDownloadRequ
 	if err != nil {
 		return nil, err
 	}
-	return &events{ctx, d}, nil
+	return &events{requestOf(ctx), d}, nil
 }
 
 // ReadDownload implements GET /v1/downloads/{id}/content.
@@ -151,12 +151,12 @@ func (c *control) ReadDownload(ctx context.Context, r peerapi.ReadDownloadReques
 	if s := d.state(); !active(s) && s != peerapi.DownloadStateComplete {
 		return nil, httpkit.Errorf(http.StatusConflict, "download %s is %s: resume it or start it again", r.Id, s)
 	}
-	return &content{requestOf(ctx), d}, nil
+	return &content{requestOf(ctx), c.node.http, d}, nil
 }
 
 type requestKey struct{}
 
-// withRequest lets a handler get at the request, which content needs for Range.
+// withRequest lets a handler get at the request, which content and events need.
 func withRequest(next peerapi.StrictHandlerFunc, _ string) peerapi.StrictHandlerFunc {
 	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
 		return next(context.WithValue(ctx, requestKey{}, r), w, r, request)

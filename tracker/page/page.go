@@ -8,10 +8,10 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"io"
 	"io/fs"
 	"net/http"
 	"path"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 )
@@ -31,37 +31,53 @@ var types = map[string]string{
 	".svg":  "image/svg+xml",
 }
 
-// Mount serves the page at / and what belongs to it below /page/.
-func Mount(r chi.Router) error {
-	files, err := fs.ReadDir(assets, "assets")
+// serveContent is httpkit.Daemon.ServeContent.
+type serveContent func(http.ResponseWriter, *http.Request, http.Header, io.ReadSeeker)
+
+// file is one of the page's.
+type file struct {
+	header  http.Header
+	content []byte
+}
+
+// Mount serves the page at / and what belongs to it below /page/, each file through serve.
+func Mount(r chi.Router, serve serveContent, notFound http.HandlerFunc) error {
+	entries, err := fs.ReadDir(assets, "assets")
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		content, err := assets.ReadFile("assets/" + f.Name())
+	files := map[string]file{}
+	for _, e := range entries {
+		content, err := assets.ReadFile("assets/" + e.Name())
 		if err != nil {
 			return err
 		}
-		route := "/page/" + f.Name()
-		if f.Name() == "index.html" {
-			route = "/"
-		}
-		r.Get(route, serve(f.Name(), content))
+		files[e.Name()] = file{headerOf(e.Name(), content), content}
 	}
+	index := files["index.html"]
+	delete(files, "index.html")
+	r.Get("/", func(w http.ResponseWriter, r *http.Request) {
+		serve(w, r, index.header, bytes.NewReader(index.content))
+	})
+	r.Get("/page/{file}", func(w http.ResponseWriter, r *http.Request) {
+		f, ok := files[chi.URLParam(r, "file")]
+		if !ok {
+			notFound(w, r)
+			return
+		}
+		serve(w, r, f.header, bytes.NewReader(f.content))
+	})
 	return nil
 }
 
-func serve(name string, content []byte) http.HandlerFunc {
+func headerOf(name string, content []byte) http.Header {
 	sum := sha256.Sum256(content)
-	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
-	return func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Type", types[path.Ext(name)])
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-cache") // ask again: another version may answer by then
-		h.Set("ETag", tag)
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
-	}
+	h := http.Header{}
+	h.Set("Content-Type", types[path.Ext(name)])
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-cache") // ask again: another version may answer by then
+	h.Set("ETag", `"`+hex.EncodeToString(sum[:8])+`"`)
+	return h
 }

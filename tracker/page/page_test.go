@@ -15,7 +15,7 @@ import (
 // What the page asks for is there, is ours, and may run nothing that is not a file of ours.
 func TestAssets(t *testing.T) {
 	r := chi.NewRouter()
-	if err := page.Mount(r); err != nil {
+	if err := page.Mount(r, serveContent, http.NotFound); err != nil {
 		t.Fatal(err)
 	}
 	get := func(path string, header ...string) *httptest.ResponseRecorder {

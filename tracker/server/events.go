@@ -21,11 +21,11 @@ const (
 
 // WatchSwarms implements GET /v1/events.
 func (s *Server) WatchSwarms(ctx context.Context, _ trackerapi.WatchSwarmsRequestObject) (trackerapi.WatchSwarmsResponseObject, error) {
-	return &swarmEvents{ctx, s.feed}, nil
+	return &swarmEvents{requestOf(ctx), s.feed}, nil
 }
 
 type swarmEvents struct {
-	ctx  context.Context
+	r    *http.Request
 	feed *feed.Feed
 }
 
@@ -38,10 +38,13 @@ func (e *swarmEvents) VisitWatchSwarmsResponse(w http.ResponseWriter) error {
 	defer e.feed.Leave(v)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
+	if e.r.Method == http.MethodHead {
+		return nil // net/http would discard the events, for ever
+	}
 	c := http.NewResponseController(w)
 	for {
 		select {
-		case <-e.ctx.Done():
+		case <-e.r.Context().Done():
 			return nil
 		case event, ok := <-v.Events():
 			if !ok || c.SetWriteDeadline(time.Now().Add(writeWithin)) != nil {

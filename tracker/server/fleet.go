@@ -62,7 +62,7 @@ func (s *Server) ServiceDiscovery(ctx context.Context, _ trackerapi.ServiceDisco
 			Targets: []string{address}, Labels: map[string]string{"role": role, "id": id},
 		})
 	}
-	if host := hostOf(ctx); host != "" {
+	if host := requestOf(ctx).Host; host != "" {
 		add("tracker", "tracker", host)
 	}
 	origins, peers := s.table.Daemons()

@@ -49,27 +49,24 @@ func NewHandler(t *table.Table, c Config) (http.Handler, error) {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	strict := trackerapi.NewStrictHandlerWithOptions(s, []trackerapi.StrictMiddlewareFunc{withHost},
+	strict := trackerapi.NewStrictHandlerWithOptions(s, []trackerapi.StrictMiddlewareFunc{withRequest},
 		trackerapi.StrictHTTPServerOptions{
 			RequestErrorHandlerFunc: d.RenderRequest, ResponseErrorHandlerFunc: d.Render,
 		})
 	trackerapi.HandlerWithOptions(strict, trackerapi.ChiServerOptions{
 		BaseRouter: d.API(), ErrorHandlerFunc: d.RenderRequest,
 	})
-	return d, page.Mount(d.Router())
+	return d, page.Mount(d.Router(), d.ServeContent, d.NotFound)
 }
 
-type hostKey struct{}
+type requestKey struct{}
 
-// withHost lets ServiceDiscovery know how its client calls this tracker: the generated code
-// passes the context, but not the request.
-func withHost(next trackerapi.StrictHandlerFunc, _ string) trackerapi.StrictHandlerFunc {
+// withRequest lets ServiceDiscovery know how its client calls this tracker, and WatchSwarms the
+// method: the generated code passes the context, but not the request.
+func withRequest(next trackerapi.StrictHandlerFunc, _ string) trackerapi.StrictHandlerFunc {
 	return func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error) {
-		return next(context.WithValue(ctx, hostKey{}, r.Host), w, r, request)
+		return next(context.WithValue(ctx, requestKey{}, r), w, r, request)
 	}
 }
 
-func hostOf(ctx context.Context) string {
-	host, _ := ctx.Value(hostKey{}).(string)
-	return host
-}
+func requestOf(ctx context.Context) *http.Request { return ctx.Value(requestKey{}).(*http.Request) }
