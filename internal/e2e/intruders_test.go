@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -21,12 +22,12 @@ type intruder struct {
 	in *bufio.Reader
 }
 
-func intrude(address string) (*intruder, error) {
-	c, err := net.DialTimeout("tcp", address, 10*time.Second)
+func intrude(ctx context.Context, address string) (*intruder, error) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	c.SetDeadline(time.Now().Add(patience / 2))
+	context.AfterFunc(ctx, func() { c.Close() })
 	return &intruder{c, bufio.NewReader(c)}, nil
 }
 
@@ -114,7 +115,7 @@ func TestIntruders(t *testing.T) {
 				r := *r
 				r.t = t
 				before := r.metric(d, "fanout_sessions_rejected_total", "code", a.code)
-				i, err := intrude(d.ChunkAddress())
+				i, err := intrude(r.ctx, d.ChunkAddress())
 				r.must(err)
 				if a.hello {
 					r.must(i.hello(manifest, "intruder"))
@@ -149,7 +150,7 @@ func TestIntruders(t *testing.T) {
 	var wg sync.WaitGroup
 	for n, a := range slow {
 		wg.Go(func() {
-			i, err := intrude(victim.ChunkAddress())
+			i, err := intrude(r.ctx, victim.ChunkAddress())
 			if err == nil && a.hello {
 				err = i.hello(manifest, fmt.Sprint("intruder-", n)) // of one ID, the last one counts
 			}
@@ -187,7 +188,7 @@ func TestIntruderWithWrongBytes(t *testing.T) {
 	d := r.begin(request("image.bin", peerapi.StrategyDirect), r.peers...)[0]
 	r.await(d, 0.01)
 	for range 2 { // the second time it is banned from the start
-		i, err := intrude(r.peers[0].ChunkAddress())
+		i, err := intrude(r.ctx, r.peers[0].ChunkAddress())
 		r.must(err)
 		r.must(i.hello(manifest, "intruder"))
 		go fmt.Fprintf(i, "DATA 255 %d\n%s", 32*kib, strings.Repeat("x", int(32*kib)))

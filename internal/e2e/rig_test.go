@@ -13,13 +13,12 @@ import (
 	"fanout/api/peerapi"
 	"fanout/internal/fleet"
 	"fanout/internal/fleet/fleettest"
+	"fanout/internal/patience"
 )
 
 func TestMain(m *testing.M) { fleettest.Main(m) }
 
 const (
-	// patience bounds a test that hangs. No test depends on how long anything takes.
-	patience = 3 * time.Minute
 	lookEach = 20 * time.Millisecond
 
 	kib = int64(1) << 10
@@ -63,9 +62,7 @@ func start(t *testing.T, p plan) *rig {
 func bare(t *testing.T, b fleettest.Build) *rig {
 	t.Helper()
 	f := fleettest.New(t, b)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return &rig{Fleet: f, t: t, ctx: ctx}
+	return &rig{Fleet: f, t: t, ctx: patience.Context(t)}
 }
 
 // addPeers starts further peers and returns them.
