@@ -76,7 +76,7 @@ func TestIntruders(t *testing.T) {
 	const chunk, chunks = 64 * kib, 384
 	source := fleettest.File(t, t.TempDir(), "image.bin", chunks*chunk, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "64KiB"},
-		peers: 2, peer: []string{"--max-download", "1.5MB", "--max-upload", "20MB"}})
+		peers: 2, peer: []string{"--max-download", "1.5MB", "--max-upload", "20MB"}, shut: 0.1})
 	manifest := r.file("image.bin").ManifestId
 	begun := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers...)
 	for _, d := range begun {
@@ -145,6 +145,10 @@ func TestIntruders(t *testing.T) {
 		{"a chunk that stops", true, fmt.Sprintf("DATA %d %d\n", missing, chunk), ""},
 		{"a chunk, slowly", true, fmt.Sprintf("DATA %d %d\n", missing, chunk), "x"},
 	}
+	r.valve.Open()
+	for _, d := range begun {
+		r.await(d, 0.25)
+	}
 	victim := r.peers[0]
 	before := r.metric(victim.Daemon, "fanout_sessions_rejected_total", "code", "timeout")
 	var wg sync.WaitGroup
@@ -183,7 +187,7 @@ func TestIntruders(t *testing.T) {
 func TestIntruderWithWrongBytes(t *testing.T) {
 	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", 8*mib, 1)
-	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 1, peer: []string{"--max-download", "2MB"}})
+	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 1, shut: 0.5})
 	manifest := r.file("image.bin").ManifestId
 	d := r.begin(request("image.bin", peerapi.StrategyDirect), r.peers...)[0]
 	r.await(d, 0.01)
@@ -197,6 +201,7 @@ func TestIntruderWithWrongBytes(t *testing.T) {
 		}
 	}
 	r.underWay(d)
+	r.valve.Open()
 	if got := r.complete(source, d)[0]; got.BytesFromPeers != 0 {
 		t.Errorf("%d bytes came from peers; there is none", got.BytesFromPeers)
 	}

@@ -23,8 +23,8 @@ type Valve struct {
 	mu     sync.Mutex
 	to     string
 	most   int64
-	turned chan struct{}    // closed, and another one, when most changes
-	passed map[string]int64 // by peer ID
+	turned chan struct{}    // closed, and another one, by Let
+	passed map[string]int64 // by peer ID, since the last Let
 }
 
 // New makes a valve that is shut after so many bytes.
@@ -55,11 +55,12 @@ func (v *Valve) To(address string) {
 	v.to = address
 }
 
-// Let lets so many bytes pass to each peer, those that have passed included.
-func (v *Valve) Let(most int64) {
+// Let lets so many bytes more pass to each peer.
+func (v *Valve) Let(more int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.most = most
+	v.most = more
+	clear(v.passed)
 	close(v.turned)
 	v.turned = make(chan struct{})
 }
