@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,10 +100,14 @@ func (r *rig) newClient() *trackerclient.Client {
 
 func (r *rig) listen(addr string) net.Listener {
 	r.Helper()
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		r.Fatal(err)
-	}
+	var ln net.Listener
+	r.await("the address "+addr, func() (free bool) { // a connection of others may have its port
+		var err error
+		if ln, err = net.Listen("tcp", addr); err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+			r.Fatal(err)
+		}
+		return err == nil
+	})
 	return ln
 }
 
