@@ -222,7 +222,11 @@ func TestContentEndsWithTheDownload(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.do("DELETE", "/v1/downloads/"+d.Id)
-	if rest, err := io.Copy(io.Discard, resp.Body); err == nil {
+	rest, err := io.Copy(io.Discard, resp.Body)
+	if r.ctx.Err() != nil {
+		t.Fatal("the response does not end")
+	}
+	if err == nil {
 		t.Errorf("%d bytes more, and the response looks whole", rest)
 	}
 }
