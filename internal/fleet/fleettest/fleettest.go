@@ -14,6 +14,7 @@ package fleettest
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -142,7 +143,7 @@ func New(t testing.TB, b Build) *fleet.Fleet {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { check(t, f) })
-	patience.OnHang(t, func() { dump(f) })
+	patience.OnHang(t, func() { dump(os.Stderr, f) })
 	t.Cleanup(func() {
 		if err := f.Close(); err != nil {
 			t.Error(err)
@@ -162,12 +163,12 @@ func environment(b Build) []string {
 
 // dump shows what the daemons of a test that hangs are doing, and ends them. It does not wait
 // for the test to fail: it may hang where it never does.
-func dump(f *fleet.Fleet) {
+func dump(to io.Writer, f *fleet.Fleet) {
 	for _, d := range f.Daemons() {
 		if d.Running() {
 			d.Abort()
 			log := d.Log()
-			fmt.Fprintf(os.Stderr, "--- log of %s:\n%s\n", d.Name(), log[max(0, len(log)-dumpShown):])
+			fmt.Fprintf(to, "--- log of %s:\n%s\n", d.Name(), log[max(0, len(log)-dumpShown):])
 		}
 	}
 }
