@@ -275,8 +275,10 @@ func (s *stage) trouble() {
 	}
 
 	ids := s.start(peerapi.StrategySwarm, "build.tar", s.peers...)
-	if _, err := s.peers[0].Await(patience.Context(t), ids[0], func(d peerapi.Download) bool { return d.BytesDone > 0 }); err != nil {
-		t.Fatal(err)
+	for i, p := range s.peers { // each is in the swarm by then, and so can be missed
+		if _, err := p.Await(patience.Context(t), ids[i], func(d peerapi.Download) bool { return d.BytesDone > 0 }); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, k := range []interface{ Kill() error }{s.peers[3], s.origin} { // in the middle
 		if err := k.Kill(); err != nil {

@@ -43,7 +43,11 @@ func Context(t testing.TB) context.Context {
 	}
 	ctx, cancel := context.WithDeadline(t.Context(), end)
 	t.Cleanup(cancel)
-	OnHang(t, func() {})
+	context.AfterFunc(ctx, func() {
+		if ctx.Err() == context.DeadlineExceeded {
+			goroutines()
+		}
+	})
 	return ctx
 }
 
@@ -54,6 +58,7 @@ func Await(t testing.TB, what string, so func() bool) {
 	for !so() {
 		select {
 		case <-ctx.Done():
+			goroutines()
 			t.Fatalf("waited in vain for %s", what)
 		case <-time.After(lookEach):
 		}
