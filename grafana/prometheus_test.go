@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"fanout/internal/patience"
 )
 
 const scrapeEvery = 500 * time.Millisecond
@@ -48,31 +50,99 @@ func startPrometheus(t *testing.T, tracker, lab string) *prometheus {
 	if err := os.WriteFile(config, configuration(t, tracker, lab), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	for range 5 { // somebody else may have taken the port meanwhile
+		p, ended := launch(t, program, "--config.file="+config, "--storage.tsdb.path="+dir, "--log.level=warn")
+		ready := false
+		patience.Await(t, "Prometheus to be ready", func() bool {
+			select {
+			case <-ended:
+				return true
+			default:
+			}
+			r, err := http.Get(p.url + "/-/ready")
+			if err == nil {
+				r.Body.Close()
+				ready = r.StatusCode == http.StatusOK
+			}
+			return ready
+		})
+		if ready {
+			return p
+		}
+	}
+	t.Fatal("Prometheus does not start")
+	return nil
+}
+
+// launch starts Prometheus at an address that is free. It is killed when the test ends.
+func launch(t *testing.T, program string, flags ...string) (p *prometheus, ended <-chan struct{}) {
+	t.Helper()
 	log := logged(t, "Prometheus")
 	address := freeAddress(t)
-	cmd := exec.Command(program, "--config.file="+config, "--storage.tsdb.path="+dir, "--web.listen-address="+address, "--log.level=warn")
+	cmd := exec.Command(program, append(flags, "--web.listen-address="+address)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &prometheus{"http://" + address}
+	over := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(over)
+	}()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		cmd.Wait()
+		<-over
 	})
-	within(t, time.Minute, "Prometheus is ready", func() error {
-		r, err := http.Get(p.url + "/-/ready")
-		if err != nil {
-			return err
+	return &prometheus{"http://" + address}, over
+}
+
+// settle waits until Prometheus has seen, three times, what has happened: all targets were
+// scraped since, and all rules evaluated.
+func (p *prometheus) settle(t *testing.T) {
+	t.Helper()
+	for range 3 {
+		since := time.Now()
+		patience.Await(t, "Prometheus to scrape all targets", func() bool { return p.scraped(t).After(since) })
+		since = time.Now()
+		patience.Await(t, "Prometheus to evaluate all rules", func() bool { return p.evaluated(t).After(since) })
+	}
+}
+
+// scraped is when the last scrape was of the target that has waited for longest.
+func (p *prometheus) scraped(t *testing.T) (oldest time.Time) {
+	t.Helper()
+	var found struct {
+		ActiveTargets []struct{ LastScrape time.Time }
+	}
+	if err := p.get("/api/v1/targets", &found, nil); err != nil || len(found.ActiveTargets) == 0 {
+		t.Fatal("targets: ", len(found.ActiveTargets), err)
+	}
+	oldest = time.Now()
+	for _, x := range found.ActiveTargets {
+		if x.LastScrape.Before(oldest) {
+			oldest = x.LastScrape
 		}
-		r.Body.Close()
-		if r.StatusCode != http.StatusOK {
-			return errors.New(r.Status)
+	}
+	return oldest
+}
+
+// evaluated is the same of the groups of rules.
+func (p *prometheus) evaluated(t *testing.T) (oldest time.Time) {
+	t.Helper()
+	var found struct {
+		Groups []struct{ LastEvaluation time.Time }
+	}
+	if err := p.get("/api/v1/rules", &found, nil); err != nil || len(found.Groups) == 0 {
+		t.Fatal("rules: ", len(found.Groups), err)
+	}
+	oldest = time.Now()
+	for _, x := range found.Groups {
+		if x.LastEvaluation.Before(oldest) {
+			oldest = x.LastEvaluation
 		}
-		return nil
-	})
-	return p
+	}
+	return oldest
 }
 
 // configuration is the repository's with other addresses and shorter intervals.
@@ -118,16 +188,17 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// within fails the test unless a check passes in time.
-func within(t *testing.T, most time.Duration, what string, check func() error) {
+// await waits until a check passes, and says why it does not, should it never.
+func await(t *testing.T, what string, check func() error) {
 	t.Helper()
-	var err error
-	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if err = check(); err == nil {
-			return
+	ctx := patience.Context(t)
+	for err := check(); err != nil; err = check() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain for %s: %v", what, err)
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	t.Fatalf("not within %v: %s: %v", most, what, err)
 }
 
 // series is one of an answer, without the values that are none.

@@ -25,6 +25,7 @@
 package bound
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -91,4 +92,11 @@ func over(bytes, rate float64) float64 {
 	return bytes / rate
 }
 
-func duration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
+// duration is the longest that there is, 292 years, for what takes longer: a terabyte for each
+// of fifty peers at a kilobyte a second.
+func duration(seconds float64) time.Duration {
+	if ns := seconds * float64(time.Second); ns < math.MaxInt64 {
+		return time.Duration(ns)
+	}
+	return math.MaxInt64
+}

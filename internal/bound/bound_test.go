@@ -1,6 +1,7 @@
 package bound_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -47,6 +48,21 @@ func TestChunked(t *testing.T) {
 		{10, 0, 0},
 	} {
 		near(t, "chunked", bound.Chunked(100*mb, c.chunks, 10*mb, c.peers), c.want)
+	}
+}
+
+// What takes longer than a time.Duration can say is the longest, not a negative one.
+func TestLongest(t *testing.T) {
+	const tib, slow, longest = 1 << 40, 1e3, time.Duration(math.MaxInt64)
+	peers := bound.Equal(50, bound.Link{Up: slow, Down: slow})
+	for what, got := range map[string]time.Duration{
+		"client/server": bound.ClientServer(tib, slow, peers),
+		"peer to peer":  bound.PeerToPeer(math.MaxInt64, slow, peers),
+		"chunked":       bound.Chunked(math.MaxInt64, 1, slow, len(peers)),
+	} {
+		if got != longest {
+			t.Errorf("%s: %v, want %v", what, got, longest)
+		}
 	}
 }
 

@@ -1,13 +1,16 @@
 package chunkserver_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
 
 	"fanout/internal/chunkserver"
+	"fanout/internal/patience"
 	"fanout/internal/wire"
 )
 
@@ -17,53 +20,58 @@ func TestAbuse(t *testing.T) {
 	f := newFile(t, 12, 64<<10)
 	hello := func(rest string) string { return fmt.Sprintf("HELLO %s raw 1 -\n%s", f.id, rest) }
 	stranger := strings.Repeat("ab", 32)
+	const short = 400 * time.Millisecond
+	handshake := func(l *chunkserver.Limits) { l.Handshake = short }
+	idle := func(l *chunkserver.Limits) { l.Idle = short }
+	stall := func(l *chunkserver.Limits) { l.Stall = short }
 	for _, c := range []struct {
 		name string
 		say  string
 		code string
+		over func(*chunkserver.Limits) // the limit of time that is exceeded; nil for none
 	}{
-		{"no greeting at all", "", wire.CodeTimeout},
-		{"half a HELLO, then silence", "HELLO 0123", wire.CodeTimeout},
-		{"HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", wire.CodeBadMessage},
-		{"random bytes", "\x16\x03\x01\x02\x00\x01\x00\n", wire.CodeBadMessage},
-		{"endless line before HELLO", strings.Repeat("x", 5000), wire.CodeBadMessage},
-		{"wrong manifest ID", "HELLO 12 raw 1 -\n", wire.CodeBadMessage},
-		{"wrong peer ID", fmt.Sprintf("HELLO %s a/b 1 -\n", f.id), wire.CodeBadMessage},
-		{"another version's HELLO", fmt.Sprintf("HELLO %s raw 1 - extra\n", f.id), wire.CodeBadMessage},
-		{"unknown manifest", "HELLO " + stranger + " raw 1 -\n", wire.CodeUnknownManifest},
-		{"silence", hello(""), wire.CodeTimeout},
-		{"garbage", hello("\x00\x01\x02\xff\n"), wire.CodeBadMessage},
-		{"unknown word", hello("FROB 1\n"), wire.CodeBadMessage},
-		{"lower case", hello("get 1\n"), wire.CodeBadMessage},
-		{"over-long line", hello("GET " + strings.Repeat("1", 2000) + "\n"), wire.CodeBadMessage},
-		{"endless line", hello(strings.Repeat("G", 100<<10)), wire.CodeBadMessage},
-		{"half a line, then silence", hello("GET 1"), wire.CodeTimeout},
-		{"second HELLO", hello(hello("")), wire.CodeBadMessage},
-		{"BITS too short", hello("BITS 1\n\xff"), wire.CodeBadLength},
-		{"BITS too long", hello("BITS 3\n\xff\xff\xff"), wire.CodeBadLength},
-		{"BITS of 2 GiB", hello("BITS 2147483647\n"), wire.CodeBadLength},
-		{"half of BITS, then silence", hello("BITS 2\n\xff"), wire.CodeTimeout},
-		{"DATA too short", hello("DATA 0 10\n0123456789"), wire.CodeBadLength},
-		{"DATA too long", hello("DATA 11 65536\n"), wire.CodeBadLength},
-		{"DATA of 2 GiB", hello("DATA 0 2147483647\n"), wire.CodeBadLength},
-		{"DATA of no chunk", hello("DATA 12 65536\n"), wire.CodeBadMessage},
-		{"GET of no chunk", hello("GET 12\n"), wire.CodeBadMessage},
-		{"HAVE of no chunk", hello("HAVE 2147483647\n"), wire.CodeBadMessage},
-		{"OFFER of no chunk", hello("OFFER 12\n"), wire.CodeBadMessage},
-		{"CANCEL of no chunk", hello("CANCEL 12\n"), wire.CodeBadMessage},
-		{"NONE of no chunk", hello("NONE 12\n"), wire.CodeBadMessage},
-		{"half a chunk, then silence", hello("DATA 0 65536\n0123456789"), wire.CodeTimeout},
-		{"half a duplicate, then silence", hello("DATA 1 65536\n0123456789"), wire.CodeTimeout},
-		{"too many requests", hello(strings.Repeat("ANY\n", 40)), wire.CodeTooMany},
+		{"no greeting at all", "", wire.CodeTimeout, handshake},
+		{"half a HELLO, then silence", "HELLO 0123", wire.CodeTimeout, handshake},
+		{"HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", wire.CodeBadMessage, nil},
+		{"random bytes", "\x16\x03\x01\x02\x00\x01\x00\n", wire.CodeBadMessage, nil},
+		{"endless line before HELLO", strings.Repeat("x", 5000), wire.CodeBadMessage, nil},
+		{"wrong manifest ID", "HELLO 12 raw 1 -\n", wire.CodeBadMessage, nil},
+		{"wrong peer ID", fmt.Sprintf("HELLO %s a/b 1 -\n", f.id), wire.CodeBadMessage, nil},
+		{"another version's HELLO", fmt.Sprintf("HELLO %s raw 1 - extra\n", f.id), wire.CodeBadMessage, nil},
+		{"unknown manifest", "HELLO " + stranger + " raw 1 -\n", wire.CodeUnknownManifest, nil},
+		{"silence", hello(""), wire.CodeTimeout, idle},
+		{"garbage", hello("\x00\x01\x02\xff\n"), wire.CodeBadMessage, nil},
+		{"unknown word", hello("FROB 1\n"), wire.CodeBadMessage, nil},
+		{"lower case", hello("get 1\n"), wire.CodeBadMessage, nil},
+		{"over-long line", hello("GET " + strings.Repeat("1", 2000) + "\n"), wire.CodeBadMessage, nil},
+		{"endless line", hello(strings.Repeat("G", 100<<10)), wire.CodeBadMessage, nil},
+		{"half a line, then silence", hello("GET 1"), wire.CodeTimeout, idle},
+		{"second HELLO", hello(hello("")), wire.CodeBadMessage, nil},
+		{"BITS too short", hello("BITS 1\n\xff"), wire.CodeBadLength, nil},
+		{"BITS too long", hello("BITS 3\n\xff\xff\xff"), wire.CodeBadLength, nil},
+		{"BITS of 2 GiB", hello("BITS 2147483647\n"), wire.CodeBadLength, nil},
+		{"half of BITS, then silence", hello("BITS 2\n\xff"), wire.CodeTimeout, idle},
+		{"DATA too short", hello("DATA 0 10\n0123456789"), wire.CodeBadLength, nil},
+		{"DATA too long", hello("DATA 11 65536\n"), wire.CodeBadLength, nil},
+		{"DATA of 2 GiB", hello("DATA 0 2147483647\n"), wire.CodeBadLength, nil},
+		{"DATA of no chunk", hello("DATA 12 65536\n"), wire.CodeBadMessage, nil},
+		{"GET of no chunk", hello("GET 12\n"), wire.CodeBadMessage, nil},
+		{"HAVE of no chunk", hello("HAVE 2147483647\n"), wire.CodeBadMessage, nil},
+		{"OFFER of no chunk", hello("OFFER 12\n"), wire.CodeBadMessage, nil},
+		{"CANCEL of no chunk", hello("CANCEL 12\n"), wire.CodeBadMessage, nil},
+		{"NONE of no chunk", hello("NONE 12\n"), wire.CodeBadMessage, nil},
+		{"half a chunk, then silence", hello("DATA 0 65536\n0123456789"), wire.CodeTimeout, stall},
+		{"half a duplicate, then silence", hello("DATA 1 65536\n0123456789"), wire.CodeTimeout, stall},
+		{"too many requests", hello(strings.Repeat("ANY\n", 40)), wire.CodeTooMany, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			a := sink(t, f, func(cfg *chunkserver.Config) {
 				cfg.Slots = 0 // so that requests pile up
 				cfg.Limits.Requests = 32
-				cfg.Limits.Handshake = 400 * time.Millisecond
-				cfg.Limits.Idle = 400 * time.Millisecond
-				cfg.Limits.Stall = 400 * time.Millisecond
+				if c.over != nil {
+					c.over(&cfg.Limits)
+				}
 			})
 			if _, err := a.store.Put(1, f.chunk(1)); err != nil {
 				t.Fatal(err)
@@ -86,12 +94,12 @@ func TestAbuse(t *testing.T) {
 			r.wantErr(c.code)
 			r.conn.Close()
 			a.counts.want(t, map[string]int{c.code: 1})
-			honest := join(t, a.addr, f.id)
-			honest.say("DATA 2 %d\n%s", f.m.Length(2), f.chunk(2))
-			a.await(t, "a chunk of another session", func(x *seen) bool {
-				return len(x.landed) > 0 && x.landed[len(x.landed)-1].Fresh
-			})
-			honest.conn.Close()
+			// Where the limit is short, an honest session on a busy machine may exceed it, too.
+			for !a.delivers(t, f, 2) {
+				if c.over == nil {
+					t.Fatal("a chunk of another session has not arrived")
+				}
+			}
 			a.await(t, "Closed", func(x *seen) bool { return len(x.closed) == len(x.opened) })
 			a.look(func(x *seen) {
 				for _, why := range x.closed {
@@ -145,25 +153,21 @@ func TestSessionCaps(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			c.SetDeadline(time.Now().Add(patience))
+			c.SetDeadline(patience.Deadline(t))
 			refused := &raw{TB: t, conn: c.(*net.TCPConn), in: wire.NewReader(c)}
 			refused.wantErr(wire.CodeTooMany)
 			first.conn.Close()
 			a.await(t, "the first one's end", func(x *seen) bool { return len(x.closed) == 1 })
-			deadline := time.Now().Add(patience)
-			for time.Now().Before(deadline) { // the place is given back right after
+			patience.Await(t, "the place to be given back", func() bool { // right after
 				again, err := net.Dial("tcp", a.addr)
 				if err != nil {
 					t.Fatal(err)
 				}
-				again.SetDeadline(deadline)
+				defer again.Close()
+				again.SetDeadline(patience.Deadline(t))
 				_, err = wire.NewReader(again).Greeting()
-				again.Close()
-				if err == nil {
-					return
-				}
-			}
-			t.Error("no place was given back")
+				return err == nil
+			})
 		})
 	}
 }
@@ -201,18 +205,29 @@ func TestOutboxIsBounded(t *testing.T) {
 
 // Receive buffers are bounded in all: a second chunk waits until the first one has come.
 func TestReceiveBuffersAreShared(t *testing.T) {
-	f := newFile(t, 4, 64<<10)
-	a := sink(t, f, func(c *chunkserver.Config) { c.BufferBytes = 64 << 10 })
+	const slice, chunk = 64 << 10, 128 << 10
+	f := newFile(t, 4, chunk)
+	a := sink(t, f, func(c *chunkserver.Config) { c.BufferBytes = chunk })
 	first, second := join(t, a.addr, f.id), join(t, a.addr, f.id)
-	first.say("HAVE 0\nDATA 0 65536\n%s", f.chunk(0)[:100])
-	a.await(t, "the first", func(x *seen) bool { return len(x.got) == 1 })
-	time.Sleep(50 * time.Millisecond) // until it has its buffer
-	second.say("DATA 1 65536\n%s", f.chunk(1))
-	time.Sleep(100 * time.Millisecond)
-	if a.store.Has(1) {
-		t.Fatal("two chunks were received at a time, in the memory of one")
-	}
-	first.say("%s", f.chunk(0)[100:])
+	first.say("DATA 0 %d\n%s", chunk, f.chunk(0)[:slice])
+	patience.Await(t, "the first to have its buffer", func() (has bool) {
+		a.look(func(x *seen) {
+			for _, s := range x.opened {
+				has = has || s.LastReceived().Unix() != 0
+			}
+		})
+		return has
+	})
+	second.say("DATA 1 %d\n%s", chunk, f.chunk(1))
+	patience.Await(t, "the second to wait for a buffer", func() bool {
+		if a.store.Has(1) {
+			t.Fatal("two chunks were received at a time, in the memory of one")
+		}
+		var stacks bytes.Buffer
+		pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+		return strings.Contains(stacks.String(), "chunkserver.(*buffers).get")
+	})
+	first.say("%s", f.chunk(0)[slice:])
 	a.await(t, "both", func(x *seen) bool { return len(x.landed) == 2 })
 }
 
@@ -238,14 +253,14 @@ func FuzzSession(f *testing.F) {
 	f.Add(true, []byte("BITS 1\n\xff\nGET 99\n"))
 	f.Add(false, []byte("HELLO \n"))
 	f.Add(false, []byte(strings.Repeat("\x00", 2000)))
-	f.Fuzz(func(t *testing.T, greeted bool, bytes []byte) {
+	f.Fuzz(func(t *testing.T, greeted bool, say []byte) {
 		r := knock(t, a.addr)
 		defer r.conn.Close()
 		if greeted {
 			r.say("HELLO %s raw 1 -\n", x.id)
 		}
 		go func() {
-			r.conn.Write(bytes)
+			r.conn.Write(say)
 			r.conn.CloseWrite()
 		}()
 		var rest [4096]byte

@@ -34,6 +34,7 @@ type Limits struct {
 	Handshake   time.Duration // from the connection to the HELLO
 	Idle        time.Duration // between two messages
 	Stall       time.Duration // between two slices of a payload, either way
+	Lend        time.Duration // for sending a slice, after which the upload slot is given on
 	Ping        time.Duration // between two PINGs, whatever else is said
 	Requests    int           // outstanding GETs and ANYs of one session
 	Sessions    int           // sessions accepted in all
@@ -44,7 +45,7 @@ type Limits struct {
 // DefaultLimits suits a LAN: generous to the slow, finite for the stuck.
 func DefaultLimits() Limits {
 	return Limits{
-		Handshake: 10 * time.Second, Idle: 60 * time.Second, Stall: 15 * time.Second, Ping: 20 * time.Second,
+		Handshake: 10 * time.Second, Idle: 60 * time.Second, Stall: 15 * time.Second, Lend: time.Second, Ping: 20 * time.Second,
 		Requests: 1024, Sessions: 4096, PerAddress: 1024, OutboxBytes: 1 << 20,
 	}
 }

@@ -17,11 +17,17 @@ import (
 	"fanout/internal/chunkserver"
 	"fanout/internal/chunkstore"
 	"fanout/internal/manifest"
+	"fanout/internal/patience"
 	"fanout/internal/wire"
 )
 
-// patience is how long a test waits for what must happen; it is only used up by a failure.
-const patience = 20 * time.Second
+// unhurried are limits that no test gets to feel on a busy machine; one that is about a limit
+// sets it.
+func unhurried() chunkserver.Limits {
+	l := chunkserver.DefaultLimits()
+	l.Handshake, l.Idle, l.Stall, l.Lend = time.Hour, time.Hour, time.Hour, time.Hour
+	return l
+}
 
 // daemon is a chunk server on loopback with one file.
 type daemon struct {
@@ -87,7 +93,7 @@ func launch(t testing.TB, f *file, store *chunkstore.Store, change func(*chunkse
 	d := &daemon{recorder: newRecorder(), store: store, counts: &counter{rejected: map[string]int{}}}
 	d.target = &chunkserver.Target{Manifest: f.m, ID: f.id, Store: store, Handler: d.recorder}
 	cfg := chunkserver.Config{
-		Self: "daemon", Slots: 4, BufferBytes: 64 << 20, Observer: d.counts, Limits: chunkserver.DefaultLimits(),
+		Self: "daemon", Slots: 4, BufferBytes: 64 << 20, Observer: d.counts, Limits: unhurried(),
 		Lookup: func(id manifest.ID, _ string) (*chunkserver.Target, error) {
 			if id != f.id {
 				return nil, errors.New("not served here")
@@ -178,8 +184,7 @@ func (r *recorder) look(f func(*seen)) {
 func (r *recorder) await(t testing.TB, what string, ok func(*seen) bool) {
 	t.Helper()
 	late := false
-	timer := time.AfterFunc(patience, func() { r.note(func(*seen) { late = true }) })
-	defer timer.Stop()
+	defer context.AfterFunc(patience.Context(t), func() { r.note(func(*seen) { late = true }) })()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for !ok(&r.state) {
@@ -278,7 +283,7 @@ func knock(t testing.TB, addr string) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(patience.Deadline(t))
 	r := &raw{TB: t, conn: c.(*net.TCPConn), in: wire.NewReader(c)}
 	r.conn.SetReadBuffer(16 << 10) // so that a few megabytes fill it
 	if _, err := r.in.Greeting(); err != nil {
@@ -296,6 +301,22 @@ func join(t testing.TB, addr string, id manifest.ID) *raw {
 		t.Fatalf("HELLO: %v", err)
 	}
 	return r
+}
+
+// delivers sends a chunk over a session of its own, and says whether it has arrived when that
+// is over.
+func (d *daemon) delivers(t testing.TB, f *file, chunk int) bool {
+	t.Helper()
+	c, err := net.Dial("tcp", d.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(patience.Deadline(t))
+	fmt.Fprintf(c, "HELLO %s honest 1 -\nDATA %d %d\n%s", f.id, chunk, f.m.Length(chunk), f.chunk(chunk))
+	c.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, c)
+	return d.store.Has(chunk)
 }
 
 // say writes, and does not mind if the other side has hung up.

@@ -122,7 +122,8 @@ func TestLimitedSendKeepsItsSlot(t *testing.T) {
 	f := newFile(t, 2, 32<<10)
 	a := source(t, f, func(c *chunkserver.Config) {
 		c.Slots = 1
-		c.Upload = rate.NewLimiter(12<<10, 16<<10) // the second half of a chunk waits for 1.3 s
+		c.Upload = rate.NewLimiter(4<<10, 16<<10) // the second half of a chunk waits for 4 s
+		c.Limits.Lend = 3 * time.Second
 	})
 	sent := make(chan int, 1)
 	a.answer = func(s *chunkserver.Session, m wire.Message) {
@@ -149,7 +150,7 @@ func TestLimitedSendKeepsItsSlot(t *testing.T) {
 // The slot of a receiver that does not read is lent on, and its own send goes on.
 func TestStalledReceiverLendsItsSlot(t *testing.T) {
 	f := newFile(t, 1, 4<<20)
-	a := source(t, f, func(c *chunkserver.Config) { c.Slots = 1 })
+	a := source(t, f, func(c *chunkserver.Config) { c.Slots, c.Limits.Lend = 1, 100*time.Millisecond })
 	a.answer = serve
 	stalled, quick := join(t, a.addr, f.id), join(t, a.addr, f.id)
 	stalled.say("GET 0\n")
@@ -313,14 +314,15 @@ func TestDialErrors(t *testing.T) {
 	f := newFile(t, 1, 4<<10)
 	other := newFile(t, 2, 4<<10)
 	a := source(t, f, nil)
-	b := sink(t, other, func(c *chunkserver.Config) { c.Limits.Handshake = 300 * time.Millisecond })
+	b := sink(t, other, nil)
 	err := b.server.Dial(t.Context(), a.addr, b.target)
 	var remote *wire.RemoteError
 	if !errors.As(err, &remote) || remote.Code != wire.CodeUnknownManifest {
 		t.Errorf("unknown manifest: %v", err)
 	}
 	silent := listen(t)
-	if err := b.server.Dial(t.Context(), silent.Addr().String(), b.target); err == nil {
+	hasty := sink(t, other, func(c *chunkserver.Config) { c.Limits.Handshake = 300 * time.Millisecond })
+	if err := hasty.server.Dial(t.Context(), silent.Addr().String(), hasty.target); err == nil {
 		t.Error("a silent listener made a session")
 	}
 	silent.Close()
@@ -331,11 +333,13 @@ func TestDialErrors(t *testing.T) {
 	if err := b.server.Dial(t.Context(), source(t, other, nil).addr, b.target); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a closed server dialled: %v", err)
 	}
-	b.look(func(x *seen) {
-		if len(x.opened) != 0 {
-			t.Error("a handler was told")
-		}
-	})
+	for _, d := range []*daemon{b, hasty} {
+		d.look(func(x *seen) {
+			if len(x.opened) != 0 {
+				t.Error("a handler was told")
+			}
+		})
+	}
 }
 
 // Lookup may choose the code.

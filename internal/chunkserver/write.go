@@ -13,9 +13,6 @@ import (
 // latest is how long a line queued by SendLater waits for company.
 const latest = 150 * time.Millisecond
 
-// lendAfter is how long a slice may take before its upload slot is given on.
-const lendAfter = time.Second
-
 var errOutbox = errors.New("it does not read its messages")
 
 // outbox holds the control lines that wait for the writer.
@@ -163,6 +160,7 @@ func (s *Session) sendJob(j job) error {
 }
 
 func (s *Session) sendChunk(chunk int) error {
+	lendAfter := s.server.limits.Lend
 	lend := time.AfterFunc(lendAfter, func() { s.server.uploader.lend(s) })
 	defer lend.Stop()
 	limit := s.server.cfg.Upload

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"fanout/api/peerapi"
 	"fanout/internal/fleet"
@@ -24,6 +25,7 @@ type demo struct {
 	binaries   fleet.Binaries
 	dir        string
 	out        io.Writer
+	patience   time.Duration     // with each daemon, and for connecting; 0 is what suits an idle machine
 	live       func(line string) // shows progress in place of the line before; empty removes it
 
 	fleet   *fleet.Fleet
@@ -36,7 +38,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if err := d.source(); err != nil {
 		return err
 	}
-	if d.fleet, err = fleet.New(fleet.Config{Dir: d.dir, Binaries: d.binaries}); err != nil {
+	if d.fleet, err = fleet.New(fleet.Config{
+		Dir: d.dir, Binaries: d.binaries, ReadyTimeout: d.patience, StopTimeout: d.patience,
+	}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.fleet.Close()) }()

@@ -22,7 +22,7 @@ func newDemo(t *testing.T, out *bytes.Buffer) *demo {
 	return &demo{
 		peers: 2, size: 2<<20 + 1, rate: 50e6, binaries: fleettest.Binaries(t, fleettest.Race), dir: t.TempDir(),
 		strategies: []peerapi.Strategy{peerapi.StrategyDirect, peerapi.StrategyStatic, peerapi.StrategySwarm},
-		out:        out, live: func(string) {},
+		out:        out, live: func(string) {}, patience: time.Hour,
 	}
 }
 

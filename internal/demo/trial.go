@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,9 @@ const (
 // try distributes the file under a strategy to fresh peers, and measures it.
 func (d *demo) try(ctx context.Context, s peerapi.Strategy) (result, error) {
 	r := result{strategy: s, size: d.size, bound: d.bound(s)}
-	ctx, cancel := context.WithTimeoutCause(ctx, quickest+slowest*r.bound,
-		fmt.Errorf("gave up after %v, %d times the bound", (quickest+slowest*r.bound).Round(time.Second), slowest))
+	limit := cmp.Or(d.patience, quickest) + slowest*r.bound
+	ctx, cancel := context.WithTimeoutCause(ctx, limit,
+		fmt.Errorf("gave up after %v, %d times the bound", limit.Round(time.Second), slowest))
 	defer cancel()
 	peers, err := d.freshPeers(ctx, s)
 	defer func() {

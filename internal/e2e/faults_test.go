@@ -14,7 +14,7 @@ func TestPeerKilledAtHalf(t *testing.T) {
 	source := fleettest.File(t, t.TempDir(), "image.bin", 24*mib, 1)
 	for _, s := range []peerapi.Strategy{peerapi.StrategySwarm, peerapi.StrategyStatic} {
 		t.Run(string(s), func(t *testing.T) {
-			r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 4, peer: []string{"--max-download", "10MB"}})
+			r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 4, shut: 0.2})
 			owners := r.table("image.bin", 24*32)
 			begun := r.begin(request("image.bin", s), r.peers...)
 			victim, others := begun[1], begun[:1:1]
@@ -23,6 +23,7 @@ func TestPeerKilledAtHalf(t *testing.T) {
 			r.must(victim.peer.Kill())
 			r.underWay(others...)
 			absent(t, victim.path())
+			r.valve.Open()
 			ended := r.complete(source, others...)
 			if s != peerapi.StrategyStatic {
 				return
@@ -47,17 +48,19 @@ func TestPeerKilledAtHalf(t *testing.T) {
 func TestTrackerKilledAfterTheStart(t *testing.T) {
 	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", 16*mib, 1)
-	r := start(t, plan{build: fleettest.Race, files: []string{source}, tracker: []string{"--lease", "3s"}, peers: 3, peer: []string{"--max-download", "6MB"}})
+	r := start(t, plan{build: fleettest.Race, files: []string{source}, tracker: []string{"--lease", "3s"}, peers: 3, shut: 0.25})
 	for _, s := range strategies {
 		t.Run(string(s), func(t *testing.T) {
 			r := *r
 			r.t = t
+			r.valve.Let(4 * mib)
 			begun := r.begin(request("image.bin", s), r.peers...)
 			for _, d := range begun {
 				r.await(d, 0.1)
 			}
 			r.must(r.tracker.Kill())
 			r.underWay(begun...)
+			r.valve.Open()
 			r.complete(source, begun...)
 			for _, d := range begun {
 				r.must(d.peer.Delete(r.ctx, d.id))
@@ -82,7 +85,7 @@ func TestOriginKilledOnceEverythingIsHandedOut(t *testing.T) {
 	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
 	// What the peers send is limited: when the last chunk has left the origin, each has
 	// megabytes still to send to the others.
-	r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "1MiB"}, peers: 4, peer: []string{"--max-upload", "4MB"}})
+	r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "1MiB"}, peers: 4, peer: []string{"--max-upload", "3MB"}})
 	begun := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers...)
 	brought := func() (sum int64) {
 		for _, d := range begun {

@@ -62,14 +62,15 @@ func TestTwoFilesAtOnceWithOddNames(t *testing.T) {
 	for i, name := range names {
 		files = append(files, fleettest.File(t, dir, name, 2*mib+int64(i), uint64(i)))
 	}
-	// Limited, so that the downloads overlap: the first is not over when the last begins.
-	r := start(t, plan{build: fleettest.Race, files: files, peers: 2, peer: []string{"--max-download", "1MB"}})
+	// Shut, so that the downloads overlap: the first is not over when the last begins.
+	r := start(t, plan{build: fleettest.Race, files: files, peers: 2, shut: 0.1})
 	begun := make([][]download, len(files))
 	for i, name := range names {
 		begun[i] = r.begin(request(name, strategies[i%len(strategies)]), r.peers...)
 	}
 	r.underWay(begun[0]...) // while the last one has begun
 	r.underWay(begun[len(begun)-1]...)
+	r.valve.Open()
 	for i, file := range files {
 		for _, d := range r.complete(file, begun[i]...) {
 			if d.File != names[i] || filepath.Base(d.Path) != names[i] {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -21,12 +22,12 @@ type intruder struct {
 	in *bufio.Reader
 }
 
-func intrude(address string) (*intruder, error) {
-	c, err := net.DialTimeout("tcp", address, 10*time.Second)
+func intrude(ctx context.Context, address string) (*intruder, error) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	c.SetDeadline(time.Now().Add(patience / 2))
+	context.AfterFunc(ctx, func() { c.Close() })
 	return &intruder{c, bufio.NewReader(c)}, nil
 }
 
@@ -75,7 +76,7 @@ func TestIntruders(t *testing.T) {
 	const chunk, chunks = 64 * kib, 384
 	source := fleettest.File(t, t.TempDir(), "image.bin", chunks*chunk, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "64KiB"},
-		peers: 2, peer: []string{"--max-download", "1.5MB", "--max-upload", "20MB"}})
+		peers: 2, peer: []string{"--max-download", "1.5MB", "--max-upload", "20MB"}, shut: 0.1})
 	manifest := r.file("image.bin").ManifestId
 	begun := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers...)
 	for _, d := range begun {
@@ -114,7 +115,7 @@ func TestIntruders(t *testing.T) {
 				r := *r
 				r.t = t
 				before := r.metric(d, "fanout_sessions_rejected_total", "code", a.code)
-				i, err := intrude(d.ChunkAddress())
+				i, err := intrude(r.ctx, d.ChunkAddress())
 				r.must(err)
 				if a.hello {
 					r.must(i.hello(manifest, "intruder"))
@@ -144,12 +145,16 @@ func TestIntruders(t *testing.T) {
 		{"a chunk that stops", true, fmt.Sprintf("DATA %d %d\n", missing, chunk), ""},
 		{"a chunk, slowly", true, fmt.Sprintf("DATA %d %d\n", missing, chunk), "x"},
 	}
+	r.valve.Open()
+	for _, d := range begun {
+		r.await(d, 0.25)
+	}
 	victim := r.peers[0]
 	before := r.metric(victim.Daemon, "fanout_sessions_rejected_total", "code", "timeout")
 	var wg sync.WaitGroup
 	for n, a := range slow {
 		wg.Go(func() {
-			i, err := intrude(victim.ChunkAddress())
+			i, err := intrude(r.ctx, victim.ChunkAddress())
 			if err == nil && a.hello {
 				err = i.hello(manifest, fmt.Sprint("intruder-", n)) // of one ID, the last one counts
 			}
@@ -182,12 +187,12 @@ func TestIntruders(t *testing.T) {
 func TestIntruderWithWrongBytes(t *testing.T) {
 	t.Parallel()
 	source := fleettest.File(t, t.TempDir(), "image.bin", 8*mib, 1)
-	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 1, peer: []string{"--max-download", "2MB"}})
+	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 1, shut: 0.5})
 	manifest := r.file("image.bin").ManifestId
 	d := r.begin(request("image.bin", peerapi.StrategyDirect), r.peers...)[0]
 	r.await(d, 0.01)
 	for range 2 { // the second time it is banned from the start
-		i, err := intrude(r.peers[0].ChunkAddress())
+		i, err := intrude(r.ctx, r.peers[0].ChunkAddress())
 		r.must(err)
 		r.must(i.hello(manifest, "intruder"))
 		go fmt.Fprintf(i, "DATA 255 %d\n%s", 32*kib, strings.Repeat("x", int(32*kib)))
@@ -196,6 +201,7 @@ func TestIntruderWithWrongBytes(t *testing.T) {
 		}
 	}
 	r.underWay(d)
+	r.valve.Open()
 	if got := r.complete(source, d)[0]; got.BytesFromPeers != 0 {
 		t.Errorf("%d bytes came from peers; there is none", got.BytesFromPeers)
 	}

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -182,13 +181,11 @@ func TestTrackerUnreachableAtTheStart(t *testing.T) {
 // printed to stderr.
 func (r *rig) attempt(binary string, args ...string) (code int, stderr string) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.ctx, patience/3)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(r.ctx, binary, args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	err := cmd.Run()
-	if ctx.Err() != nil {
+	if r.ctx.Err() != nil {
 		r.t.Fatalf("%s %q went on running: %s", filepath.Base(binary), args, said.String())
 	}
 	var exit *exec.ExitError

@@ -8,6 +8,7 @@ import (
 
 	"fanout/api/peerapi"
 	"fanout/internal/fleet/fleettest"
+	"fanout/internal/valve"
 )
 
 // republished waits until the name stands for another manifest than before.
@@ -30,8 +31,7 @@ func TestRepublishedByMove(t *testing.T) {
 			source := fleettest.File(t, dir, "image.bin", 16*mib, 1)
 			next := fleettest.File(t, dir, "next", 8*mib+5, 2)
 			old := fleettest.File(t, t.TempDir(), "old", 16*mib, 1)
-			// The origin takes two seconds to notice; the download takes eight.
-			r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 2, peer: []string{"--max-download", "2MB"}})
+			r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 2, shut: 0.3})
 			running := r.begin(request("image.bin", s), r.peers...)
 			for _, d := range running {
 				r.await(d, 0.1)
@@ -40,6 +40,7 @@ func TestRepublishedByMove(t *testing.T) {
 			r.must(os.Rename(next, source))
 			after := r.republished("image.bin", before)
 			r.underWay(running...)
+			r.valve.Open()
 			late := r.begin(request("image.bin", s), r.addPeers(1)...)
 			if d := r.complete(source, late...)[0]; d.ManifestId != after || d.Size != 8*mib+5 {
 				t.Errorf("the new download got manifest %s of %d bytes", d.ManifestId, d.Size)
@@ -61,11 +62,15 @@ func TestRepublishedInPlace(t *testing.T) {
 	dir := t.TempDir()
 	source := fleettest.File(t, dir, "image.bin", size, 1)
 	old := fleettest.File(t, t.TempDir(), "old", size, 1)
-	r := start(t, plan{build: fleettest.Race, files: []string{source}, tracker: []string{"--lease", "3s"}})
-	r.addPeers(1)
+	r := start(t, plan{build: fleettest.Race, files: []string{source}, tracker: []string{"--lease", "3s"}, shut: 1})
+	r.valve.Open()
+	fellow := valve.New(t, part(t, old, 0.3))
+	r.addPeers(1, "--advertise", fellow.Address())
+	fellow.To(r.peers[0].ChunkAddress())
 	r.complete(old, r.begin(request("image.bin", peerapi.StrategySwarm), r.peers[0])...)
+	r.valve.Let(part(t, old, 0.3))
 	// One with a fellow that has everything, one that knows the origin alone.
-	r.addPeers(2, "--max-download", "2MB")
+	r.addPeers(2)
 	running := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers[1])[0]
 	alone := r.begin(request("image.bin", peerapi.StrategyDirect), r.peers[2])[0]
 	r.await(running, 0.1)
@@ -74,6 +79,8 @@ func TestRepublishedInPlace(t *testing.T) {
 	fleettest.File(t, dir, "image.bin", size, 2)
 	after := r.republished("image.bin", before)
 	r.underWay(running, alone)
+	r.valve.Open()
+	fellow.Open()
 
 	if d := r.complete(old, running)[0]; d.ManifestId != before {
 		t.Errorf("the running download has manifest %s now, had %s", d.ManifestId, before)

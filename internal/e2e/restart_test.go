@@ -32,10 +32,11 @@ func TestKilledPeerResumes(t *testing.T) {
 	for _, c := range []struct {
 		strategy peerapi.Strategy
 		peers    int
-	}{{peerapi.StrategyDirect, 1}, {peerapi.StrategyStatic, 3}, {peerapi.StrategySwarm, 3}} {
+		shut     float64 // of 3 peers, each has in the end what has passed to all
+	}{{peerapi.StrategyDirect, 1, 0.6}, {peerapi.StrategyStatic, 3, 0.2}, {peerapi.StrategySwarm, 3, 0.2}} {
 		t.Run(string(c.strategy), func(t *testing.T) {
 			r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "64KiB"},
-				peers: c.peers, peer: []string{"--max-download", "10MB"}})
+				peers: c.peers, shut: c.shut})
 			begun := r.begin(request("image.bin", c.strategy), r.peers...)
 			victim := begun[0]
 			r.await(victim, 0.5)
@@ -43,6 +44,7 @@ func TestKilledPeerResumes(t *testing.T) {
 			r.must(victim.peer.Kill())
 			absent(t, victim.path())
 			r.must(victim.peer.Start(r.ctx))
+			r.valve.Open()
 			r.complete(source, begun...)
 
 			kept, dropped := rehashed(t, victim.peer)
@@ -75,7 +77,7 @@ func TestRestartedPeerHashesItsClaims(t *testing.T) {
 	const chunk, size = 64 * kib, 32 * mib
 	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "64KiB"},
-		peers: 1, peer: []string{"--max-download", "10MB"}})
+		peers: 1, shut: 0.6})
 	d := r.begin(request("image.bin", peerapi.StrategyDirect), r.peers...)[0]
 	r.await(d, 0.5)
 	r.must(d.peer.Kill())
@@ -91,6 +93,7 @@ func TestRestartedPeerHashesItsClaims(t *testing.T) {
 	}
 	r.must(part.Close())
 	r.must(d.peer.Start(r.ctx))
+	r.valve.Open()
 	r.complete(source, d)
 	kept, dropped := rehashed(t, d.peer)
 	if dropped != 2 {

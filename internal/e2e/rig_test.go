@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,13 +14,13 @@ import (
 	"fanout/api/peerapi"
 	"fanout/internal/fleet"
 	"fanout/internal/fleet/fleettest"
+	"fanout/internal/patience"
+	"fanout/internal/valve"
 )
 
 func TestMain(m *testing.M) { fleettest.Main(m) }
 
 const (
-	// patience bounds a test that hangs. No test depends on how long anything takes.
-	patience = 3 * time.Minute
 	lookEach = 20 * time.Millisecond
 
 	kib = int64(1) << 10
@@ -37,6 +38,7 @@ type plan struct {
 	origin  []string
 	peers   int
 	peer    []string
+	shut    float64 // the part of the first file that the origin may send to each peer until r.valve is opened; 0 is all
 }
 
 // rig is a fleet that runs: a tracker, an origin with its files published, and peers.
@@ -46,6 +48,7 @@ type rig struct {
 	ctx     context.Context
 	tracker *fleet.Tracker
 	origin  *fleet.Origin
+	valve   *valve.Valve // in front of the origin, if the plan has it shut
 	peers   []*fleet.Peer
 }
 
@@ -53,19 +56,34 @@ func start(t *testing.T, p plan) *rig {
 	t.Helper()
 	r := bare(t, p.build)
 	r.tracker = r.Tracker(p.tracker...)
+	if p.shut > 0 {
+		r.valve = valve.New(t, part(t, p.files[0], p.shut))
+		p.origin = append(slices.Clone(p.origin), "--advertise", r.valve.Address())
+	}
 	r.origin = r.Origin("origin", p.files, p.origin...)
 	fleettest.Start(t, r.tracker, r.origin)
+	if r.valve != nil {
+		r.valve.To(r.origin.ChunkAddress())
+	}
 	r.addPeers(p.peers, p.peer...)
 	return r
+}
+
+// part is so much of a file, bytes.
+func part(t *testing.T, file string, share float64) int64 {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(share * float64(info.Size()))
 }
 
 // bare is a rig of which nothing runs yet.
 func bare(t *testing.T, b fleettest.Build) *rig {
 	t.Helper()
 	f := fleettest.New(t, b)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	return &rig{Fleet: f, t: t, ctx: ctx}
+	return &rig{Fleet: f, t: t, ctx: patience.Context(t)}
 }
 
 // addPeers starts further peers and returns them.
@@ -145,7 +163,7 @@ func (r *rig) await(d download, part float64) peerapi.Download {
 	})
 	r.must(err)
 	if now.State != peerapi.DownloadStateDownloading {
-		r.t.Fatalf("%s is %s already: limit its rate more", d.peer.Name(), now.State)
+		r.t.Fatalf("%s is %s already: shut the valve sooner", d.peer.Name(), now.State)
 	}
 	return now
 }

@@ -2,13 +2,11 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"fanout/api/peerapi"
 	"fanout/internal/fleet"
@@ -66,20 +64,15 @@ func TestMemory(t *testing.T) {
 	}
 	source := bigFile(t, size)
 	r := bare(t, fleettest.Plain)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
-	defer cancel()
-	r.ctx = ctx
 	r.tracker = r.Tracker()
 	r.origin = r.Origin("origin", []string{source}, "--chunk-size", "2MiB")
 	fleettest.Start(t, r.tracker, r.origin)
 	r.addPeers(peers)
-	began := time.Now()
 	begun := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers...)
 	for _, d := range begun {
 		_, err := d.peer.Complete(r.ctx, d.id)
 		r.must(err)
 	}
-	t.Logf("%d MiB to %d peers in %v", size/mib, peers, time.Since(began).Round(time.Second/10))
 	check := func(d *fleet.Daemon) {
 		rss, err := d.PeakRSS()
 		r.must(err)

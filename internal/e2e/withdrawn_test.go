@@ -15,7 +15,7 @@ func TestWithdrawnFile(t *testing.T) {
 	source := fleettest.File(t, t.TempDir(), "image.bin", 16*mib, 1)
 	data := filepath.Join(t.TempDir(), "tracker-data")
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, tracker: []string{"--lease", "1s", "--data-dir", data},
-		peers: 3, peer: []string{"--max-download", "4MB"}})
+		peers: 3, shut: 0.3})
 	begun := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers[:2]...)
 	for _, d := range begun {
 		r.await(d, 0.1)
@@ -33,6 +33,7 @@ func TestWithdrawnFile(t *testing.T) {
 		r.call("GET", r.tracker.URL()+"/v1/files/image.bin", "").wants(t, 410, "", "image.bin", "withdrawn")
 	}
 	gone()
+	r.valve.Open()
 	r.complete(source, begun...)
 	// In the seconds since, at three announces a second, each of the three daemons was told
 	// once, and believed it.

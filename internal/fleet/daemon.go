@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// stopTimeout is how long a daemon may take to end after SIGTERM.
-	stopTimeout = 10 * time.Second
+	// abortWithin is how long a daemon may take to print its goroutines.
+	abortWithin = 5 * time.Second
 	// pollEvery is the pause between two looks at a daemon that is starting.
 	pollEvery = 20 * time.Millisecond
 	// portTries is how often a first launch is tried with other ports.
@@ -252,7 +252,23 @@ func (d *Daemon) Kill() error {
 	return nil
 }
 
-// Stop ends the process with SIGTERM, and with SIGKILL should it not have ended in time,
+// Abort has the process print all its goroutines to its log and end. To abort one that does
+// not run is no error.
+func (d *Daemon) Abort() {
+	p := d.current()
+	if p == nil || p.over() {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-p.ended:
+	case <-time.After(abortWithin): // it was stopped, with SIGSTOP or by the kernel
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+// Stop ends the process with SIGTERM, and with Abort should it not have ended in time,
 // which is an error, as is an exit code other than 0 or 130. To stop one that does not run
 // is no error.
 func (d *Daemon) Stop() error {
@@ -265,10 +281,9 @@ func (d *Daemon) Stop() error {
 	}
 	select {
 	case <-p.ended:
-	case <-time.After(stopTimeout):
-		p.cmd.Process.Kill()
-		<-p.ended
-		return fmt.Errorf("stop %s: killed, for it had not ended %v after SIGTERM; its log is %s", d.name, stopTimeout, d.log)
+	case <-time.After(d.fleet.cfg.StopTimeout):
+		d.Abort()
+		return fmt.Errorf("stop %s: killed, for it had not ended %v after SIGTERM; its log is %s", d.name, d.fleet.cfg.StopTimeout, d.log)
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != 0 && code != interrupted {
 		return fmt.Errorf("stop %s: %w: %s", d.name, p.err, d.tail(p))

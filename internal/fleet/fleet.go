@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// DefaultReadyTimeout suits files of a few gigabytes, which an origin has to digest.
-const DefaultReadyTimeout = time.Minute
+const (
+	// DefaultReadyTimeout suits files of a few gigabytes, which an origin has to digest.
+	DefaultReadyTimeout = time.Minute
+	// DefaultStopTimeout is twice what a daemon gives its own connections.
+	DefaultStopTimeout = 10 * time.Second
+)
 
 // Binaries are the paths of the programs.
 type Binaries struct{ Tracker, Origin, Peerd string }
@@ -33,6 +37,9 @@ type Config struct {
 	Env []string
 	// ReadyTimeout bounds Ready; 0 means DefaultReadyTimeout.
 	ReadyTimeout time.Duration
+	// StopTimeout is how long a daemon may take to end after SIGTERM; 0 means
+	// DefaultStopTimeout.
+	StopTimeout time.Duration
 }
 
 // Fleet is a number of daemons. Its methods may be called concurrently.
@@ -48,6 +55,9 @@ type Fleet struct {
 func New(cfg Config) (*Fleet, error) {
 	if cfg.ReadyTimeout == 0 {
 		cfg.ReadyTimeout = DefaultReadyTimeout
+	}
+	if cfg.StopTimeout == 0 {
+		cfg.StopTimeout = DefaultStopTimeout
 	}
 	var err error
 	for _, path := range []*string{&cfg.Dir, &cfg.Binaries.Tracker, &cfg.Binaries.Origin, &cfg.Binaries.Peerd} {

@@ -11,10 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"fanout/internal/fleet"
 	"fanout/internal/fleet/fleettest"
+	"fanout/internal/patience"
 )
 
 // A process that dies without Close takes its daemons with it.
@@ -41,11 +41,7 @@ func TestDaemonsDieWithTheirStarter(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the starter printed %q", out.String())
 	}
-	for end := time.Now().Add(5 * time.Second); running(pid); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("tracker %d runs after its starter was killed", pid)
-		}
-	}
+	patience.Await(t, fmt.Sprintf("tracker %d to end, whose starter was killed", pid), func() bool { return !running(pid) })
 }
 
 // running is false for a zombie, which nobody may be there to reap.

@@ -61,13 +61,15 @@ func TestListenOnAPortInUse(t *testing.T) {
 
 // Stopping ends event streams at once, and cuts handlers that ignore their context.
 func TestServeStops(t *testing.T) {
+	over := make(chan struct{})
 	for _, c := range []struct {
 		what    string
+		timeout time.Duration
 		handler func(r *http.Request)
 		want    string
 	}{
-		{"stream", func(r *http.Request) { <-r.Context().Done() }, ""},
-		{"deaf handler", func(r *http.Request) { time.Sleep(300 * time.Millisecond) }, "still running after 50ms"},
+		{"stream", time.Hour, func(r *http.Request) { <-r.Context().Done() }, ""},
+		{"deaf handler", 50 * time.Millisecond, func(r *http.Request) { <-over }, "still running after 50ms"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -78,7 +80,7 @@ func TestServeStops(t *testing.T) {
 			inside := make(chan struct{})
 			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { close(inside); c.handler(r) })
 			done := make(chan error, 1)
-			go func() { done <- httpkit.Serve(ctx, ln, h, 50*time.Millisecond) }()
+			go func() { done <- httpkit.Serve(ctx, ln, h, c.timeout) }()
 			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 			go func() {
 				if resp, err := client.Get(fmt.Sprint("http://", ln.Addr())); err == nil {
@@ -92,5 +94,33 @@ func TestServeStops(t *testing.T) {
 				t.Errorf("Serve: %v, want %q", err, c.want)
 			}
 		})
+	}
+	close(over) // the deaf handler ends after Serve
+}
+
+// A connection on which nothing is asked does not hold up a daemon's end.
+func TestServeStopsWithUnusedConnections(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	go func() { done <- httpkit.Serve(ctx, ln, ok, httpkit.DefaultShutdownTimeout) }()
+	unused, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unused.Close()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(fmt.Sprint("http://", ln.Addr())) // accepted after the unused one
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +26,9 @@ import (
 	"go.uber.org/goleak"
 
 	"fanout/api/peerapi"
+	"fanout/internal/patience"
 	"fanout/internal/trackerclient"
+	"fanout/internal/valve"
 	origin "fanout/origin/server"
 	"fanout/peerd/node"
 	tracker "fanout/tracker/server"
@@ -32,9 +36,6 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
 
 // lease of what daemons tell the tracker, who renew it three times as often.
 const lease = 1500 * time.Millisecond
@@ -45,6 +46,7 @@ const chunkSize = 32 << 10
 // rig is a tracker, and whom a test adds.
 type rig struct {
 	*testing.T
+	ctx     context.Context // ends when the test must give up
 	log     zerolog.Logger
 	tracker *daemon
 	client  *trackerclient.Client
@@ -62,7 +64,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	t.Parallel()
 	var log bytes.Buffer
-	r := &rig{T: t, log: zerolog.New(zerolog.SyncWriter(&log)), dir: t.TempDir()}
+	r := &rig{T: t, ctx: patience.Context(t), log: zerolog.New(zerolog.SyncWriter(&log)), dir: t.TempDir()}
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		if t.Failed() {
@@ -98,10 +100,14 @@ func (r *rig) newClient() *trackerclient.Client {
 
 func (r *rig) listen(addr string) net.Listener {
 	r.Helper()
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		r.Fatal(err)
-	}
+	var ln net.Listener
+	r.await("the address "+addr, func() (free bool) { // a connection of others may have its port
+		var err error
+		if ln, err = net.Listen("tcp", addr); err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+			r.Fatal(err)
+		}
+		return err == nil
+	})
 	return ln
 }
 
@@ -152,7 +158,11 @@ func (r *rig) configOrigin(names ...string) origin.Config {
 // origin starts an origin and waits until it has published its files.
 func (r *rig) origin(names ...string) *daemon {
 	r.Helper()
-	cfg := r.configOrigin(names...)
+	return r.startOrigin(r.configOrigin(names...))
+}
+
+func (r *rig) startOrigin(cfg origin.Config) *daemon {
+	r.Helper()
 	o, err := origin.New(cfg)
 	if err != nil {
 		r.Fatal(err)
@@ -161,6 +171,25 @@ func (r *rig) origin(names ...string) *daemon {
 	r.await("the origin to be ready", func() bool { return r.get(d.http+"/readyz") == "200 ok\n" })
 	return d
 }
+
+// shut is an origin behind a valve.
+type shut struct {
+	*daemon
+	*valve.Valve
+}
+
+// originBehind starts an origin of which so many chunks pass to each peer.
+func (r *rig) originBehind(chunks int, names ...string) shut {
+	r.Helper()
+	v := valve.New(r.T, int64(chunks)*chunkSize+overhead)
+	cfg := r.configOrigin(names...)
+	v.To(cfg.Address)
+	cfg.Address = v.Address()
+	return shut{r.startOrigin(cfg), v}
+}
+
+// overhead is more than the handshake and the lines of a few chunks, and less than a chunk.
+const overhead = chunkSize / 2
 
 // peer is a peerd.
 type peer struct {
@@ -199,11 +228,7 @@ func slowly(bytesPerSecond int64) func(*node.Config) {
 
 func (r *rig) await(what string, ok func() bool) {
 	r.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			r.Fatalf("waited in vain for %s", what)
-		}
-	}
+	patience.Await(r.T, what, ok)
 }
 
 // call makes a request and returns status and body.
@@ -217,7 +242,7 @@ func (r *rig) call(method, url, body string, headers ...string) (int, string) {
 }
 
 func (r *rig) try(method, url, body string, headers ...string) (int, string, error) {
-	req, err := http.NewRequestWithContext(r.Context(), method, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(r.ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
@@ -256,11 +281,15 @@ func (p *peer) start(request string, headers ...string) (status int, d peerapi.D
 // finish asks for a download and waits for its end.
 func (p *peer) finish(request string) peerapi.Download {
 	p.Helper()
-	status, d := p.start(request, "Prefer", "wait=20")
-	if status != 200 {
-		p.Fatalf("%d: %+v", status, d)
+	for {
+		status, d := p.start(request, "Prefer", "wait=20")
+		if status == 200 {
+			return d
+		}
+		if status != 202 {
+			p.Fatalf("%d: %+v", status, d)
+		}
 	}
-	return d
 }
 
 // refused asks for what must not be, and returns the problem.
@@ -284,6 +313,20 @@ func (r *rig) parse(text string, into any) {
 	if err := json.Unmarshal([]byte(text), into); err != nil {
 		r.Fatalf("%v: %s", err, text)
 	}
+}
+
+// open reads a download's content.
+func (p *peer) open(id string) *http.Response {
+	p.Helper()
+	req, err := http.NewRequestWithContext(p.ctx, "GET", p.http+"/v1/downloads/"+id+"/content", nil)
+	if err != nil {
+		p.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return resp
 }
 
 // look is a download now.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -68,8 +69,8 @@ func TestDownload(t *testing.T) {
 func TestStartAgain(t *testing.T) {
 	r := newRig(t)
 	data := r.write("f", 20*chunkSize)
-	r.origin("f")
-	p := r.peer("", slowly(400<<10))
+	shut := r.originBehind(2, "f")
+	p := r.peer("")
 	status, first := p.start(`{"file":"f","output":"sub/g"}`)
 	if status != 202 || first.State == peerapi.DownloadStateComplete {
 		t.Fatalf("%d %+v", status, first)
@@ -82,6 +83,7 @@ func TestStartAgain(t *testing.T) {
 	if problem := p.refused(409, "POST", "/v1/downloads", `{"file":"f","output":"h"}`); *problem.Field != "output" {
 		t.Errorf("field %q", *problem.Field)
 	}
+	shut.Open()
 	complete(t, p.finish(`{"file":"f"}`))
 	p.has(data, "sub/g")
 	if _, d := p.start(`{"file":"f"}`); d.Id != first.Id || d.State != peerapi.DownloadStateComplete {
@@ -98,8 +100,8 @@ func TestOutputInUse(t *testing.T) {
 	r := newRig(t)
 	r.write("a", 20*chunkSize)
 	b := r.write("b", 20*chunkSize)
-	r.origin("a", "b")
-	p := r.peer("", slowly(400<<10))
+	shut := r.originBehind(2, "a", "b")
+	p := r.peer("")
 	_, first := p.start(`{"file":"a","output":"x"}`)
 	if problem := p.refused(409, "POST", "/v1/downloads", `{"file":"b","output":"x"}`); *problem.Field != "output" {
 		t.Errorf("field %q", *problem.Field)
@@ -107,6 +109,7 @@ func TestOutputInUse(t *testing.T) {
 	p.do("POST", "/v1/downloads/"+first.Id+"/pause")
 	p.refused(409, "POST", "/v1/downloads", `{"file":"b","output":"x"}`)
 	p.do("DELETE", "/v1/downloads/"+first.Id)
+	shut.Open()
 	complete(t, p.finish(`{"file":"b","output":"x"}`))
 	p.has(b, "x")
 }
@@ -114,8 +117,8 @@ func TestOutputInUse(t *testing.T) {
 func TestPauseAndResume(t *testing.T) {
 	r := newRig(t)
 	data := r.write("f", 20*chunkSize)
-	r.origin("f")
-	p := r.peer("", slowly(1<<20))
+	shut := r.originBehind(4, "f")
+	p := r.peer("")
 	_, d := p.start(`{"file":"f"}`)
 	path := "/v1/downloads/" + d.Id
 	p.some(d.Id, 2)
@@ -125,8 +128,9 @@ func TestPauseAndResume(t *testing.T) {
 			t.Fatalf("%+v", d)
 		}
 	}
-	time.Sleep(100 * time.Millisecond)
-	if again := p.look(d.Id); again.ChunksDone > d.ChunksDone+4 { // what was on its way may land
+	shut.Open()
+	complete(t, r.peer("").finish(`{"file":"f"}`)) // in this time one that is not paused gets all
+	if again := p.look(d.Id); again.ChunksDone != d.ChunksDone {
 		t.Errorf("%d chunks came while paused", again.ChunksDone-d.ChunksDone)
 	}
 	p.has(nil)
@@ -143,8 +147,8 @@ func TestPauseAndResume(t *testing.T) {
 func TestCancelAndForget(t *testing.T) {
 	r := newRig(t)
 	data := r.write("f", 20*chunkSize)
-	r.origin("f")
-	p := r.peer("", slowly(400<<10))
+	shut := r.originBehind(2, "f")
+	p := r.peer("")
 	_, d := p.start(`{"file":"f"}`)
 	path := "/v1/downloads/" + d.Id
 	p.some(d.Id, 1)
@@ -160,6 +164,7 @@ func TestCancelAndForget(t *testing.T) {
 	if again.Id != d.Id {
 		t.Errorf("started again as %s, was %s", again.Id, d.Id)
 	}
+	shut.Open()
 	complete(t, p.finish(`{"file":"f"}`))
 	p.has(data, "f")
 	p.do("DELETE", path)
@@ -176,56 +181,54 @@ func TestControlCallsCross(t *testing.T) {
 	p := r.peer("", slowly(4<<20))
 	_, d := p.start(`{"file":"f"}`)
 	path := p.http + "/v1/downloads/" + d.Id
-	var wg sync.WaitGroup
-	for i, call := range []func() (int, string, error){
+	cross := func(wg *sync.WaitGroup, call func() (int, string, error)) {
+		wg.Go(func() {
+			for range 12 {
+				if status, text, err := call(); status >= 500 {
+					t.Errorf("%d %s %v", status, text, err)
+				}
+			}
+		})
+	}
+	// What reads the content waits for chunks, which do not come while the download is paused.
+	var controls, readers sync.WaitGroup
+	cross(&readers, func() (int, string, error) { return r.try("GET", path+"/content", "", "Range", "bytes=0-9") })
+	for _, call := range []func() (int, string, error){
 		func() (int, string, error) { return r.try("POST", path+"/pause", "") },
 		func() (int, string, error) { return r.try("POST", path+"/resume", "") },
 		func() (int, string, error) { return r.try("DELETE", path, "") },
 		func() (int, string, error) { return r.try("POST", p.http+"/v1/downloads", `{"file":"f"}`) },
 		func() (int, string, error) { return r.try("GET", path, "") },
 		func() (int, string, error) { return r.try("GET", p.http+"/metrics", "") },
-		func() (int, string, error) { return r.try("GET", path+"/content", "", "Range", "bytes=0-9") },
 	} {
-		wg.Go(func() {
-			for range 12 {
-				status, text, err := call()
-				if status >= 500 {
-					t.Errorf("call %d: %d %s %v", i, status, text, err)
-				}
-			}
-		})
+		cross(&controls, call)
 	}
-	wg.Wait()
+	controls.Wait()
 	r.try("POST", path+"/resume", "")
 	complete(t, p.finish(`{"file":"f"}`))
+	readers.Wait()
 	p.has(data, "f")
 }
 
 // A reader of content is told when no more will come.
 func TestContentEndsWithTheDownload(t *testing.T) {
 	r := newRig(t)
-	data := r.write("f", 40*chunkSize)
-	r.origin("f")
-	p := r.peer("", slowly(200<<10))
-	_, d := p.start(`{"file":"f"}`)
-	p.some(d.Id, 1)
-	ended := make(chan error, 1)
-	go func() {
-		_, text, err := r.try("GET", p.http+"/v1/downloads/"+d.Id+"/content", "")
-		if err == nil && len(text) < len(data) {
-			err = fmt.Errorf("%d of %d bytes look like the whole", len(text), len(data))
-		}
-		ended <- err
-	}()
-	time.Sleep(200 * time.Millisecond)
+	r.write("f", 40*chunkSize)
+	r.originBehind(2, "f")
+	p := r.peer("")
+	_, d := p.start(`{"file":"f","strategy":"direct"}`) // in order: the first chunks come
+	resp := p.open(d.Id)
+	defer resp.Body.Close()
+	if _, err := io.ReadFull(resp.Body, make([]byte, chunkSize)); err != nil {
+		t.Fatal(err)
+	}
 	p.do("DELETE", "/v1/downloads/"+d.Id)
-	select {
-	case err := <-ended:
-		if err == nil || strings.Contains(err.Error(), "look like") {
-			t.Errorf("the response ended with %v, want it cut short", err)
-		}
-	case <-time.After(5 * time.Second):
-		t.Error("the response does not end")
+	rest, err := io.Copy(io.Discard, resp.Body)
+	if r.ctx.Err() != nil {
+		t.Fatal("the response does not end")
+	}
+	if err == nil {
+		t.Errorf("%d bytes more, and the response looks whole", rest)
 	}
 }
 
@@ -233,9 +236,9 @@ func TestContentEndsWithTheDownload(t *testing.T) {
 func TestContentWhileDownloading(t *testing.T) {
 	r := newRig(t)
 	data := r.write("f ü", 20*chunkSize+7)
-	r.origin("f ü")
-	p := r.peer("", slowly(1<<20))
-	_, d := p.start(`{"file":"f ü"}`)
+	shut := r.originBehind(2, "f ü")
+	p := r.peer("")
+	_, d := p.start(`{"file":"f ü","strategy":"direct"}`) // in order: the first chunk comes
 	path := p.http + "/v1/downloads/" + d.Id + "/content"
 	resp, err := http.Head(path)
 	if err != nil {
@@ -264,6 +267,7 @@ func TestContentWhileDownloading(t *testing.T) {
 		if status, got := r.call("GET", path, "", headers...); status != c.status || got != string(c.want) {
 			t.Errorf("%q: %d, %d bytes, want %d, %d", c.header, status, len(got), c.status, len(c.want))
 		}
+		shut.Open() // after the first, which is here
 	}
 	if status, _ := r.call("GET", path, "", "Range", "bytes=9999999-"); status != 416 {
 		t.Errorf("beyond the end: %d", status)
@@ -274,8 +278,8 @@ func TestContentWhileDownloading(t *testing.T) {
 func TestEvents(t *testing.T) {
 	r := newRig(t)
 	r.write("f", 20*chunkSize)
-	r.origin("f")
-	p := r.peer("", slowly(2<<20))
+	shut := r.originBehind(0, "f")
+	p := r.peer("")
 	_, d := p.start(`{"file":"f"}`)
 	resp, err := http.Get(p.http + "/v1/downloads/" + d.Id + "/events")
 	if err != nil {
@@ -299,7 +303,11 @@ func TestEvents(t *testing.T) {
 			if last.ChunksDone < done {
 				t.Errorf("%d chunks after %d", last.ChunksDone, done)
 			}
-			done = last.ChunksDone
+			if done = last.ChunksDone; done == 0 {
+				shut.Let(4 * chunkSize)
+			} else {
+				shut.Open()
+			}
 		}
 	}
 	if len(names) < 3 || slices.Index(names, "end") != len(names)-1 {
@@ -315,8 +323,10 @@ func TestEvents(t *testing.T) {
 func TestPreferWait(t *testing.T) {
 	r := newRig(t)
 	r.write("f", 20*chunkSize)
-	r.origin("f")
-	p := r.peer("", slowly(500<<10))
+	shut := r.originBehind(4, "f")
+	p := r.peer("")
+	_, begun := p.start(`{"file":"f"}`)
+	p.some(begun.Id, 1)
 	began := time.Now()
 	status, d := p.start(`{"file":"f"}`, "Prefer", "respond-async, wait=1")
 	if took := time.Since(began); status != 202 || took < time.Second || d.ChunksDone == 0 {
@@ -325,6 +335,7 @@ func TestPreferWait(t *testing.T) {
 	if status, text := p.call("POST", p.http+"/v1/downloads", `{"file":"f"}`, "Prefer", "wait=soon"); status != 400 || !strings.Contains(text, `"field":"Prefer"`) {
 		t.Errorf("%d %s", status, text)
 	}
+	shut.Open()
 	complete(t, p.finish(`{"file":"f"}`))
 }
 
@@ -430,18 +441,20 @@ func TestBadRequests(t *testing.T) {
 func TestRestart(t *testing.T) {
 	r := newRig(t)
 	slow, quick, later := r.write("slow", 40*chunkSize), r.write("quick", 3*chunkSize), r.write("later", 40*chunkSize)
-	o := r.origin("slow", "quick", "later")
-	p := r.peer("", slowly(1<<20))
+	shut := r.originBehind(8, "slow", "quick", "later")
+	p := r.peer("")
 	done := p.finish(`{"file":"quick"}`)
 	_, paused := p.start(`{"file":"later"}`)
 	p.some(paused.Id, 2)
 	p.do("POST", "/v1/downloads/"+paused.Id+"/pause")
+	shut.Let(30 * chunkSize)
 	_, running := p.start(`{"file":"slow"}`)
 	p.some(running.Id, 10)
 	p.stop()
 	if _, err := os.Stat(filepath.Join(p.dir, "slow")); err == nil {
 		t.Fatal("a final name before the end")
 	}
+	shut.Open()
 	p = r.peer(p.dir)
 	complete(t, p.finish(`{"file":"slow"}`))
 	after := p.look(running.Id)
@@ -460,7 +473,7 @@ func TestRestart(t *testing.T) {
 	}
 	complete(t, p.look(done.Id))
 	// Another peer gets it all from this one.
-	o.stop()
+	shut.stop()
 	q := r.peer("")
 	d := q.finish(`{"file":"quick"}`)
 	complete(t, d)

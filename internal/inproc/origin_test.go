@@ -1,8 +1,8 @@
 package inproc_test
 
 import (
-	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,11 +20,12 @@ func TestOriginStaysPublished(t *testing.T) {
 	r.write("f", chunkSize)
 	r.write("g", 0)
 	o := r.origin("f", "g")
-	time.Sleep(2 * lease)
+	r.renewed(3 * renewals)
 	for _, name := range []string{"f", "g"} {
-		if f := r.file(name); f == nil || len(f.Origins) != 1 || f.Origins[0].Id != "origin" {
-			t.Errorf("%s: %+v", name, f)
-		}
+		r.await(name+" to be renewed", func() bool { // in time, or again at once
+			f := r.file(name)
+			return f != nil && len(f.Origins) == 1 && f.Origins[0].Id == "origin"
+		})
 	}
 	o.stop()
 	r.await("the end of the lease", func() bool { return len(r.file("f").Origins) == 0 })
@@ -52,7 +53,7 @@ func TestWithdrawn(t *testing.T) {
 	if status, text := r.call("DELETE", r.tracker.http+"/v1/files/f", ""); status != 204 {
 		t.Fatal(status, text)
 	}
-	time.Sleep(2 * lease)
+	r.renewed(2 * renewals) // of the other file, which is renewed at the same times
 	if f := r.file("f"); f != nil {
 		t.Errorf("published again: %+v", f)
 	}
@@ -82,7 +83,7 @@ func TestOverwrittenInPlace(t *testing.T) {
 	p := r.peer("")
 	complete(t, p.finish(`{"file":"f"}`))
 	p.has(data, "f")
-	time.Sleep(lease)
+	r.renewed(renewals)
 	if f := r.file(old); f != nil && len(f.Origins) != 0 {
 		t.Errorf("the old content is announced: %+v", f)
 	}
@@ -176,11 +177,25 @@ func TestVanishedFile(t *testing.T) {
 	if err := os.Remove(filepath.Join(r.dir, "g")); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := o.Run(ctx); err == nil || !errors.Is(err, os.ErrNotExist) || ctx.Err() != nil {
+	if err := o.Run(r.ctx); err == nil || !errors.Is(err, os.ErrNotExist) || r.ctx.Err() != nil {
 		t.Errorf("Run = %v", err)
 	}
+}
+
+// renewals are more of them than a file's origin makes during a lease.
+const renewals = 5
+
+// renewed waits until origins have announced their files so many times more.
+func (r *rig) renewed(times int) {
+	r.Helper()
+	announces := func() (n int) {
+		const sample = `fanout_tracker_announces_total{role="origin"} `
+		_, rest, _ := strings.Cut(r.get(r.tracker.http+"/metrics"), sample)
+		fmt.Sscan(rest, &n)
+		return n
+	}
+	want := announces() + times
+	r.await("origins to renew their leases", func() bool { return announces() >= want })
 }
 
 // file is what the tracker says of a file; nil if it does not know it.

@@ -62,9 +62,9 @@ func TestRun(t *testing.T) {
 }
 
 func TestInterrupted(t *testing.T) {
-	p := newPush(t, Config{}, []answer{{peers: on(trackerapi.RolloutStateDownloading)}})
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(2*lookEvery, cancel)
+	loading := on(trackerapi.RolloutStateDownloading)
+	p := newPush(t, Config{}, []answer{{peers: loading}, {peers: loading, then: cancel}})
 	err := p.Run(ctx, publish())
 	if !errors.As(err, &cli.Interrupted{}) || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "interrupted: 0 of 1 peers have a; the rollout goes on") || !strings.Contains(err.Error(), "curl -X DELETE http://127.0.0.1:") {
 		t.Error(err)
@@ -261,6 +261,7 @@ type answer struct {
 	reported *time.Time
 	sent     int64
 	peers    []trackerapi.RolloutPeer
+	then     func() // what happens when it is asked for
 }
 
 // newPush is one at a tracker that answers so.
@@ -274,6 +275,9 @@ func newPush(t *testing.T, cfg Config, answers []answer) *Push {
 		a := answers[min(next, len(answers)-1)]
 		if r.Method == http.MethodGet {
 			next++
+			if a.then != nil {
+				a.then()
+			}
 		}
 		if a.status >= 400 {
 			reply(w, a.status, trackerapi.Problem{Title: http.StatusText(a.status), Status: a.status})

@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"fanout/internal/fleet/fleettest"
+	"fanout/internal/patience"
 )
 
 var screenshots = flag.String("screenshots", "", "directory to write docs/img/page-*.png to")
@@ -138,9 +139,8 @@ func (b *tab) text(script string) string {
 // await waits until a JavaScript expression is true.
 func (b *tab) await(expression string) {
 	b.t.Helper()
-	deadline := time.Now().Add(40 * time.Second)
-	for ; !eval[bool](b, "Boolean("+expression+")"); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	for ctx := patience.Context(b.t); !eval[bool](b, "Boolean("+expression+")"); time.Sleep(50 * time.Millisecond) {
+		if ctx.Err() != nil {
 			b.t.Fatalf("the page never got to: %s\n%s", expression, b.text("document.body.innerText"))
 		}
 	}

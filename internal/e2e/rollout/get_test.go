@@ -47,7 +47,7 @@ func TestGetAgain(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.bin")
 	begun := time.Now()
-	get := r.get("a.bin", "-o", path, "--max-download", "500kB")
+	get := r.get("a.bin", "-o", path, "--max-download", "100kB")
 	for {
 		f, err := r.tracker.API().GetChunksWithResponse(r.ctx, "a.bin", nil)
 		if err == nil && f.JSON200 != nil && strings.Contains(string(f.Body), `"holders":["127.0.0.1`) {

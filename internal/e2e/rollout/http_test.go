@@ -60,7 +60,7 @@ func TestRolloutOverHTTP(t *testing.T) {
 func TestCancelledStaysCancelled(t *testing.T) {
 	r := start(t)
 	source := fleettest.File(t, r.Dir(), "a.bin", 4*mib, 1)
-	origin := r.Origin("origin", []string{source}, "--max-upload", "200kB")
+	origin := r.Origin("origin", []string{source}, "--max-upload", "50kB")
 	fleettest.Start(t, origin)
 	peer := r.followers(1)[0]
 	r.put("a.bin", "p1")

@@ -94,7 +94,7 @@ func TestPushToOneThatFails(t *testing.T) {
 func TestPushReplaces(t *testing.T) {
 	r := start(t)
 	peers := r.followers(2)
-	first := r.push("--max-upload", "200kB", fleettest.File(t, r.Dir(), "a.bin", 4*mib, 1))
+	first := r.push("--max-upload", "50kB", fleettest.File(t, r.Dir(), "a.bin", 4*mib, 1))
 	r.rollout("a.bin", moving)
 	if err := os.Mkdir(filepath.Join(r.Dir(), "new"), 0o755); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestPushInterrupted(t *testing.T) {
 	r := start(t)
 	peers := r.followers(2)
 	source := fleettest.File(t, r.Dir(), "a.bin", 4*mib, 1)
-	push := r.push("--max-upload", "200kB", source)
+	push := r.push("--max-upload", "50kB", source)
 	r.rollout("a.bin", moving)
 	push.interrupt()
 	push.ends(130, "origin: interrupted: 0 of 2 peers have a.bin; the rollout goes on")

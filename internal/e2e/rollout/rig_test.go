@@ -19,13 +19,12 @@ import (
 	"fanout/api/trackerapi"
 	"fanout/internal/fleet"
 	"fanout/internal/fleet/fleettest"
+	"fanout/internal/patience"
 )
 
 func TestMain(m *testing.M) { fleettest.Main(m) }
 
 const (
-	// patience bounds a test that hangs. No test depends on how long anything takes.
-	patience = 2 * time.Minute
 	lookEach = 20 * time.Millisecond
 	mib      = 1 << 20
 )
@@ -42,9 +41,7 @@ type rig struct {
 func start(t *testing.T, trackerFlags ...string) *rig {
 	t.Helper()
 	f := fleettest.New(t, fleettest.Race)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	t.Cleanup(cancel)
-	r := &rig{Fleet: f, t: t, ctx: ctx, binaries: fleettest.Binaries(t, fleettest.Race)}
+	r := &rig{Fleet: f, t: t, ctx: patience.Context(t), binaries: fleettest.Binaries(t, fleettest.Race)}
 	// A short lease, so that a peer that was killed is soon known to be off.
 	r.tracker = f.Tracker(append([]string{"--lease", "3s"}, trackerFlags...)...)
 	fleettest.Start(t, r.tracker)

@@ -14,14 +14,17 @@ package fleettest
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"fanout/internal/fleet"
+	"fanout/internal/patience"
 )
 
 // Build is how the daemons are compiled.
@@ -34,8 +37,14 @@ const (
 	Race
 )
 
-// logShown is how much of each daemon's log a failed test shows, bytes.
-const logShown = 4000
+const (
+	// logShown is how much of each daemon's log a failed test shows, bytes.
+	logShown = 4000
+	// dumpShown is how much of it a test shows that hangs: the goroutines are in it.
+	dumpShown = 64 << 10
+	// unlimited is for what the context of the test bounds, or what OnHang shows.
+	unlimited = 24 * time.Hour
+)
 
 // As `make build` does it, for then the build cache has the most of it.
 const plainEnv, plainFlag = "CGO_ENABLED=0", "-trimpath"
@@ -126,15 +135,19 @@ func Program(t testing.TB, pkg string) string {
 // does not stop in order, or had a data race, fails the test.
 func New(t testing.TB, b Build) *fleet.Fleet {
 	t.Helper()
-	f, err := fleet.New(fleet.Config{Dir: t.TempDir(), Binaries: Binaries(t, b), LogLevel: "debug", Env: environment(b)})
+	f, err := fleet.New(fleet.Config{
+		Dir: t.TempDir(), Binaries: Binaries(t, b), LogLevel: "debug", Env: environment(b),
+		ReadyTimeout: unlimited, StopTimeout: unlimited,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { check(t, f) })
+	patience.OnHang(t, func() { dump(os.Stderr, f) })
 	t.Cleanup(func() {
 		if err := f.Close(); err != nil {
 			t.Error(err)
 		}
-		check(t, f)
 	})
 	return f
 }
@@ -146,6 +159,18 @@ func environment(b Build) []string {
 		return []string{"GORACE=atexit_sleep_ms=20"}
 	}
 	return nil
+}
+
+// dump shows what the daemons of a test that hangs are doing, and ends them. It does not wait
+// for the test to fail: it may hang where it never does.
+func dump(to io.Writer, f *fleet.Fleet) {
+	for _, d := range f.Daemons() {
+		if d.Running() {
+			d.Abort()
+			log := d.Log()
+			fmt.Fprintf(to, "--- log of %s:\n%s\n", d.Name(), log[max(0, len(log)-dumpShown):])
+		}
+	}
 }
 
 func check(t testing.TB, f *fleet.Fleet) {
@@ -172,8 +197,9 @@ type Starter interface {
 // Start starts daemons, one after the other.
 func Start(t testing.TB, daemons ...Starter) {
 	t.Helper()
+	ctx := patience.Context(t)
 	for _, d := range daemons {
-		if err := d.Start(t.Context()); err != nil {
+		if err := d.Start(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
