@@ -113,7 +113,7 @@ func TestHeaderLines(t *testing.T) {
 func TestDetailsAreOneLine(t *testing.T) {
 	srv, _ := start(t, nil)
 	_, body := ask(t, srv, "GET /a%0D%0Ab%1B[2J%C2%9Bc")
-	if !strings.Contains(body, `/a\\r\\nb\\x1b[2J\\u009bc`) {
+	if !strings.Contains(body, "/a  b\ufffd[2J\ufffdc") {
 		t.Error(body)
 	}
 }

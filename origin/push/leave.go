@@ -93,6 +93,7 @@ func (p *Push) gaveUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, partWithin)
 	defer cancel()
 	_ = p.look(ctx) // else it is as it was last seen
+	p.rollouts = p.sorted()
 	text := fmt.Sprintf("gave up after %s: %s", p.cfg.Timeout, p.missing())
 	var ended, stay, unknown []*trackerapi.Rollout
 	var trouble error
@@ -166,6 +167,7 @@ func (p *Push) interrupted(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partWithin)
 	defer cancel()
+	p.rollouts = p.sorted()
 	var c clauses
 	for i, r := range p.rollouts {
 		if now, err := p.cfg.Tracker.Rollout(ctx, r.ManifestId); err == nil && now.Id == r.Id {

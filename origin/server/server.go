@@ -236,10 +236,12 @@ func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			if err.Error() != trouble { // else it is said already
-				trouble = err.Error()
-				o.cfg.Logger.Warn().Err(err).Str("file", s.name).Msg("changed file not published")
+			level := zerolog.WarnLevel
+			if err.Error() == trouble { // it is said already
+				level = zerolog.DebugLevel
 			}
+			trouble = err.Error()
+			o.cfg.Logger.WithLevel(level).Err(err).Str("file", s.name).Msg("changed file not published")
 			if !trackerclient.Sleep(ctx, pause) {
 				return nil
 			}
