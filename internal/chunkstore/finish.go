@@ -57,6 +57,7 @@ func (s *Store) Finish(ctx context.Context, sha256hex string) error {
 	if have := s.Count(); have != s.m.Chunks() {
 		return fmt.Errorf("finish %s: %w: %d of %d", s.path, ErrIncomplete, s.m.Chunks()-have, s.m.Chunks())
 	}
+	s.quiesce()
 	s.disk.Lock()
 	defer s.disk.Unlock()
 	if s.closed {
@@ -72,6 +73,13 @@ func (s *Store) Finish(ctx context.Context, sha256hex string) error {
 		return fmt.Errorf("finish %s: %w", s.path, err)
 	}
 	return nil
+}
+
+// quiesce waits for those who write a chunk that another has written before them: a write
+// after the end would look like somebody else's.
+func (s *Store) quiesce() {
+	s.writes.Lock()
+	defer s.writes.Unlock()
 }
 
 // Place gives the part, which Finish has made durable, its final name. What stands

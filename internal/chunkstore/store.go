@@ -52,6 +52,9 @@ type Store struct {
 	closed bool
 	sha256 string // of the whole file, once Finish has checked it
 
+	// writes is held for reading while a chunk is written. Once it was held for writing with
+	// every chunk here, nothing writes to the file any more.
+	writes    sync.RWMutex
 	writeback writeback
 }
 
@@ -125,7 +128,12 @@ func (s *Store) Put(chunk int, data []byte) (fresh bool, err error) {
 	if err := s.m.Verify(chunk, data); err != nil {
 		return false, err
 	}
-	// No lock: two writers of one chunk write the same bytes.
+	s.writes.RLock()
+	defer s.writes.RUnlock()
+	if s.Has(chunk) { // meanwhile
+		return false, nil
+	}
+	// Two writers of one chunk write the same bytes.
 	if _, err := s.f.WriteAt(data, s.m.Offset(chunk)); err != nil {
 		return false, fmt.Errorf("write chunk %d: %w", chunk, err)
 	}
