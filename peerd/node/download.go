@@ -279,6 +279,11 @@ func (n *Node) supersede(by *download) {
 func (d *download) fail(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.failed(err)
+}
+
+// failed is fail for who holds d.mu.
+func (d *download) failed(err error) {
 	if s := d.rec.State; active(s) || s == peerapi.DownloadStateComplete {
 		if errors.Is(err, syscall.ENOSPC) {
 			err = fmt.Errorf("%w: make room in %s and resume", err, d.node.cfg.DataDir)

@@ -48,9 +48,12 @@ func (d *download) look() {
 		d.doubt()
 	case err != nil:
 		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.rec.State != peerapi.DownloadStateComplete {
+			return // it was asked for again meanwhile, and this is mended
+		}
 		running := d.run != nil // which says it at its end
-		d.mu.Unlock()
-		d.fail(err)
+		d.failed(err)
 		if !running {
 			d.tell()
 		}
