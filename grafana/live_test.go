@@ -51,7 +51,7 @@ func newStage(t *testing.T) *stage {
 	for i, name := range []string{"image.iso", "model.bin", "build.tar", "data.set"} {
 		size := int64(12 << 20)
 		if name == "build.tar" {
-			size *= 5 // the origin is killed long before it has sent it once
+			size *= 20 // the origin is killed long before it has sent it once
 		}
 		files = append(files, fleettest.File(t, dir, name, size, uint64(i)))
 	}

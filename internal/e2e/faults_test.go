@@ -85,7 +85,7 @@ func TestOriginKilledOnceEverythingIsHandedOut(t *testing.T) {
 	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
 	// What the peers send is limited: when the last chunk has left the origin, each has
 	// megabytes still to send to the others.
-	r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "1MiB"}, peers: 4, peer: []string{"--max-upload", "3MB"}})
+	r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "1MiB"}, peers: 4, peer: []string{"--max-upload", "1MB"}})
 	begun := r.begin(request("image.bin", peerapi.StrategySwarm), r.peers...)
 	brought := func() (sum int64) {
 		for _, d := range begun {

@@ -34,7 +34,7 @@ func TestLooks(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond)
 	startAll(t, all[10:], peerapi.DownloadRequest{File: "ubuntu-26.04.iso", Sha256: ptr(strings.Repeat("0", 64))}) // will fail
 	b.await(`document.querySelectorAll('.members tbody tr').length === 12`)
-	b.await(`+document.querySelector('tr[data-peer=node-01] [data-field=done]').dataset.value > 700`)
+	b.await(`+document.querySelector('tr[data-peer=node-01] [data-field=done]').dataset.value > 500`)
 	if err := all[5].Kill(); err != nil {
 		t.Fatal(err)
 	}
