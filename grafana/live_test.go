@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"fanout/internal/fleet"
 	"fanout/internal/fleet/fleettest"
 	"fanout/internal/patience"
+	"fanout/internal/valve"
 )
 
 func TestMain(m *testing.M) { fleettest.Main(m) }
@@ -33,6 +35,7 @@ type stage struct {
 	fleet   *fleet.Fleet
 	tracker *fleet.Tracker
 	origin  *fleet.Origin
+	valve   *valve.Valve // in front of the origin
 	peers   []*fleet.Peer
 	lab     lab
 	prom    *prometheus
@@ -42,6 +45,8 @@ type stage struct {
 // rate of every daemon, so that a distribution takes seconds.
 const rate = "5MB"
 
+const fileSize = 12 << 20
+
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	tool(t, "prometheus")
@@ -49,15 +54,13 @@ func newStage(t *testing.T) *stage {
 	dir := s.fleet.Dir()
 	var files []string
 	for i, name := range []string{"image.iso", "model.bin", "build.tar", "data.set"} {
-		size := int64(12 << 20)
-		if name == "build.tar" {
-			size *= 20 // the origin is killed long before it has sent it once
-		}
-		files = append(files, fleettest.File(t, dir, name, size, uint64(i)))
+		files = append(files, fleettest.File(t, dir, name, fileSize, uint64(i)))
 	}
 	s.tracker = s.fleet.Tracker("--lease", "2s")
-	s.origin = s.fleet.Origin("origin", files, "--max-upload", rate)
+	s.valve = valve.New(t, math.MaxInt64)
+	s.origin = s.fleet.Origin("origin", files, "--max-upload", rate, "--advertise", s.valve.Address())
 	fleettest.Start(t, s.tracker, s.origin)
+	s.valve.To(s.origin.ChunkAddress())
 	for i := range 4 {
 		p := s.fleet.Peer(fmt.Sprintf("peer-%d", i+1), "--max-upload", rate, "--max-download", rate)
 		fleettest.Start(t, p)
@@ -274,6 +277,7 @@ func (s *stage) trouble() {
 		t.Fatalf("a download of other bytes: %s, %v", d.State, err)
 	}
 
+	s.valve.Let(fileSize / 8) // to each of four: the origin is killed before it has sent it once
 	ids := s.start(peerapi.StrategySwarm, "build.tar", s.peers...)
 	for i, p := range s.peers { // each is in the swarm by then, and so can be missed
 		if _, err := p.Await(patience.Context(t), ids[i], func(d peerapi.Download) bool { return d.BytesDone > 0 }); err != nil {

@@ -11,6 +11,7 @@ import (
 	"fanout/api/peerapi"
 	"fanout/internal/fleet"
 	"fanout/internal/fleet/fleettest"
+	"fanout/internal/valve"
 )
 
 // The page in the states that people see it in, light and dark, on a screen and on a phone;
@@ -22,7 +23,12 @@ func TestLooks(t *testing.T) {
 	fleettest.Start(t, tracker)
 	const size, peers = 48 << 20, 12
 	source := fleettest.File(t, f.Dir(), "ubuntu-26.04.iso", size, 1)
-	fleettest.Start(t, f.Origin("origin", []string{source}, "--max-upload", "4MB"))
+	// All that the twelve are let have from the origin is less than the file: none is complete
+	// before one is killed.
+	shut := valve.New(t, size*8/100)
+	origin := f.Origin("origin", []string{source}, "--max-upload", "4MB", "--advertise", shut.Address())
+	fleettest.Start(t, origin)
+	shut.To(origin.ChunkAddress())
 	var all []*fleet.Peer
 	for i := range peers {
 		p := f.Peer(fmt.Sprintf("node-%02d", i+1), "--max-upload", "8MB")
@@ -34,10 +40,11 @@ func TestLooks(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond)
 	startAll(t, all[10:], peerapi.DownloadRequest{File: "ubuntu-26.04.iso", Sha256: ptr(strings.Repeat("0", 64))}) // will fail
 	b.await(`document.querySelectorAll('.members tbody tr').length === 12`)
-	b.await(`+document.querySelector('tr[data-peer=node-01] [data-field=done]').dataset.value > 500`)
+	b.await(`+document.querySelector('tr[data-peer=node-01] [data-field=done]').dataset.value > 700`)
 	if err := all[5].Kill(); err != nil {
 		t.Fatal(err)
 	}
+	shut.Open()
 	for _, theme := range []string{"light", "dark"} {
 		b.theme(theme)
 		usable(t, b, theme)
