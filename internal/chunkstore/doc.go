@@ -13,7 +13,8 @@
 //
 // Finish and Place rename the part onto PATH, so PATH only ever names a whole
 // file. What else stands at PATH is replaced only if the caller allows it. A
-// finished file that was damaged becomes a part again with Reopen.
+// finished file that was damaged is never written to: Fill copies what is right
+// in it into a part, which then replaces it.
 //
 // The store has one rule: a chunk is held once its bytes have been compared
 // with the digest in the manifest, and only held chunks are read, sent or told

@@ -164,47 +164,42 @@ func (s *Store) isNamed(name string) error {
 	return nil
 }
 
-// Reopen makes a finished file that has lost chunks a part again, so that those can
-// be fetched: its name is free until Place. It must be called before anybody else
-// uses the store.
+// Fill copies into a part what it lacks and another store of the same manifest holds, such
+// as a finished file that was damaged. That one stays as it is, under whatever names it has.
+// It must be called before anybody else uses one of the two.
 //
-// Errors: ErrReplaced, ErrInTheWay, ErrInUse, the disk's.
-func (s *Store) Reopen() (err error) {
-	s.disk.Lock()
-	defer s.disk.Unlock()
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("mend %s: %w", s.path, err)
+// Errors: the disk's, ctx's.
+func (s *Store) Fill(ctx context.Context, from *Store) error {
+	for chunk := range s.m.Chunks() {
+		if s.Has(chunk) || !from.Has(chunk) {
+			continue
 		}
-	}()
-	if err := s.isNamed(s.path); err != nil {
-		return err
+		err := ctx.Err()
+		if err == nil {
+			err = copyAt(s.f, from.f, s.m.Offset(chunk), int64(s.m.Length(chunk)))
+		}
+		if err != nil {
+			return fmt.Errorf("copy chunk %d of %s: %w", chunk, s.path, err)
+		}
+		s.writeback.wrote(s.f, s.m.Length(chunk))
+		s.mu.Lock()
+		s.claimed.Set(uint(chunk))
+		s.mu.Unlock()
 	}
-	if s.names, err = s.dir.names(s.path, s.id); err != nil {
-		return err
+	_, _, err := s.Rehash(ctx, nil) // somebody may be writing to it
+	return err
+}
+
+// copyAt copies n bytes to the same place of another file. What the source has no more of is
+// not there. The kernel does it, without using space twice where the file system can.
+func copyAt(to, from *os.File, off, n int64) error {
+	for _, f := range []*os.File{to, from} {
+		if _, err := f.Seek(off, io.SeekStart); err != nil {
+			return err
+		}
 	}
-	state, _, known, err := openState(s.dir.Root, s.names.state, s.m, s.id)
-	if err != nil {
-		return err
-	}
-	s.state = state
-	if err := s.dir.ours(s.names, known); err != nil {
-		return err
-	}
-	// The state before the part: it says whose that is.
-	if err := s.writeState(); err != nil {
-		return err
-	}
-	if err := s.dir.Root.Rename(s.path, s.names.part); err != nil {
-		return err
-	}
-	f, err := openPart(s.dir.Root, s.names.part)
-	if err != nil {
-		return err
-	}
-	err = s.f.Close()
-	s.f, s.part = f, true
-	return errors.Join(err, f.Truncate(s.m.Size))
+	_, err := io.Copy(to, io.LimitReader(from, n))
+	return err
 }
 
 // syncDir makes the rename durable.

@@ -203,8 +203,9 @@ func openComplete(t *testing.T, root *os.Root, m *manifest.Manifest) *chunkstore
 	return s
 }
 
-// A finished file that was damaged is a part again, without what is right being lost.
-func TestReopen(t *testing.T) {
+// What is right in a finished file that was damaged is taken into a part, which replaces it in
+// the end. Until then the file is as it was, and under its other names it stays so.
+func TestFill(t *testing.T) {
 	data, m := newFile(t, 5*chunkSize+1)
 	for name, damage := range map[string]func(t *testing.T, path string){
 		"flipped": func(t *testing.T, path string) { corrupt(t, path, chunkSize) },
@@ -214,52 +215,55 @@ func TestReopen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)
-			if err := root.WriteFile("f", data, 0o600); err != nil {
+			if err := root.WriteFile("f", data, 0o400); err != nil {
 				t.Fatal(err)
 			}
 			damage(t, root.Name()+"/f")
-			s := openComplete(t, root, m)
-			if _, _, err := s.Rehash(t.Context(), nil); err != nil {
+			damaged, err := root.ReadFile("f")
+			if err != nil {
 				t.Fatal(err)
 			}
-			held := s.Count()
-			if err := s.Reopen(); err != nil {
+			from := openComplete(t, root, m)
+			held, _, err := from.Rehash(t.Context(), nil)
+			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := root.Stat("f"); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("the damaged file has the final name: %v", err)
+			s := open(t, root, "f", m)
+			if err := s.Fill(t.Context(), from); err != nil || s.Count() != held {
+				t.Fatalf("Fill = %v, and %d chunks are held, want %d", err, s.Count(), held)
 			}
-			if err := s.Close(); err != nil { // and the claims are written
+			if err := root.Link("f", "mine"); err != nil {
 				t.Fatal(err)
-			}
-			s = open(t, root, "f", m)
-			if kept, dropped, err := s.Rehash(t.Context(), nil); kept != held || dropped != 0 || err != nil {
-				t.Errorf("Rehash = %d, %d, %v; want %d", kept, dropped, err, held)
 			}
 			for c := range m.Chunks() {
 				if !s.Has(c) {
 					put(t, s, data, c)
 				}
 			}
+			if now, err := root.ReadFile("f"); err != nil || !bytes.Equal(now, damaged) {
+				t.Errorf("the damaged file was touched before it was replaced: %v", err)
+			}
 			finish(t, s)
-			wantFiles(t, root, map[string][]byte{"f": data})
+			wantFiles(t, root, map[string][]byte{"f": data, "mine": damaged})
 		})
 	}
 }
 
-// A file that was put in the place of the open one is not touched.
-func TestReopenRefusesWhatWasReplaced(t *testing.T) {
-	data, m := newFile(t, 2*chunkSize)
+// What has become wrong since it was hashed is not taken.
+func TestFillBelievesOnlyBytes(t *testing.T) {
+	data, m := newFile(t, 3*chunkSize)
 	root := newRoot(t)
 	if err := root.WriteFile("f", data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := openComplete(t, root, m)
-	if err := errors.Join(root.WriteFile("g", []byte("mine"), 0o600), root.Rename("g", "f")); err != nil {
+	from := openComplete(t, root, m)
+	if _, _, err := from.Rehash(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reopen(); !errors.Is(err, chunkstore.ErrReplaced) {
-		t.Errorf("Reopen = %v", err)
+	corrupt(t, root.Name()+"/f", 0)
+	truncate(t, root.Name()+"/f", 2*chunkSize)
+	s := open(t, root, "f", m)
+	if err := s.Fill(t.Context(), from); err != nil || s.Count() != 1 || !s.Has(1) {
+		t.Errorf("Fill = %v; %d chunks are held, want the second alone", err, s.Count())
 	}
-	wantFiles(t, root, map[string][]byte{"f": []byte("mine")})
 }

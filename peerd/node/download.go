@@ -190,8 +190,8 @@ func (d *download) work(ctx context.Context) error {
 	return run.Run(ctx)
 }
 
-// open opens what is here of the file: a part that was begun, or else the file that stands
-// at the output, or else a new part. What is claimed is hashed again.
+// open opens what is here of the file, in the order of openStore. What is claimed is hashed
+// again.
 func (d *download) open(ctx context.Context) error {
 	d.mu.Lock()
 	store, rec, anew := d.store, d.rec, d.anew
@@ -199,13 +199,7 @@ func (d *download) open(ctx context.Context) error {
 	if store != nil { // paused, not closed
 		return nil
 	}
-	var err error
-	if rec.State == peerapi.DownloadStateComplete || !d.node.outputs.dir.Begun(rec.Output, d.id) {
-		store, err = d.openFinished(ctx, rec, anew)
-	}
-	if store == nil && err == nil {
-		store, err = d.openPart(ctx, rec)
-	}
+	store, err := d.openStore(ctx, rec, anew)
 	if err != nil {
 		return err
 	}
@@ -216,12 +210,40 @@ func (d *download) open(ctx context.Context) error {
 	return nil
 }
 
-func (d *download) openPart(ctx context.Context, rec record) (*chunkstore.Store, error) {
+// openStore opens the file that stands at the output, if it is whole; or else the part that
+// was begun, or a new one, with what is right in a damaged file of fanout's own.
+func (d *download) openStore(ctx context.Context, rec record, anew bool) (*chunkstore.Store, error) {
+	o := d.node.outputs
+	begun := o.dir.Begun(rec.Output, d.id)
+	if begun && rec.State != peerapi.DownloadStateComplete && !o.made(rec.Output, d.id) {
+		return d.openPart(ctx, rec, nil)
+	}
+	there, err := d.openFinished(ctx, rec, anew)
+	switch {
+	case err != nil:
+		return nil, err
+	case there == nil:
+		return d.openPart(ctx, rec, nil)
+	case there.Whole():
+		if begun { // to mend what somebody else has mended
+			err = o.dir.Discard(rec.Output, d.id)
+		}
+		return there, err
+	}
+	defer there.Close() // it was only read
+	return d.openPart(ctx, rec, there)
+}
+
+// openPart opens the part, and fills it from a damaged file unless that is nil.
+func (d *download) openPart(ctx context.Context, rec record, damaged *chunkstore.Store) (*chunkstore.Store, error) {
 	store, err := d.node.outputs.dir.Open(rec.Output, d.manifest, d.id)
 	if err != nil {
 		return nil, err
 	}
 	kept, dropped, err := store.Rehash(ctx, nil)
+	if err == nil && damaged != nil {
+		err = store.Fill(ctx, damaged)
+	}
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

@@ -82,8 +82,8 @@ func (d *download) doubt() {
 }
 
 // openFinished opens the file that stands at the output, if it is what is wanted; else the
-// result is nil. Chunks that are wrong in a file that fanout finished are given up, to be
-// fetched again, if d.mend is set; then the file is a part once more.
+// result is nil. Of one that fanout finished, chunks may be missing if d.mend is set: those
+// are fetched again into a part that replaces it.
 func (d *download) openFinished(ctx context.Context, rec record, anew bool) (*chunkstore.Store, error) {
 	o := d.node.outputs
 	f, err := o.find(ctx, rec.Output, d.manifest, d.id, anew)
@@ -98,9 +98,6 @@ func (d *download) openFinished(ctx context.Context, rec record, anew bool) (*ch
 		return f.Store, nil
 	}
 	if err := d.mayMend(rec, f.Count()); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	if err := f.Reopen(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f.Store, nil

@@ -48,6 +48,13 @@ func (o *outputs) mayReplace(output string, there chunkstore.Stamp) bool {
 	return o.replace || known && last.Stamp.SameFile(there)
 }
 
+// made says whether what stands at an output was finished there by a download of that manifest.
+func (o *outputs) made(output string, id manifest.ID) bool {
+	there, _, err := o.dir.Look(output)
+	last, known := o.ledger.find(output)
+	return err == nil && known && last.Manifest == id && last.Stamp.SameFile(there)
+}
+
 // free says whether a file of that size can be put at an output: nothing is there that must
 // not be replaced, or it may be the file itself, which hashing will tell.
 func (o *outputs) free(output string, size int64) bool {
