@@ -27,6 +27,7 @@ func TestHostileBodies(t *testing.T) {
 		"numbers to the tracker":  {tracker, "PUT", "/v1/files/x", evil("0,"), 400},
 		"brackets to the tracker": {tracker, "PUT", "/v1/files/x", evil("["), 400},
 		"objects to the tracker":  {tracker, "PUT", "/v1/files/x", evil(`{"a":0},`), 400},
+		"a string to the tracker": {tracker, "PUT", "/v1/files/x", `{"file":"` + strings.Repeat("x", long) + `"}`, 400},
 		"a rollout":               {tracker, "PUT", "/v1/files/x/rollout", evil("0,"), 413},
 	} {
 		for _, stated := range []bool{true, false} {

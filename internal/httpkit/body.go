@@ -1,9 +1,13 @@
 package httpkit
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // SmallBody is how long the body of a request may be, bytes, if its call does not take more:
@@ -15,7 +19,14 @@ const SmallBody = 64 << 10
 // becomes a hundred times its length in memory when it is decoded.
 const bytesPerValue = 64
 
-var errDense = errors.New("it has more JSON values than any document of its length that this call takes")
+// longestValue is how long a single value may be, bytes: the longest that is sent is a bitmap
+// of a million chunks.
+const longestValue = 1 << 20
+
+var (
+	errDense = errors.New("the body has more JSON values than any document of its length that this call takes")
+	errLong  = errors.New("the body has a longer value than any document that this call takes")
+)
 
 // limitBody refuses a body that is longer than its call takes: before it is read where its
 // length is stated, else when so much of it has been read.
@@ -50,36 +61,47 @@ func isTooLong(err error) (int64, bool) {
 	return 0, false
 }
 
-// sparse passes JSON on as long as it has no more values than its length allows.
-type sparse struct {
-	io.ReadCloser
-	read, values      int64
-	inString, escaped bool
+// readJSON reads a body of one JSON document. It refuses what a decoder would take for
+// something else than was sent: bytes and escapes that are no characters become U+FFFD there,
+// and so another file's name; of two members of one name one is lost, as is what follows the
+// document. A body without anything is none of its business.
+func readJSON(body io.Reader) ([]byte, error) {
+	var data document
+	d := jsontext.NewDecoder(io.TeeReader(body, &data)) // which stops where it is refused
+	data.decoder = d
+	var syntax *jsontext.SyntacticError
+	for values := int64(0); ; values++ {
+		ended := values > 0 && d.StackDepth() == 0
+		switch _, err := d.ReadToken(); {
+		case errors.Is(err, io.EOF) && ended:
+			return data.Bytes(), nil
+		case errors.Is(err, io.EOF): // nothing but space
+			return nil, nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, errors.New("the body is not JSON: it ends too early")
+		case errors.Is(err, errLong):
+			return nil, errLong
+		case err != nil && !errors.As(err, &syntax): // the connection's, or limitBody's
+			return nil, err
+		case ended:
+			return nil, errors.New("something follows the JSON document in the body")
+		case err != nil:
+			return nil, fmt.Errorf("the body is not JSON: %w at byte %d", syntax.Err, syntax.ByteOffset+1)
+		case values > SmallBody+d.InputOffset()/bytesPerValue:
+			return nil, errDense
+		}
+	}
 }
 
-func (s *sparse) Read(p []byte) (int, error) {
-	n, err := s.ReadCloser.Read(p)
-	for _, b := range p[:n] {
-		s.count(b)
-	}
-	s.read += int64(n)
-	if s.values > SmallBody+s.read/bytesPerValue {
-		return 0, errDense
-	}
-	return n, err
+// document is what a decoder has read, and not far beyond.
+type document struct {
+	bytes.Buffer
+	decoder *jsontext.Decoder
 }
 
-// count looks at the next byte: each value but the outermost has a bracket, comma or colon
-// before it.
-func (s *sparse) count(b byte) {
-	switch {
-	case s.escaped:
-		s.escaped = false
-	case s.inString && b == '\\':
-		s.escaped = true
-	case b == '"':
-		s.inString = !s.inString
-	case !s.inString && (b == '[' || b == '{' || b == ',' || b == ':'):
-		s.values++
+func (d *document) Write(p []byte) (int, error) {
+	if int64(d.Len()+len(p)) > d.decoder.InputOffset()+longestValue {
+		return 0, errLong
 	}
+	return d.Buffer.Write(p)
 }

@@ -33,7 +33,8 @@ func TestBodies(t *testing.T) {
 		{"as long as may be", "POST", announce, filled(httpkit.SmallBody), 400, "missing"},
 		{"a byte longer", "POST", announce, filled(httpkit.SmallBody + 1), 413, "65536"},
 		{"60 MiB", "POST", announce, filled(60 * mib), 413, "65536"},
-		{"60 MiB of brackets", "PUT", "/v1/files/a", strings.Repeat("[", 60*mib), 413, "65536"},
+		{"60 MiB of space", "PUT", "/v1/files/a", strings.Repeat(" ", 60*mib), 413, "65536"},
+		{"60 MiB of space behind it", "POST", announce, "{}" + strings.Repeat(" ", 60*mib), 413, "65536"},
 		{"a call that takes more", "PUT", rollout, filled(most), 400, "unsupported"},
 		{"and a byte longer", "PUT", rollout, filled(most + 1), 413, "262144"},
 		{"many values where few come", "PUT", rollout, `{"x":[` + strings.Repeat("0,", most/2-10) + "0]}", 400, "more JSON values"},
@@ -66,6 +67,52 @@ func TestBodies(t *testing.T) {
 	}
 	if n := longestLine(log.Bytes()); n > 4<<10 {
 		t.Errorf("a log line has %d bytes", n)
+	}
+}
+
+// A document is what was sent: nothing follows it, and no byte of it becomes another one.
+func TestDocuments(t *testing.T) {
+	d, _ := newDaemon(t, func(o *httpkit.Options) {
+		o.Bodies = map[string]int64{"PUT /v1/files/{name}/rollout": 64 * mib}
+	})
+	at := serveDaemon(t, d)
+	for _, c := range []struct {
+		what, body string
+		says       string // empty for one that is taken for JSON
+	}{
+		{"an object", `{"x":"y"}`, ""},
+		{"with space around it", " \n{\"x\": [ 1 ] }\r\n\t ", ""},
+		{"text after it", `{"x":1} trailing`, "follows"},
+		{"another one after it", `{"x":1}{"x":1}`, "follows"},
+		{"a bracket too many", `{"x":[]}]`, "follows"},
+		{"a byte that is not UTF-8", "{\"x\":\"b\xff\"}", "UTF-8"},
+		{"half a character", "{\"x\":\"b\xe2\x82\"}", "UTF-8"},
+		{"a character of the surrogates", "{\"x\":\"\xed\xa0\x80\"}", "UTF-8"},
+		{"in a key", "{\"\xff\":1}", "UTF-8"},
+		{"characters", `{"x":"\u00e4 ä € 😀 \ud83d\ude00 \\ud800 \" \n \ufffd �"}`, ""},
+		{"the first of a pair alone", `{"x":"a\ud800b"}`, "surrogate"},
+		{"the first of a pair at the end", `{"x":"a\ud800"}`, "surrogate"},
+		{"the first of a pair before another escape", `{"x":"a\ud800\n"}`, "surrogate"},
+		{"the first of a pair twice", `{"x":"a\uD800\uD800"}`, "surrogate"},
+		{"the second of a pair alone", `{"x":"a\uDC00"}`, "surrogate"},
+		{"a value of 60 MiB", `{"x":"` + strings.Repeat("x", 60*mib) + `"}`, "longer value"},
+		{"60 MiB of space", strings.Repeat(" ", 60*mib), "longer value"},
+		{"two members of a name", `{"x":1,"x":2}`, "duplicate"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			r, err := http.NewRequestWithContext(t.Context(), "PUT", at+"/v1/files/a/rollout", strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, _ := problemOf(t, r)
+			says := c.says
+			if says == "" {
+				says = "is unsupported" // the property
+			}
+			if p.Status != 400 || !strings.Contains(deref(p.Detail), says) {
+				t.Errorf("%d %q, want %q", p.Status, deref(p.Detail), says)
+			}
+		})
 	}
 }
 

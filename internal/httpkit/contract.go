@@ -1,8 +1,8 @@
 package httpkit
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -96,7 +96,11 @@ func (c *contract) check(r *http.Request) error {
 	if body := route.Operation.RequestBody; body != nil && body.Value.Content[jsonType] != nil {
 		options = &c.options
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &sparse{ReadCloser: r.Body}
+			data, err := readJSON(r.Body)
+			if err != nil {
+				return refused(err)
+			}
+			r.Body = io.NopCloser(bytes.NewReader(data))
 		}
 	}
 	err = openapi3filter.ValidateRequest(r.Context(), &openapi3filter.RequestValidationInput{
@@ -174,19 +178,23 @@ func settleContentType(r *http.Request, body *openapi3.RequestBodyRef) error {
 	return nil
 }
 
+// refused answers a body that could not be read.
+func refused(err error) error {
+	if limit, ok := isTooLong(err); ok {
+		return tooLong(limit)
+	}
+	return &Error{Status: http.StatusBadRequest, Detail: err.Error()}
+}
+
 // explain says what the validator found in one line that names the field.
 func explain(err error) error {
 	var request *openapi3filter.RequestError
 	if !errors.As(err, &request) {
 		return err
 	}
-	if limit, ok := isTooLong(err); ok {
-		return tooLong(limit)
-	}
 	// The validator's own text, which may quote all of the body, is neither told nor logged.
 	e := &Error{Status: http.StatusBadRequest, Detail: "the request does not fit the contract"}
 	var schema *openapi3.SchemaError
-	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &schema):
 		e.Field = fieldOf(request, schema)
@@ -194,14 +202,8 @@ func explain(err error) error {
 	case request.Parameter != nil:
 		e.Field = request.Parameter.Name
 		e.Detail = fmt.Sprintf("%s: %s", e.Field, innermost(request.Err))
-	case errors.Is(err, errDense):
-		e.Detail = "the body is refused: " + errDense.Error()
 	case errors.Is(err, openapi3filter.ErrInvalidRequired):
 		e.Detail = "the request has no body; this call takes JSON"
-	case errors.As(err, &syntax):
-		e.Detail = fmt.Sprintf("the body is not JSON: %s at byte %d", syntax.Error(), syntax.Offset)
-	case request.RequestBody != nil:
-		e.Detail = fmt.Sprintf("the body is not JSON: %s", innermost(request.Err))
 	}
 	return e
 }
@@ -238,8 +240,6 @@ func innermost(err error) string {
 	switch {
 	case err == nil:
 		return "it cannot be read"
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "it ends too early"
 	case errors.As(err, &parse) && parse.Value != nil:
 		return fmt.Sprintf("%q: %s", parse.Value, parse.Reason)
 	case parse != nil && parse.RootCause() != nil:

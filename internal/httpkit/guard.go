@@ -64,8 +64,10 @@ func (d *Daemon) admit(r *http.Request) error {
 		return nil
 	}
 	// The browser has judged; "same-site" is another program of the same domain or machine.
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
-		return foreign("Sec-Fetch-Site", site)
+	for _, site := range r.Header.Values("Sec-Fetch-Site") {
+		if site != "same-origin" && site != "none" {
+			return foreign("Sec-Fetch-Site", site)
+		}
 	}
 	for _, origin := range r.Header.Values("Origin") {
 		if !d.own(origin, r.Host) {

@@ -60,6 +60,8 @@ func TestGuard(t *testing.T) {
 		{"a local file", loopback, write, "", headers{"Origin": "file://"}, 403, "Origin"},
 		{"cross-site without an origin", everywhere, write, "", headers{"Sec-Fetch-Site": "cross-site"}, 403, "cross-site"},
 		{"same-site", loopback, write, "", headers{"Sec-Fetch-Site": "same-site"}, 403, "same-site"},
+		{"cross-site in a second line", loopback, write, "", headers{"Sec-Fetch-Site": "none|cross-site"}, 403, "cross-site"},
+		{"a foreign origin in a second line", loopback, write, "localhost:2680", headers{"Origin": "http://localhost:2680|http://evil.example"}, 403, "Origin"},
 		{"reading is not changing", loopback, read, "", headers{"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"}, 200, ""},
 		{"an unknown method", loopback, "BREW", "", headers{"Origin": "http://evil.example"}, 403, "Origin"},
 		{"no such path", loopback, "POST", "evil.example", nil, 403, "--allow-host"},
@@ -78,7 +80,9 @@ func TestGuard(t *testing.T) {
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			}
 			for k, v := range c.headers {
-				r.Header.Set(k, v)
+				for line := range strings.SplitSeq(v, "|") {
+					r.Header.Add(k, line)
+				}
 			}
 			resp, err := httpkit.LocalClient().Do(r)
 			if err != nil {

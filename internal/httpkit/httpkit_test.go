@@ -61,6 +61,7 @@ func TestProblems(t *testing.T) {
 		{"wrong method", "POST", "/v1/files/a", "", "", 405, "", "only GET, HEAD, PUT, DELETE"},
 		{"wrong type", "POST", "/v1/files/a/announce", "text/xml", goodAnnounce, 415, "Content-Type", "application/json"},
 		{"truncated JSON", "POST", "/v1/files/a/announce", "application/json", `{"id":`, 400, "", "ends too early"},
+		{"space alone", "POST", "/v1/files/a/announce", "application/json", " \n", 400, "", "no body"},
 		{"broken JSON", "POST", "/v1/files/a/announce", "application/json", `{"id":}`, 400, "", "byte 7"},
 		{"no body", "POST", "/v1/files/a/announce", "application/json", ``, 400, "", "no body"},
 		{"not an object", "POST", "/v1/files/a/announce", "application/json", `[]`, 400, "body", "object"},
