@@ -17,12 +17,12 @@ import (
 const healthTimeout = 3 * time.Second
 
 // Health asks the daemon at an address, which may be a wildcard that it listens on, whether
-// it is ready; an error says why it is not. It is for container engines: an image of ours has
-// no curl.
-func Health(ctx context.Context, out io.Writer, address string) error {
+// it is ready; an error says why it is not. flag is what gave the address. It is for container
+// engines: an image of ours has no curl.
+func Health(ctx context.Context, out io.Writer, flag, address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%s: %w; give host:port", address, err)
+		return fmt.Errorf("%s %q: %w; give host:port", flag, address, err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

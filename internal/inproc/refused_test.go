@@ -83,6 +83,31 @@ func TestOneFileRefused(t *testing.T) {
 	}
 }
 
+// A proxy that lets the publication pass, but no announce, refuses for good, too.
+func TestAnnounceRefused(t *testing.T) {
+	for _, push := range []bool{true, false} {
+		t.Run(fmt.Sprint(push), func(t *testing.T) {
+			r := newRig(t)
+			r.write("f", chunkSize)
+			cfg := r.configOrigin("f")
+			cfg.EndIfRefused = push
+			cfg.Tracker = r.proxy(func(q *http.Request) int {
+				if strings.HasSuffix(q.URL.Path, "/announce") {
+					return http.StatusForbidden
+				}
+				return 0
+			})
+			o, err := origin.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := o.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "answered 403 Forbidden") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // Where every file is refused, whoever does so, the origin has nothing to do and ends with
 // the reason; with EndIfRefused one is enough.
 func TestRefused(t *testing.T) {

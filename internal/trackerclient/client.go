@@ -54,23 +54,33 @@ func New(address string) (*Client, error) {
 
 		OnProxyConnectResponse: proxied,
 	}
-	api, err := trackerapi.NewClientWithResponses(base, trackerapi.WithHTTPClient(&http.Client{Transport: bounded{transport}, CheckRedirect: moved}))
+	api, err := trackerapi.NewClientWithResponses(base, trackerapi.WithHTTPClient(&http.Client{Transport: judge{transport, base}, CheckRedirect: moved}))
 	if err != nil {
 		return nil, fmt.Errorf("tracker %q: %w", address, err)
 	}
 	return &Client{url: base, api: api, transport: transport}, nil
 }
 
-// bounded bounds the answers.
-type bounded struct{ http.RoundTripper }
+// judge bounds the answers, and lets no refusal pass that is not a tracker's.
+type judge struct {
+	http.RoundTripper
+	tracker string // its URL
+}
 
 // RoundTrip implements http.RoundTripper.
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := b.RoundTripper.RoundTrip(r)
-	if err == nil && !strings.HasPrefix(answer.Header.Get("Content-Type"), trackerfile.MediaType) {
+func (j judge) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := j.RoundTripper.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	kind := answer.Header.Get("Content-Type")
+	if answer.StatusCode >= 400 && !strings.HasPrefix(kind, problemType) {
+		return nil, errors.Join(foreign(j.tracker, answer.StatusCode), answer.Body.Close())
+	}
+	if !strings.HasPrefix(kind, trackerfile.MediaType) {
 		answer.Body = http.MaxBytesReader(nil, answer.Body, maxAnswer)
 	}
-	return answer, err
+	return answer, nil
 }
 
 // URL of the tracker.
@@ -198,7 +208,7 @@ func (c *Client) readProblem(r *http.Response) error {
 	if json.NewDecoder(body).Decode(&p) == nil && p.Status >= 400 {
 		return problem(p)
 	}
-	return c.foreign(r.StatusCode)
+	return foreign(c.url, r.StatusCode)
 }
 
 // unreachable wraps what the HTTP client says, without the URL that it repeats.
@@ -214,6 +224,9 @@ func (c *Client) unreachable(err error) error {
 	var long *http.MaxBytesError
 	if errors.As(err, &long) {
 		return fmt.Errorf("%w: %s answered more than %d bytes, %w: check the address", ErrUnreachable, c.url, long.Limit, ErrForeign)
+	}
+	if isNoAnswer(err) {
+		return fmt.Errorf("%w: %s answered something else (%w), %w: check the address", ErrUnreachable, c.url, err, ErrForeign)
 	}
 	return fmt.Errorf("%w at %s: %w", ErrUnreachable, c.url, err)
 }

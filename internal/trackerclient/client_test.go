@@ -52,7 +52,9 @@ func TestErrors(t *testing.T) {
 		{"a proxy's prohibition", 403, "text/plain", `no`, trackerclient.ErrForeign, false, "403 Forbidden"},
 		{"a proxy without a way", 404, "text/html", `<html>`, trackerclient.ErrForeign, false, "404 Not Found"},
 		{"some web server", 200, "text/html", `<html>`, trackerclient.ErrUnreachable, false, "check the address"},
-		{"garbage", 200, "application/json", `{`, trackerclient.ErrUnreachable, true, ""},
+		{"a proxy's error in JSON of its own", 502, "application/json", `["no"]`, nil, true, "502 Bad Gateway"},
+		{"a proxy's limit in JSON of its own", 413, "application/json", `"no"`, trackerclient.ErrForeign, false, "413 Request Entity Too Large"},
+		{"cut off", 200, "application/json", `{`, trackerclient.ErrUnreachable, true, ""},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			client := against(t, func(w http.ResponseWriter, r *http.Request) {
@@ -103,6 +105,20 @@ func TestEndlessAnswer(t *testing.T) {
 	})
 	if _, _, err := client.Manifest(t.Context(), "a"); err == nil || trackerclient.Temporary(err) || !strings.Contains(err.Error(), "answered more than 75497472 bytes") {
 		t.Errorf("%v (temporary %v)", err, trackerclient.Temporary(err))
+	}
+}
+
+// JSON of something else than a tracker, such as a page to log in by, will not change.
+func TestForeignJSON(t *testing.T) {
+	for _, body := range []string{`[]`, `"x"`, `{"lease_seconds":"x"}`, `<html>`} {
+		client := against(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, body)
+		})
+		_, err := client.Register(t.Context(), "p", trackerapi.Registration{Address: "127.0.0.1:1"})
+		if !errors.Is(err, trackerclient.ErrForeign) || trackerclient.Temporary(err) || !strings.Contains(err.Error(), "check the address") {
+			t.Errorf("%q: %v (temporary %v)", body, err, trackerclient.Temporary(err))
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package trackerclient
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +12,9 @@ import (
 	"fanout/api/trackerapi"
 	"fanout/internal/oneline"
 )
+
+// problemType is how trackers refuse (RFC 9457).
+const problemType = "application/problem+json"
 
 // Errors to tell apart with errors.Is.
 var (
@@ -82,7 +86,7 @@ func (c *Client) check(r response, err error, ok bool) error {
 		return problem(*p)
 	}
 	if r.StatusCode() >= 400 {
-		return c.foreign(r.StatusCode())
+		return foreign(c.url, r.StatusCode())
 	}
 	if !ok {
 		return fmt.Errorf("%w: %s answered %d %s, %w: check the address",
@@ -92,9 +96,17 @@ func (c *Client) check(r response, err error, ok bool) error {
 }
 
 // foreign is a refusal that does not come from a tracker, which would say what is wrong.
-func (c *Client) foreign(status int) *Error {
+func foreign(url string, status int) *Error {
 	return &Error{foreign: true, Status: status, Detail: fmt.Sprintf("%s answered %d %s, but not as a tracker does: check the address, and the proxies on the way to it",
-		c.url, status, http.StatusText(status))}
+		url, status, http.StatusText(status))}
+}
+
+// isNoAnswer reports whether err is about JSON that no tracker gives, rather than about some
+// that was cut off on the way.
+func isNoAnswer(err error) bool {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	return errors.As(err, &syntax) && syntax.Error() != "unexpected end of JSON input" || errors.As(err, &kind)
 }
 
 // moved refuses to follow a redirect, with which a PUT would become a GET.

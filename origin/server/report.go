@@ -18,6 +18,14 @@ func (o *Origin) contact() trackerapi.Origin {
 	return trackerapi.Origin{Id: o.cfg.ID, Address: o.cfg.Address, HttpAddress: o.cfg.httpAddress()}
 }
 
+// publish has the name stand for a content, and says what a publication does not.
+func (o *Origin) publish(ctx context.Context, p *publication) (*trackerapi.AnnounceReply, error) {
+	if _, err := o.cfg.Tracker.Publish(ctx, p.manifest, p.id, o.contact()); err != nil {
+		return nil, err
+	}
+	return o.announce(ctx, p)
+}
+
 // announcement reports one content.
 func (o *Origin) announcement(p *publication) trackerapi.Announce {
 	sent := p.swarm.sent.Load()

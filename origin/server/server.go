@@ -283,17 +283,14 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 			stop()
 			return 0, nil
 		}
-		_, err := o.cfg.Tracker.Publish(ctx, p.manifest, p.id, o.contact())
-		if err != nil && ctx.Err() == nil && !published && !trackerclient.Temporary(err) {
+		reply, err := o.publish(ctx, p)
+		switch {
+		case err == nil:
+		case !published && ctx.Err() == nil && isFinal(err):
 			o.refuse(s.name, explainRefusal(err, p.manifest))
 			stop()
 			return 0, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-		reply, err := o.announce(ctx, p) // with what a publication does not say
-		if err != nil {
+		default:
 			return 0, err
 		}
 		published = true

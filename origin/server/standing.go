@@ -105,6 +105,15 @@ func (o *Origin) refuse(name string, err error) {
 	}
 }
 
+// isFinal reports whether a content will never be taken, whoever refuses it. That a tracker
+// does not know it, or another origin of this ID, is about the moment.
+func isFinal(err error) bool {
+	var refusal *trackerclient.Error
+	clash := errors.As(err, &refusal) && refusal.Status == http.StatusConflict
+	moment := clash || errors.Is(err, trackerclient.ErrNotFound) || errors.Is(err, trackerclient.ErrGone)
+	return !moment && !trackerclient.Temporary(err)
+}
+
 // explainRefusal adds the remedy for a publication that is too large for somebody.
 func explainRefusal(err error, m *manifest.Manifest) error {
 	var refused *trackerclient.Error
