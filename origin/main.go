@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"fanout/internal/manifest"
 	"fanout/internal/trackerclient"
 	"fanout/internal/units"
+	"fanout/internal/wire"
 	"fanout/origin/server"
 )
 
@@ -52,7 +54,7 @@ func (*serve) Help() string { return carried }
 
 // check says before anything is started whether it can be.
 type check struct {
-	Files []string `arg:"" name:"file" help:"Files as for serve."`
+	Files []string `arg:"" name:"file" type:"path" help:"Files as for serve."`
 }
 
 // Run implements the command.
@@ -65,7 +67,9 @@ type health struct {
 }
 
 // Run implements the command.
-func (c *health) Run(ctx context.Context, out io.Writer) error { return cli.Health(ctx, out, c.HTTP) }
+func (c *health) Run(ctx context.Context, out io.Writer) error {
+	return cli.Health(ctx, out, "--http", c.HTTP)
+}
 
 func main() {
 	cli.Main("origin", "Publish files at a fanout tracker and serve their chunks.", &grammar{})
@@ -89,6 +93,11 @@ func (c *serve) config(ctx context.Context) (cfg server.Config, err error) {
 	if c.ChunkSize != 0 {
 		if err = manifest.CheckChunkSize(int64(c.ChunkSize)); err != nil {
 			return cfg, fmt.Errorf("--chunk-size: %w", err)
+		}
+	}
+	if c.ID != "" {
+		if err = wire.ValidPeerID(c.ID); err != nil {
+			return cfg, fmt.Errorf("--id: %w", err)
 		}
 	}
 	if cfg.Logger, err = httpkit.NewLogger(os.Stderr, c.LogLevel, "origin"); err != nil {
@@ -118,12 +127,21 @@ func (c *serve) config(ctx context.Context) (cfg server.Config, err error) {
 	}
 	cfg.Address, cfg.HTTPAddress = told.Chunks, told.HTTP
 	if cfg.ID = c.ID; cfg.ID == "" {
-		cfg.ID = "origin-" + strings.NewReplacer(":", "-", "[", "", "]", "", "%", "-").Replace(cfg.Address)
+		cfg.ID = idOf(cfg.Address)
 	}
 	if isatty.IsTerminal(os.Stderr.Fd()) {
 		cfg.Progress = bar
 	}
 	return cfg, nil
+}
+
+// idOf makes an ID of a chunk address; of a host whose name is too long for one, of its digest.
+func idOf(address string) string {
+	id := "origin-" + strings.NewReplacer(":", "-", "[", "", "]", "", "%", "-").Replace(address)
+	if wire.ValidPeerID(id) != nil {
+		id = fmt.Sprintf("origin-%x", sha256.Sum256([]byte(address)))[:32]
+	}
+	return id
 }
 
 // bar shows how far the digesting of a file is.

@@ -52,7 +52,9 @@ type health struct {
 }
 
 // Run implements the command.
-func (c *health) Run(ctx context.Context, out io.Writer) error { return cli.Health(ctx, out, c.HTTP) }
+func (c *health) Run(ctx context.Context, out io.Writer) error {
+	return cli.Health(ctx, out, "--http", c.HTTP)
+}
 
 func main() {
 	cli.Main("peerd", "Download files with fanout, and serve them on to other peers.", &grammar{})

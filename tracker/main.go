@@ -41,7 +41,9 @@ type health struct {
 }
 
 // Run implements the command.
-func (c *health) Run(ctx context.Context, out io.Writer) error { return cli.Health(ctx, out, c.Listen) }
+func (c *health) Run(ctx context.Context, out io.Writer) error {
+	return cli.Health(ctx, out, "--listen", c.Listen)
+}
 
 func main() {
 	cli.Main("tracker", "The tracker of fanout.", &commands{})

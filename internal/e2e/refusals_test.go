@@ -235,6 +235,7 @@ func TestDaemonsThatCannotStart(t *testing.T) {
 		"origin: a device":               {bin.Origin, origin("/dev/null"), []string{"/dev/null", "not a regular file"}},
 		"origin: one name twice":         {bin.Origin, origin(source, twin), []string{twin, "image.bin"}},
 		"origin: odd chunk size":         {bin.Origin, origin("--chunk-size", "100000", source), []string{"--chunk-size", "power of two"}},
+		"origin: an ID that is none":     {bin.Origin, origin("--id", "a b", source), []string{"--id", "a b"}},
 		"origin: no tracker's URL":       {bin.Origin, []string{"--tracker", "http://", "--listen", free, "--http", free, source}, []string{"tracker", "http://"}},
 		"peerd: chunk port in use":       {bin.Peerd, peerd("--listen", taken), []string{"--listen", taken, "another process listens there"}},
 		"peerd: HTTP port in use":        {bin.Peerd, peerd("--http", taken), []string{"--http", taken, "another process listens there"}},

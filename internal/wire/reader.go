@@ -16,7 +16,7 @@ var (
 	ErrLineTooLong = fmt.Errorf("%w: line longer than %d bytes", ErrProtocol, MaxLine)
 	ErrSyntax      = fmt.Errorf("%w: malformed line", ErrProtocol)
 	ErrVersion     = fmt.Errorf("%w: unknown version", ErrProtocol)
-	ErrPeerID      = fmt.Errorf("%w: invalid peer ID", ErrProtocol)
+	ErrPeerID      = fmt.Errorf("%w: invalid ID", ErrProtocol)
 )
 
 // ErrPayload is a mistake of the caller: the next line was asked for before
