@@ -4,12 +4,12 @@ package grafana_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -90,7 +90,7 @@ func startLab(t *testing.T) (l lab) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("/usr/bin/python3", "testdata/lab.py", repo, t.TempDir())
+	cmd := fleettest.Command(context.Background(), "/usr/bin/python3", "testdata/lab.py", repo, t.TempDir())
 	cmd.Env = append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1")
 	cmd.Stderr = logged(t, "the lab's exporter")
 	in, err1 := cmd.StdinPipe()
@@ -306,7 +306,7 @@ func (s *stage) trouble() {
 
 // liar adds a peer to a swarm that sends wrong bytes.
 func (s *stage) liar(file string) {
-	cmd := exec.Command(fleettest.Program(s.t, "fanout/internal/liar"), "--tracker", s.tracker.URL(), "--listen", "127.0.0.1:0", file)
+	cmd := fleettest.Command(context.Background(), fleettest.Program(s.t, "fanout/internal/liar"), "--tracker", s.tracker.URL(), "--listen", "127.0.0.1:0", file)
 	cmd.Stderr = logged(s.t, "the liar")
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)

@@ -3,6 +3,7 @@
 package grafana_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,12 +16,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"fanout/internal/fleet/fleettest"
 	"fanout/internal/patience"
 )
 
@@ -79,9 +80,8 @@ func launch(t *testing.T, program string, flags ...string) (p *prometheus, ended
 	t.Helper()
 	log := logged(t, "Prometheus")
 	address := freeAddress(t)
-	cmd := exec.Command(program, append(flags, "--web.listen-address="+address)...)
+	cmd := fleettest.Command(context.Background(), program, append(flags, "--web.listen-address="+address)...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

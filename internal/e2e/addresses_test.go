@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,7 +113,7 @@ func TestMetricsAddressIsTrue(t *testing.T) {
 // background runs a program until the test ends.
 func (r *rig) background(binary string, args ...string) {
 	r.t.Helper()
-	cmd := exec.Command(binary, args...)
+	cmd := fleettest.Command(context.Background(), binary, args...) // interrupted, not killed
 	r.run(cmd)
 }
 

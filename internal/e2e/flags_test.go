@@ -16,7 +16,7 @@ import (
 func (r *rig) variables(binary string, commands ...string) (names []string) {
 	r.t.Helper()
 	for _, c := range append(commands, "") {
-		out, err := exec.CommandContext(r.ctx, binary, strings.Fields(c+" --help")...).Output()
+		out, err := fleettest.Command(r.ctx, binary, strings.Fields(c+" --help")...).Output()
 		r.must(err)
 		names = append(names, regexp.MustCompile(`FANOUT_[A-Z_]+`).FindAllString(string(out), -1)...)
 	}
@@ -33,7 +33,7 @@ func TestEmptyVariables(t *testing.T) {
 	const free = "127.0.0.1:0"
 	target := t.TempDir()
 	empty := func(value, binary string, args ...string) *exec.Cmd {
-		cmd := exec.CommandContext(r.ctx, binary, args...)
+		cmd := fleettest.Command(r.ctx, binary, args...)
 		cmd.Env = os.Environ()
 		names := r.variables(binary, map[string][]string{bin.Origin: {"push"}, bin.Peerd: {"get"}}[binary]...)
 		if len(names) < 3 {
@@ -102,7 +102,7 @@ func TestPathsThatAreNotUTF8(t *testing.T) {
 		"peers that are none": {bin.Origin, "", nil, append([]string{"push", source, "--peers", "caf\xe9"}, at...), []string{"--peers", `caf\xe9"`}},
 	} {
 		t.Run(what, func(t *testing.T) {
-			cmd := exec.CommandContext(r.ctx, c.binary, c.args...)
+			cmd := fleettest.Command(r.ctx, c.binary, c.args...)
 			cmd.Env, cmd.Dir = append(os.Environ(), c.env...), c.dir
 			out, err := cmd.CombinedOutput()
 			if err == nil || strings.Count(string(out), "\n") != 1 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +20,7 @@ import (
 func (r *rig) lie(file string) (address string) {
 	r.t.Helper()
 	ctx, stop := context.WithCancel(r.ctx)
-	liar := exec.CommandContext(ctx, fleettest.Program(r.t, "fanout/internal/liar"), "--tracker", r.tracker.URL(), "--listen", "127.0.0.1:0", file)
+	liar := fleettest.Command(ctx, fleettest.Program(r.t, "fanout/internal/liar"), "--tracker", r.tracker.URL(), "--listen", "127.0.0.1:0", file)
 	var said bytes.Buffer // read it when the liar has ended
 	liar.Stderr = &said
 	r.must(liar.Start())

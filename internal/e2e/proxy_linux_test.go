@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -89,7 +88,7 @@ func TestOwnMachineIsNotProxied(t *testing.T) {
 // reexec runs this test again where the machine has another address.
 func reexec(t *testing.T) {
 	script := prepareNet + ` || exit 77; exec "$0" "$@"`
-	cmd := exec.CommandContext(t.Context(), "unshare", "--net", "sh", "-c", script, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd := fleettest.Command(t.Context(), "unshare", "--net", "sh", "-c", script, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	built := filepath.Dir(filepath.Dir(fleettest.Binaries(t, fleettest.Plain).Tracker)) // once is enough
 	cmd.Env = append(os.Environ(), inNamespace+"=1", "FLEETTEST_BINARIES="+built)
 	out, err := cmd.CombinedOutput()

@@ -181,7 +181,7 @@ func TestTrackerUnreachableAtTheStart(t *testing.T) {
 // printed to stderr.
 func (r *rig) attempt(binary string, args ...string) (code int, stderr string) {
 	r.t.Helper()
-	cmd := exec.CommandContext(r.ctx, binary, args...)
+	cmd := fleettest.Command(r.ctx, binary, args...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	err := cmd.Run()

@@ -161,7 +161,7 @@ func (d *Daemon) spawn() (*process, error) {
 	p := &process{cmd: exec.Command(d.binary, args...), ended: make(chan struct{}), logged: info.Size()}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.Env = append(withoutTwins(os.Environ()), d.fleet.cfg.Env...)
-	p.cmd.SysProcAttr = processAttributes()
+	p.cmd.SysProcAttr = ProcessAttributes()
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}

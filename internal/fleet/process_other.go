@@ -4,5 +4,5 @@ package fleet
 
 import "syscall"
 
-// processAttributes keep a Ctrl-C at the terminal from a daemon: we stop it in our own time.
-func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+// ProcessAttributes keep a Ctrl-C at the terminal from a daemon: we stop it in our own time.
+func ProcessAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -31,7 +30,7 @@ func TestCarried(t *testing.T) {
 	for _, c := range [][]string{
 		{r.binaries.Origin, "push"}, {r.binaries.Origin, "serve"}, {r.binaries.Peerd, "get"}, {r.binaries.Peerd, "serve"},
 	} {
-		out, err := exec.CommandContext(r.ctx, c[0], c[1], "--help").Output()
+		out, err := fleettest.Command(r.ctx, c[0], c[1], "--help").Output()
 		if text := strings.Join(strings.Fields(string(out)), " "); err != nil || !strings.Contains(text, "chmod +x") {
 			t.Errorf("%v --help does not say that modes are not carried: %v\n%s", c, err, out)
 		}

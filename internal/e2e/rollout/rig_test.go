@@ -86,7 +86,7 @@ func (r *rig) command(binary, name string, args []string) *command {
 
 func (r *rig) prepare(binary, name string, args []string) *command {
 	args = append([]string{name, "--tracker", r.tracker.URL()}, args...)
-	c := &command{Cmd: exec.CommandContext(r.ctx, binary, args...), r: r}
+	c := &command{Cmd: fleettest.Command(r.ctx, binary, args...), r: r}
 	c.Dir = r.Dir()
 	c.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=20")
 	c.Stdout, c.Stderr = &c.stdout, &c.stderr

@@ -222,3 +222,11 @@ func Same(t testing.TB, got, want string) {
 		t.Error(err)
 	}
 }
+
+// Command is exec.CommandContext of a process that dies with the test's, also when that runs
+// out of time.
+func Command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.SysProcAttr = fleet.ProcessAttributes()
+	return cmd
+}
