@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,7 +52,8 @@ func (s *Store) Rehash(ctx context.Context, progress func(bytes int64)) (kept, d
 // name. If sha256hex is not empty, the whole file must have that SHA-256.
 // Finishing again is no error.
 //
-// Errors: ErrIncomplete, ErrSHA256, the disk's, ctx's. After an error the part is
+// Errors: ErrIncomplete, ErrSHA256, the disk's, ctx's; ErrDamaged if somebody has made
+// the part shorter. After an error the part is
 // still there, for the caller to Discard or to Finish again.
 func (s *Store) Finish(ctx context.Context, sha256hex string) error {
 	if have := s.Count(); have != s.m.Chunks() {
@@ -66,6 +68,9 @@ func (s *Store) Finish(ctx context.Context, sha256hex string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.checkSHA256(ctx, strings.ToLower(sha256hex)) })
 	if s.part {
+		if err := s.intact(); err != nil {
+			return fmt.Errorf("finish %s: %w", s.path, err)
+		}
 		// While the disk writes, the processor hashes.
 		group.Go(s.f.Sync)
 	}
@@ -136,7 +141,11 @@ func (s *Store) rename(mayReplace func(Stamp) bool) error {
 	if err := s.isNamed(s.names.part); err != nil {
 		return err
 	}
-	if there, _, err := s.dir.Look(s.path); err == nil && !mayReplace(there) {
+	switch there, _, err := s.dir.Look(s.path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case !mayReplace(there):
 		return inTheWay(s.dir.Root, s.path)
 	}
 	if err := s.dir.Root.Rename(s.names.part, s.path); err != nil {

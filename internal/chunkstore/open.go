@@ -70,6 +70,9 @@ func (d Dir) OpenComplete(path string, m *manifest.Manifest, id manifest.ID) (*S
 	s := newStore(m, f)
 	s.id, s.dir, s.path = id, d, rel
 	info, err := f.Stat()
+	if err == nil {
+		s.opened = stampOf(info, born(f, ""))
+	}
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%w: %s in %s", ErrNotRegular, path, d.Root.Name())
 	}
@@ -183,13 +186,9 @@ func flock(f *os.File) error {
 
 // restore takes up the claims of an earlier run, or starts an empty part.
 func (s *Store) restore(claimed *bitset.BitSet, known bool) error {
-	info, err := s.f.Stat()
-	if err != nil {
-		return err
-	}
-	if known && info.Size() == s.m.Size {
+	if known {
 		s.claimed = claimed
-		return nil
+		return s.f.Truncate(s.m.Size) // if somebody has made it shorter
 	}
 	// Down to nothing first: bytes that nobody knows of are of no use, and cost
 	// disk space.

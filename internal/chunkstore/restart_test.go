@@ -102,14 +102,6 @@ func TestOpenStartsAgain(t *testing.T) {
 			truncate(t, dir+"/"+part(m)+".state", 0)
 			return m
 		},
-		"no part": func(t *testing.T, dir string) *manifest.Manifest {
-			remove(t, dir+"/"+part(m))
-			return m
-		},
-		"part cut off": func(t *testing.T, dir string) *manifest.Manifest {
-			truncate(t, dir+"/"+part(m), 40)
-			return m
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := newRoot(t)
@@ -128,6 +120,58 @@ func TestOpenStartsAgain(t *testing.T) {
 				t.Errorf("the part is not empty: %d bytes, %v", len(got), err)
 			}
 		})
+	}
+}
+
+// Of a part that somebody has made shorter, or removed, what is left is taken up.
+func TestOpenOfAPartCutOff(t *testing.T) {
+	data, m := newFile(t, 3*chunkSize)
+	for _, left := range []int64{3 * chunkSize, 2*chunkSize + 1, chunkSize, 1, 0} {
+		root := newRoot(t)
+		s := open(t, root, "f", m)
+		for c := range m.Chunks() {
+			put(t, s, data, c)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		truncate(t, root.Name()+"/"+part(m), left)
+		s = open(t, root, "f", m)
+		want := int(left / chunkSize)
+		if kept, dropped, err := s.Rehash(t.Context(), nil); kept != want || dropped != 3-want || err != nil {
+			t.Errorf("of %d bytes: Rehash = %d, %d, %v", left, kept, dropped, err)
+		}
+		for c := range m.Chunks() {
+			if !s.Has(c) {
+				put(t, s, data, c)
+			}
+		}
+		finish(t, s)
+		wantFiles(t, root, map[string][]byte{"f": data})
+	}
+}
+
+// What somebody takes from a part that is being written is noticed before its place is taken
+// by a hole.
+func TestPartMadeShorter(t *testing.T) {
+	data, m := newFile(t, 3*chunkSize)
+	root := newRoot(t)
+	s := open(t, root, "f", m)
+	put(t, s, data, 0)
+	truncate(t, root.Name()+"/"+part(m), 0)
+	if _, err := s.Put(1, data[chunkSize:2*chunkSize]); !errors.Is(err, chunkstore.ErrDamaged) {
+		t.Errorf("Put = %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, root, "f", m)
+	for c := range m.Chunks() {
+		put(t, s, data, c)
+	}
+	truncate(t, root.Name()+"/"+part(m), 0)
+	if err := s.Finish(t.Context(), ""); !errors.Is(err, chunkstore.ErrDamaged) {
+		t.Errorf("Finish = %v", err)
 	}
 }
 

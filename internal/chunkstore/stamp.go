@@ -39,8 +39,12 @@ func (d Dir) Look(path string) (s Stamp, regular bool, err error) {
 	return stampOf(info, born(dir, filepath.Base(path))), info.Mode().IsRegular(), nil
 }
 
-// Stamp is that of the open file, whatever its name.
+// Stamp is that of the open file, whatever its name, as it was when it had the bytes that were
+// verified: for OpenComplete before the first of them was read.
 func (s *Store) Stamp() (Stamp, error) {
+	if s.opened != (Stamp{}) {
+		return s.opened, nil
+	}
 	info, err := s.f.Stat()
 	if err != nil {
 		return Stamp{}, fmt.Errorf("look at %s: %w", s.path, err)

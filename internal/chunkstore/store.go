@@ -24,6 +24,7 @@ var (
 	ErrReplaced   = errors.New("file was removed or replaced")
 	ErrSize       = errors.New("file does not have the size of the manifest")
 	ErrSHA256     = errors.New("whole-file SHA-256 does not match")
+	ErrDamaged    = errors.New("bytes that were verified are gone")
 )
 
 // Store is the chunks of one manifest in one file. It is safe for concurrent
@@ -36,6 +37,8 @@ type Store struct {
 	path  string   // final name, relative to dir.Root; for OpenSource as given
 	names names    // of the part and its state
 	f     *os.File // the part or the final file, whatever its name is by now
+
+	opened Stamp // of OpenComplete: what its chunks are verified of
 
 	state *os.File // of a part, else nil; changed under both locks
 
@@ -117,7 +120,8 @@ func (s *Store) Bits() []byte {
 // new: a chunk already held is neither looked at nor written. Of concurrent
 // Puts of one chunk exactly one is fresh.
 //
-// Errors: those of manifest.Verify, ErrReadOnly, and those of the disk.
+// Errors: those of manifest.Verify, ErrReadOnly, ErrDamaged if somebody has made the part
+// shorter, and those of the disk.
 func (s *Store) Put(chunk int, data []byte) (fresh bool, err error) {
 	if s.Has(chunk) {
 		return false, nil
@@ -133,12 +137,27 @@ func (s *Store) Put(chunk int, data []byte) (fresh bool, err error) {
 	if s.Has(chunk) { // meanwhile
 		return false, nil
 	}
+	if err := s.intact(); err != nil {
+		return false, fmt.Errorf("put chunk %d: %w", chunk, err)
+	}
 	// Two writers of one chunk write the same bytes.
 	if _, err := s.f.WriteAt(data, s.m.Offset(chunk)); err != nil {
 		return false, fmt.Errorf("write chunk %d: %w", chunk, err)
 	}
 	s.writeback.wrote(s.f, len(data))
 	return s.mark(chunk), nil
+}
+
+// intact checks that nobody has made the part shorter: what is written next would make it as
+// long as before, with a hole for what was there.
+func (s *Store) intact() error {
+	switch info, err := s.f.Stat(); {
+	case err != nil:
+		return err
+	case info.Mode().IsRegular() && info.Size() < s.m.Size:
+		return fmt.Errorf("%w: the part of %s has %d bytes, not %d", ErrDamaged, s.path, info.Size(), s.m.Size)
+	}
+	return nil
 }
 
 // mark notes that the chunk is verified and on disk, and tells whether that is

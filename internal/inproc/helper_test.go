@@ -231,6 +231,13 @@ func (r *rig) await(what string, ok func() bool) {
 	patience.Await(r.T, what, ok)
 }
 
+func (r *rig) must(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
 // call makes a request and returns status and body.
 func (r *rig) call(method, url, body string, headers ...string) (int, string) {
 	r.Helper()

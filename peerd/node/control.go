@@ -43,6 +43,11 @@ func (d *download) resume() error {
 		return httpkit.Errorf(http.StatusConflict, "download %s was cancelled: start it again with POST /v1/downloads", d.rec.ID)
 	}
 	d.halt() // it has ended or is about to
+	d.node.mu.Lock()
+	defer d.node.mu.Unlock()
+	if err := d.node.claim(d.output(), d); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.mend = true

@@ -43,6 +43,7 @@ type download struct {
 	doubted    bool             // the finished file is being hashed again
 	mend       bool             // what is found wrong in it may be fetched again
 	anew       bool             // begun while it was not on the list: a file that it had before is fetched again
+	adopted    bool             // the file that is there, somebody else has put there
 	superseded bool             // another download's file has taken the place of this one's
 	gone       bool             // it is off the list
 }
@@ -80,21 +81,27 @@ func (d *download) target() *chunkserver.Target {
 // restore goes on where the last run of the daemon stopped.
 func (d *download) restore() {
 	d.convert()
+	d.node.mu.Lock()
+	taken := d.node.claim(d.output(), d)
+	d.node.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.mend = taken == nil // else the file that is there is about to be replaced
 	switch d.rec.State {
 	case peerapi.DownloadStateQueued, peerapi.DownloadStateDownloading:
 		d.rec.State = peerapi.DownloadStateQueued
 		d.launch()
 	case peerapi.DownloadStateComplete:
-		last, known := d.node.outputs.ledger.find(d.rec.Output)
+		last, _ := d.node.outputs.ledger.find(d.rec.Output)
 		d.stamp = last.Stamp
-		if doubtful, err := d.node.outputs.compare(d.rec.Output, d.stamp); !known || doubtful || errors.Is(err, errChanged) {
+		_, _, unseen := d.node.outputs.dir.Look(d.rec.Output)
+		doubtful, err := d.node.outputs.compare(d.rec.Output, d.stamp)
+		if unseen == nil && (d.stamp == chunkstore.Stamp{} || doubtful || errors.Is(err, errChanged)) {
 			d.begin() // not to be called complete before it has been hashed
 		}
 		d.launch()
 	case peerapi.DownloadStateFailed:
-		if d.rec.Changed {
+		if d.rec.Changed && d.mend {
 			d.begin()
 			d.launch()
 		}
@@ -113,6 +120,7 @@ func (d *download) convert() {
 	if err := d.node.outputs.convert(d.rec.Output, complete, d.manifest, d.id); err != nil {
 		d.node.cfg.Logger.Error().Err(err).Str("download", d.rec.ID).Msg("part of an earlier version not taken over")
 	}
+	d.save() // it is not done again: what is there at the next start may be somebody else's
 }
 
 // begin makes a download that has ended one that has not; d.mu is held.
@@ -133,7 +141,12 @@ func (d *download) launch() {
 	d.node.wg.Go(func() {
 		defer close(ended)
 		defer stop()
-		if err := d.work(ctx); err != nil && ctx.Err() == nil {
+		err := d.work(ctx)
+		for errors.Is(err, chunkstore.ErrDamaged) && ctx.Err() == nil {
+			d.drop() // and what is left is hashed
+			err = d.work(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			d.fail(err)
 			d.tell()
 		}
@@ -144,6 +157,14 @@ func (d *download) launch() {
 			d.closeStore()
 		}
 	})
+}
+
+// drop closes what a run has left.
+func (d *download) drop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.run = nil
+	d.closeStore()
 }
 
 // halt ends the work and waits until it has. It must not hold d.mu.
@@ -165,12 +186,23 @@ func (d *download) work(ctx context.Context) error {
 	d.mu.Lock()
 	store, strategy := d.store, swarm.Strategy(d.rec.Strategy)
 	d.mu.Unlock()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	store.OnDamage(func(err error) {
 		d.node.cfg.Logger.Warn().Err(err).Str("download", d.rec.ID).Msg("chunk not readable any more")
-		d.node.wg.Go(d.doubt)
+		d.node.wg.Go(func() {
+			if !d.doubt() {
+				end(fmt.Errorf("%w: %w", chunkstore.ErrDamaged, err))
+			}
+		})
 	})
+	finish := func() {
+		if err := d.finish(ctx, store); err != nil {
+			end(err)
+		}
+	}
 	if store.Complete() { // there is nothing to fetch
-		d.finish(ctx, store)
+		finish()
 	}
 	var finishing sync.WaitGroup
 	defer finishing.Wait()
@@ -179,7 +211,7 @@ func (d *download) work(ctx context.Context) error {
 		Target: chunkserver.Target{Manifest: d.manifest, ID: d.id, Store: store},
 		Dialer: d.node.chunks, Tracker: &announcer{d}, Observer: &observer{d}, Requests: limits().Requests,
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Progress: d.progress,
-		Complete: func() { finishing.Go(func() { d.finish(ctx, store) }) },
+		Complete: func() { finishing.Go(finish) },
 	})
 	d.mu.Lock()
 	d.run = run
@@ -187,7 +219,11 @@ func (d *download) work(ctx context.Context) error {
 		d.setState(peerapi.DownloadStateDownloading, nil)
 	}
 	d.mu.Unlock()
-	return run.Run(ctx)
+	err := run.Run(ctx)
+	if cause := context.Cause(ctx); errors.Is(cause, chunkstore.ErrDamaged) {
+		return cause
+	}
+	return err
 }
 
 // open opens what is here of the file, in the order of openStore. What is claimed is hashed
@@ -214,6 +250,9 @@ func (d *download) open(ctx context.Context) error {
 // was begun, or a new one, with what is right in a damaged file of fanout's own.
 func (d *download) openStore(ctx context.Context, rec record, anew bool) (*chunkstore.Store, error) {
 	o := d.node.outputs
+	if err := o.moved(); err != nil {
+		return nil, err
+	}
 	begun := o.dir.Begun(rec.Output, d.id)
 	if begun && rec.State != peerapi.DownloadStateComplete && !o.made(rec.Output, d.id) {
 		return d.openPart(ctx, rec, nil)
@@ -258,23 +297,28 @@ func (d *download) logHashed(rec record, kept, dropped int) {
 	}
 }
 
-// finish gives the complete file its name, unless it has it already.
-func (d *download) finish(ctx context.Context, store *chunkstore.Store) {
+// finish gives the complete file its name, unless it has it already. The error is
+// chunkstore.ErrDamaged; others end the download.
+func (d *download) finish(ctx context.Context, store *chunkstore.Store) error {
 	d.mu.Lock()
 	done, want := d.rec.State == peerapi.DownloadStateComplete, d.rec.SHA256
 	d.mu.Unlock()
 	if done {
-		return
+		return nil
 	}
 	err := store.Finish(ctx, want)
 	if err == nil {
 		err = d.settle(store)
 	}
 	if err != nil {
-		if ctx.Err() == nil { // else paused, cancelled or stopped: a resume finishes again
+		switch {
+		case ctx.Err() != nil: // paused, cancelled or stopped: a resume finishes again
+		case errors.Is(err, chunkstore.ErrDamaged):
+			return err
+		default:
 			d.fail(err)
 		}
-		return
+		return nil
 	}
 	d.node.supersede(d)
 	d.mu.Lock()
@@ -285,6 +329,7 @@ func (d *download) finish(ctx context.Context, store *chunkstore.Store) {
 			d.run.AnnounceSoon() // the distribution's time ends with this
 		}
 	}
+	return nil
 }
 
 // supersede forgets an older download whose file has just been replaced.
@@ -403,6 +448,11 @@ func (d *download) again(rec record, anyOutput bool) error {
 		return err
 	}
 	d.halt()
+	d.node.mu.Lock()
+	defer d.node.mu.Unlock()
+	if err := d.node.claim(rec.Output, d); err != nil {
+		return err
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if rec.Output != d.rec.Output && was == peerapi.DownloadStateFailed {

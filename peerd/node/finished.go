@@ -60,12 +60,13 @@ func (d *download) look() {
 	}
 }
 
-// doubt hashes a complete download's file again, before anything more is said of it or sent.
-func (d *download) doubt() {
+// doubt hashes a complete download's file again, before anything more is said of it or sent;
+// false for a download that is not complete.
+func (d *download) doubt() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.rec.State != peerapi.DownloadStateComplete {
-		return
+		return false
 	}
 	d.begin()
 	d.doubted, d.mend = true, false
@@ -79,6 +80,7 @@ func (d *download) doubt() {
 			d.launch()
 		}
 	})
+	return true
 }
 
 // openFinished opens the file that stands at the output, if it is what is wanted; else the
@@ -87,6 +89,9 @@ func (d *download) doubt() {
 func (d *download) openFinished(ctx context.Context, rec record, anew bool) (*chunkstore.Store, error) {
 	o := d.node.outputs
 	f, err := o.find(ctx, rec.Output, d.manifest, d.id, anew)
+	d.mu.Lock()
+	d.adopted = f.adopted
+	d.mu.Unlock()
 	switch {
 	case err == nil && f.Store == nil && rec.State == peerapi.DownloadStateComplete:
 		return nil, o.removed(rec.Output)
@@ -123,12 +128,14 @@ func (d *download) settle(store *chunkstore.Store) error {
 	o := d.node.outputs
 	o.placing.Lock()
 	defer o.placing.Unlock()
-	output := d.output()
+	d.mu.Lock()
+	output, adopted := d.rec.Output, d.adopted
+	d.mu.Unlock()
 	stamp, err := o.settle(store, output)
 	if err != nil {
 		return err
 	}
-	if err := o.ledger.note(finished{Output: output, Manifest: d.id, Stamp: stamp}); err != nil { // it is hashed at the next start, then
+	if err := o.ledger.note(finished{Output: output, Manifest: d.id, Stamp: stamp, Adopted: adopted}); err != nil { // it is hashed at the next start, then
 		d.node.cfg.Logger.Error().Err(err).Str("output", output).Msg("finished file not noted")
 	}
 	d.mu.Lock()
@@ -147,7 +154,7 @@ func (n *Node) rivals(by *download) (rivals []*download) {
 	output := by.output()
 	for _, o := range n.all() {
 		o.mu.Lock()
-		if o != by && o.rec.Output == output && (o.doubted || o.rec.State == peerapi.DownloadStateComplete) {
+		if o != by && o.rec.Output == output && (o.doubted || o.rec.finished()) {
 			rivals = append(rivals, o)
 		}
 		o.mu.Unlock()

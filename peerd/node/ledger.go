@@ -16,14 +16,18 @@ import (
 	"fanout/internal/manifest"
 )
 
-// finished is what is remembered of a file that got its final name here: by it a file that
+// finished is what is remembered of a file that a download has ended with: by it a file that
 // is still that one is told from one that was changed, or that somebody else has put there.
 // It outlives the download's record.
 type finished struct {
 	Output   string           `json:"output"` // relative to the data directory
 	Manifest manifest.ID      `json:"manifest_id"`
-	Stamp    chunkstore.Stamp `json:"stamp"`
+	Stamp    chunkstore.Stamp `json:"stamp"`             // zero for one of an earlier version, until it is hashed
+	Adopted  bool             `json:"adopted,omitempty"` // somebody else had put it there, so it is not replaced
 }
+
+// made says whether that is the file which fanout has put there.
+func (f finished) made(there chunkstore.Stamp) bool { return !f.Adopted && f.Stamp.SameFile(there) }
 
 // ledger keeps what was finished at each output, in a file of its own.
 type ledger struct{ dir string }
@@ -40,6 +44,9 @@ func (l ledger) path(output string) string {
 func (l ledger) note(f finished) error {
 	data, err := json.Marshal(f)
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.dir, 0o755); err != nil { // somebody may have removed it
 		return err
 	}
 	return renameio.WriteFile(l.path(f.Output), data, 0o644)

@@ -178,7 +178,7 @@ func (n *Node) restore() {
 			n.cfg.Logger.Error().Err(err).Str("download", rec.ID).Msg("download record not readable, left alone")
 			continue
 		}
-		if rec.State == peerapi.DownloadStateComplete && n.outputs.superseded(rec.Output, m.ID()) {
+		if rec.finished() && n.outputs.superseded(rec.Output, m.ID()) {
 			errs = append(errs, n.records.remove(rec.ID)) // as its successor would have done
 			continue
 		}

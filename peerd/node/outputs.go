@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -45,14 +46,14 @@ func (o *outputs) inTheWay(output string) error {
 // mayReplace says whether what stands at an output was finished there by fanout.
 func (o *outputs) mayReplace(output string, there chunkstore.Stamp) bool {
 	last, known := o.ledger.find(output)
-	return o.replace || known && last.Stamp.SameFile(there)
+	return o.replace || known && last.made(there)
 }
 
 // made says whether what stands at an output was finished there by a download of that manifest.
 func (o *outputs) made(output string, id manifest.ID) bool {
 	there, _, err := o.dir.Look(output)
 	last, known := o.ledger.find(output)
-	return err == nil && known && last.Manifest == id && last.Stamp.SameFile(there)
+	return err == nil && known && last.Manifest == id && last.made(there)
 }
 
 // free says whether a file of that size can be put at an output: nothing is there that must
@@ -65,6 +66,9 @@ func (o *outputs) free(output string, size int64) bool {
 // compare says why the file at an output cannot be what was finished there; doubtful means
 // that it may be, or not. The caller has locked placing.
 func (o *outputs) compare(output string, want chunkstore.Stamp) (doubtful bool, err error) {
+	if err := o.moved(); err != nil {
+		return false, err
+	}
 	there, regular, err := o.dir.Look(output)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -84,7 +88,8 @@ func (o *outputs) compare(output string, want chunkstore.Stamp) (doubtful bool, 
 // found is a file at an output that was hashed.
 type found struct {
 	*chunkstore.Store
-	ours bool // fanout finished it
+	ours    bool // fanout has put it there
+	adopted bool // somebody else has
 }
 
 // find opens the file that stands at an output, if it can be what is wanted, and hashes it.
@@ -99,7 +104,9 @@ func (o *outputs) find(ctx context.Context, output string, m *manifest.Manifest,
 		return found{}, fmt.Errorf("look at %s: %w", o.name(output), err)
 	}
 	last, known := o.ledger.find(output)
-	f.ours = known && last.Stamp.SameFile(there)
+	f.ours = known && last.made(there)
+	// A whole one whose stamp is another may be a copy of ours, as when all was moved.
+	f.adopted = !f.ours && (!known || last.Adopted || last.Manifest != id)
 	switch {
 	case f.ours && (last.Manifest != id || anew): // it stays until this one is whole
 		return found{}, nil
@@ -131,6 +138,9 @@ func (o *outputs) refuse(output string) error {
 
 // settle gives a complete file its name. The caller has locked placing.
 func (o *outputs) settle(store *chunkstore.Store, output string) (stamp chunkstore.Stamp, err error) {
+	if err := o.moved(); err != nil {
+		return stamp, err
+	}
 	err = store.Place(func(there chunkstore.Stamp) bool { return o.mayReplace(output, there) })
 	if errors.Is(err, chunkstore.ErrInTheWay) {
 		return stamp, o.inTheWay(output)
@@ -142,7 +152,7 @@ func (o *outputs) settle(store *chunkstore.Store, output string) (stamp chunksto
 		return stamp, err
 	}
 	if now, _, err := o.dir.Look(output); err != nil || now != stamp {
-		return stamp, errors.Join(fmt.Errorf("%s was replaced meanwhile: start the download again", o.name(output)), err)
+		return stamp, errors.Join(fmt.Errorf("%s was replaced or written to meanwhile: start the download again", o.name(output)), err)
 	}
 	return stamp, nil
 }
@@ -158,9 +168,18 @@ func (o *outputs) convert(output string, complete bool, m *manifest.Manifest, id
 	if !complete {
 		return o.dir.Adopt(output, m, id)
 	}
-	there, _, err := o.dir.Look(output)
+	return o.ledger.note(finished{Output: output, Manifest: id})
+}
+
+// moved says that the data directory is not where it was when it was opened, so that nobody
+// will find there what is put into it.
+func (o *outputs) moved() error {
+	opened, err := o.dir.Root.Stat(".")
 	if err != nil {
-		return nil // it is gone, which restoring will find
+		return err
 	}
-	return o.ledger.note(finished{Output: output, Manifest: id, Stamp: there})
+	if named, err := os.Stat(o.dataDir); err != nil || !os.SameFile(opened, named) {
+		return fmt.Errorf("the data directory %s was moved or replaced, or something was mounted there: restart peerd", o.dataDir)
+	}
+	return nil
 }

@@ -51,6 +51,9 @@ type record struct {
 	FromPeers  int64                 `json:"bytes_from_peers"`
 }
 
+// finished says whether the download's file was put at its output, whatever became of it there.
+func (r *record) finished() bool { return r.State == peerapi.DownloadStateComplete || r.Changed }
+
 // records is the directory where they are kept.
 type records struct {
 	dir  string

@@ -107,10 +107,8 @@ func (n *Node) enter(rec record, m *manifest.Manifest) (d *download, found bool,
 	if d, ok := n.downloads[rec.ID]; ok {
 		return d, true, nil
 	}
-	for _, o := range n.order {
-		if active(o.state()) && o.output() == rec.Output {
-			return nil, false, httpkit.Errorf(http.StatusConflict, "download %s of other content is writing %s: wait for it, delete it, or give another output", o.rec.ID, rec.Output).WithField("output")
-		}
+	if err := n.claim(rec.Output, nil); err != nil {
+		return nil, false, err
 	}
 	if err := n.checkFree(rec.Output, m.Size); err != nil {
 		return nil, false, err
@@ -124,6 +122,17 @@ func (n *Node) enter(rec record, m *manifest.Manifest) (d *download, found bool,
 	d.save()
 	d.launch()
 	return d, false, nil
+}
+
+// claim refuses an output that another download than d is writing; n.mu is held until d is
+// seen to write there itself.
+func (n *Node) claim(output string, d *download) error {
+	for _, o := range n.order {
+		if o != d && active(o.state()) && o.output() == output {
+			return httpkit.Errorf(http.StatusConflict, "download %s of other content is writing %s: wait for it, delete it, or give another output", o.rec.ID, output).WithField("output")
+		}
+	}
+	return nil
 }
 
 // checkFree refuses an output where something stands that a download must not replace.
