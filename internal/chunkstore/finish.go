@@ -52,8 +52,7 @@ func (s *Store) Rehash(ctx context.Context, progress func(bytes int64)) (kept, d
 // name. If sha256hex is not empty, the whole file must have that SHA-256.
 // Finishing again is no error.
 //
-// Errors: ErrIncomplete, ErrSHA256, the disk's, ctx's; ErrDamaged if somebody has made
-// the part shorter. After an error the part is
+// Errors: ErrIncomplete, ErrSHA256, those of Intact, ctx's. After an error the part is
 // still there, for the caller to Discard or to Finish again.
 func (s *Store) Finish(ctx context.Context, sha256hex string) error {
 	if have := s.Count(); have != s.m.Chunks() {
@@ -68,7 +67,7 @@ func (s *Store) Finish(ctx context.Context, sha256hex string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.checkSHA256(ctx, strings.ToLower(sha256hex)) })
 	if s.part {
-		if err := s.intact(); err != nil {
+		if err := s.Intact(); err != nil {
 			return fmt.Errorf("finish %s: %w", s.path, err)
 		}
 		// While the disk writes, the processor hashes.

@@ -173,6 +173,14 @@ func TestPartMadeShorter(t *testing.T) {
 	if err := s.Finish(t.Context(), ""); !errors.Is(err, chunkstore.ErrDamaged) {
 		t.Errorf("Finish = %v", err)
 	}
+	truncate(t, root.Name()+"/"+part(m), m.Size)
+	if err := s.Intact(); err != nil {
+		t.Error(err)
+	}
+	remove(t, root.Name()+"/"+part(m))
+	if err := s.Intact(); !errors.Is(err, chunkstore.ErrDamaged) {
+		t.Errorf("Intact = %v", err)
+	}
 }
 
 func TestOneWriterAPart(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/bits-and-blooms/bitset"
 
@@ -120,8 +121,7 @@ func (s *Store) Bits() []byte {
 // new: a chunk already held is neither looked at nor written. Of concurrent
 // Puts of one chunk exactly one is fresh.
 //
-// Errors: those of manifest.Verify, ErrReadOnly, ErrDamaged if somebody has made the part
-// shorter, and those of the disk.
+// Errors: those of manifest.Verify, ErrReadOnly, and those of Intact.
 func (s *Store) Put(chunk int, data []byte) (fresh bool, err error) {
 	if s.Has(chunk) {
 		return false, nil
@@ -137,7 +137,7 @@ func (s *Store) Put(chunk int, data []byte) (fresh bool, err error) {
 	if s.Has(chunk) { // meanwhile
 		return false, nil
 	}
-	if err := s.intact(); err != nil {
+	if err := s.Intact(); err != nil {
 		return false, fmt.Errorf("put chunk %d: %w", chunk, err)
 	}
 	// Two writers of one chunk write the same bytes.
@@ -148,12 +148,17 @@ func (s *Store) Put(chunk int, data []byte) (fresh bool, err error) {
 	return s.mark(chunk), nil
 }
 
-// intact checks that nobody has made the part shorter: what is written next would make it as
-// long as before, with a hole for what was there.
-func (s *Store) intact() error {
-	switch info, err := s.f.Stat(); {
-	case err != nil:
+// Intact checks that nobody has removed the part, or made it shorter: what is written next
+// would make it as long as before, with a hole for what was there. The error is ErrDamaged, or
+// the disk's.
+func (s *Store) Intact() error {
+	info, err := s.f.Stat()
+	if err != nil {
 		return err
+	}
+	switch sys, ok := info.Sys().(*syscall.Stat_t); {
+	case ok && sys.Nlink == 0:
+		return fmt.Errorf("%w: the part of %s was removed", ErrDamaged, s.path)
 	case info.Mode().IsRegular() && info.Size() < s.m.Size:
 		return fmt.Errorf("%w: the part of %s has %d bytes, not %d", ErrDamaged, s.path, info.Size(), s.m.Size)
 	}

@@ -192,33 +192,46 @@ func TestDataDirectoryIsMoved(t *testing.T) {
 	}
 }
 
-// Of a part that somebody empties meanwhile nothing wrong gets the final name.
-func TestPartIsEmptied(t *testing.T) {
-	for _, read := range []bool{false, true} {
-		t.Run(fmt.Sprintf("read meanwhile: %v", read), func(t *testing.T) {
-			r := newRig(t)
-			data := r.write("f", 20*chunkSize+1)
-			o := r.originBehind(6, "f")
-			p := r.peer("")
-			_, d := p.start(`{"file":"f"}`)
-			p.some(d.Id, 5)
-			parts, err := filepath.Glob(filepath.Join(p.dir, ".fanout", "*.part"))
-			r.must(err)
-			for _, part := range parts {
-				r.must(os.Truncate(part, 0))
-			}
-			if read { // who reads notices it first
-				if resp := p.open(d.Id); resp != nil {
-					_, err = io.Copy(io.Discard, resp.Body)
+// Of a part that somebody empties or removes meanwhile nothing wrong gets the final name.
+func TestPartIsHarmed(t *testing.T) {
+	for what, harm := range map[string]func(part string) error{
+		"emptied": func(part string) error { return os.Truncate(part, 0) },
+		"removed": os.Remove,
+	} {
+		for when, meanwhile := range map[string]func(p *peer, id string){
+			"downloading": func(*peer, string) {},
+			"read": func(p *peer, id string) { // which notices it first
+				if resp := p.open(id); resp != nil {
+					_, _ = io.CopyN(io.Discard, resp.Body, chunkSize) // it may be broken off
 					resp.Body.Close()
-					if err == nil {
-						t.Error("all of it was sent")
-					}
 				}
-			}
-			o.Open()
-			complete(t, p.state(d.Id, peerapi.DownloadStateComplete))
-			p.has(data, "f")
-		})
+			},
+			"paused": func(p *peer, id string) { p.do("POST", "/v1/downloads/"+id+"/pause") },
+		} {
+			t.Run(what+", "+when, func(t *testing.T) {
+				r := newRig(t)
+				data := r.write("f", 20*chunkSize+1)
+				o := r.originBehind(6, "f")
+				p := r.peer("")
+				_, d := p.start(`{"file":"f"}`)
+				p.some(d.Id, 5)
+				if when == "paused" {
+					meanwhile(p, d.Id)
+				}
+				parts, err := filepath.Glob(filepath.Join(p.dir, ".fanout", "*.part"))
+				r.must(err)
+				for _, part := range parts {
+					r.must(harm(part))
+				}
+				if when == "paused" {
+					p.do("POST", "/v1/downloads/"+d.Id+"/resume")
+				} else {
+					meanwhile(p, d.Id)
+				}
+				o.Open()
+				complete(t, p.state(d.Id, peerapi.DownloadStateComplete))
+				p.has(data, "f")
+			})
+		}
 	}
 }

@@ -232,9 +232,10 @@ func (d *download) open(ctx context.Context) error {
 	d.mu.Lock()
 	store, rec, anew := d.store, d.rec, d.anew
 	d.mu.Unlock()
-	if store != nil { // paused, not closed
+	if store != nil && store.Intact() == nil { // paused, not closed
 		return nil
 	}
+	d.drop()
 	store, err := d.openStore(ctx, rec, anew)
 	if err != nil {
 		return err
