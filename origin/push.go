@@ -73,13 +73,20 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 			published <- push.Published{Name: name, ID: id}
 		}
 	}
+	lost := make(chan push.Published, len(c.Files))
+	cfg.Retired = func(name string, id manifest.ID) {
+		select {
+		case lost <- push.Published{Name: name, ID: id}:
+		default: // the push ends for one that it knows of
+		}
+	}
 	origin, err := server.New(cfg)
 	if err != nil {
 		return err
 	}
 	p := push.New(push.Config{
 		Tracker: cfg.Tracker, Request: request, Files: len(c.Files), Wait: c.Wait, Timeout: c.Timeout,
-		Bar: progress.OnTerminal(os.Stderr), Origin: cfg.ID, Report: origin.Report,
+		Bar: progress.OnTerminal(os.Stderr), Origin: cfg.ID, Report: origin.Report, Lost: lost,
 	})
 	if err := p.Check(ctx); err != nil {
 		return err

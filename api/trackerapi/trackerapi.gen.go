@@ -406,7 +406,10 @@ type PeerID = string
 
 // PeerList defines model for PeerList.
 type PeerList struct {
-	Peers []Peer `json:"peers"`
+	// Awaited How many peers that follow rollouts may be on but have not registered since the tracker
+	// was started. Absent if there are none, and a lease after the start.
+	Awaited *int   `json:"awaited,omitempty"`
+	Peers   []Peer `json:"peers"`
 }
 
 // PeerRollout defines model for PeerRollout.
@@ -566,7 +569,9 @@ type RolloutPeer struct {
 	FinishedAt *time.Time `json:"finished_at,omitempty"`
 
 	// Id A daemon's identity.
-	Id                 PeerID   `json:"id"`
+	Id PeerID `json:"id"`
+
+	// Online Whether it is on; of a peer that was before the tracker was started, also whether it may be, until a lease is over.
 	Online             bool     `json:"online"`
 	RateBytesPerSecond *float64 `json:"rate_bytes_per_second,omitempty"`
 

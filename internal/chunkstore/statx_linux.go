@@ -3,6 +3,7 @@ package chunkstore
 import (
 	"fmt"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,3 +35,6 @@ func born(f *os.File, name string) int64 {
 	}
 	return seen.Btime.Sec*1e9 + int64(seen.Btime.Nsec)
 }
+
+// changed is when the inode was changed last, in nanoseconds since 1970.
+func changed(sys *syscall.Stat_t) int64 { return sys.Ctim.Nano() }

@@ -48,7 +48,7 @@ func Keep(ctx context.Context, renew func(context.Context) (time.Duration, error
 }
 
 // KeepWoken is Keep that calls renew early when there is news, but not within least of the
-// last call.
+// last call, nor before the end of a backoff.
 func KeepWoken(ctx context.Context, news <-chan struct{}, least time.Duration, renew func(context.Context) (time.Duration, error), report func(error)) {
 	var backoff Backoff
 	for {
@@ -65,7 +65,11 @@ func KeepWoken(ctx context.Context, news <-chan struct{}, least time.Duration, r
 		} else {
 			wait = backoff.Next()
 		}
-		if !sleepWoken(ctx, wait, news, began.Add(least)) {
+		heard := news
+		if err != nil {
+			heard = nil // it has to wait, too
+		}
+		if !sleepWoken(ctx, wait, heard, began.Add(least)) {
 			return
 		}
 	}

@@ -10,14 +10,14 @@ import (
 )
 
 // Peers lists the fleet.
-func (c *Client) Peers(ctx context.Context) ([]trackerapi.Peer, error) {
+func (c *Client) Peers(ctx context.Context) (*trackerapi.PeerList, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	r, err := c.api.ListPeersWithResponse(ctx)
 	if err := c.check(r, err, err == nil && r.JSON200 != nil); err != nil {
 		return nil, fmt.Errorf("list peers: %w", err)
 	}
-	return r.JSON200.Peers, nil
+	return r.JSON200, nil
 }
 
 // PutRollout asks peers for a file, given by name or manifest ID. An *Error with the field

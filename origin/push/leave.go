@@ -89,12 +89,12 @@ func (p *Push) Advice(out io.Writer) error {
 
 // gaveUp ends the rollouts that nobody could finish without this push, and says which, which
 // stay, and how those are taken back.
-func (p *Push) gaveUp(ctx context.Context) error {
+func (p *Push) gaveUp(ctx context.Context, why string) error {
 	ctx, cancel := context.WithTimeout(ctx, partWithin)
 	defer cancel()
 	_ = p.look(ctx) // else it is as it was last seen
 	p.rollouts = p.sorted()
-	text := fmt.Sprintf("gave up after %s: %s", p.cfg.Timeout, p.missing())
+	text := why + ": " + p.missing()
 	var ended, stay, unknown []*trackerapi.Rollout
 	var trouble error
 	for _, r := range p.rollouts {

@@ -44,6 +44,8 @@ type Config struct {
 	Origin  string // the ID of the one that serves the files for this push
 	// Report has that one tell the tracker what it has sent until now. It may be nil.
 	Report func(context.Context) error
+	// Lost is told what that one cannot serve any more. It may be nil.
+	Lost <-chan Published
 }
 
 // Push is one push. Make it with New, then Run it once.
@@ -66,14 +68,14 @@ func (p *Push) Check(ctx context.Context) error {
 	}
 	follows := map[string]bool{}
 	on := 0
-	for _, peer := range fleet {
+	for _, peer := range fleet.Peers {
 		follows[peer.Id] = peer.Follow
 		if peer.Follow {
 			on++
 		}
 	}
 	if p.cfg.Request.Peers == nil {
-		if on == 0 && !p.cfg.Wait {
+		if on == 0 && fleet.Awaited == nil && !p.cfg.Wait {
 			return errors.New("no peer that follows rollouts is on: start some with peerd --follow, or wait for them with --wait")
 		}
 		return nil
@@ -107,7 +109,11 @@ func (p *Push) Run(ctx context.Context, published <-chan Published) error {
 			if p.all() && p.over() {
 				return p.outcome()
 			}
-			return p.gaveUp(ctx)
+			return p.gaveUp(ctx, fmt.Sprintf("gave up after %s", p.cfg.Timeout))
+		case f := <-p.cfg.Lost:
+			if p.needs(f) {
+				return p.gaveUp(ctx, fmt.Sprintf("%s was changed while it was pushed: push it again", f.Name))
+			}
 		case f := <-published:
 			unasked = append(unasked, f)
 		case <-tick.C:
@@ -165,6 +171,16 @@ func (p *Push) look(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// needs says that somebody may still want a content, as far as is known.
+func (p *Push) needs(f Published) bool {
+	for _, r := range p.rollouts {
+		if r.ManifestId == f.ID.String() {
+			return r.Running > 0 || p.cfg.Wait && r.Complete < r.Asked
+		}
+	}
+	return true
 }
 
 // all says that every file was asked for.

@@ -118,7 +118,7 @@ func TestGivesUp(t *testing.T) {
 			p := New(Config{Tracker: client(t, srv.URL), Files: 1, Origin: "own", Timeout: time.Second})
 			v := answer{peers: c.peers}.rollout()
 			p.rollouts = []*trackerapi.Rollout{&v}
-			err := p.gaveUp(t.Context())
+			err := p.gaveUp(t.Context(), "gave up after 1s")
 			want := strings.NewReplacer("URL", srv.URL, "ID", id.String()).Replace(c.want)
 			if !strings.HasPrefix(err.Error(), "gave up after 1s: a: ") || !strings.Contains(err.Error(), want) || ended != c.ends {
 				t.Errorf("ended %v; got %v, want %s", ended, err, want)
@@ -179,16 +179,18 @@ func TestCheck(t *testing.T) {
 		cfg   Config
 		fleet []trackerapi.Peer
 		want  string
+		late  *int // peers that a tracker which was just started waits for
 	}{
-		{"all, one is on", Config{}, fleet("p1", true), ""},
-		{"all, nobody follows", Config{}, fleet("deaf", false), "no peer that follows rollouts is on: start some with peerd --follow, or wait for them with --wait"},
-		{"all, to be waited for", Config{Wait: true}, nil, ""},
-		{"one that follows", Config{Request: trackerapi.RolloutRequest{Peers: &ids}}, fleet("p1", true), ""},
-		{"one that does not", Config{Request: trackerapi.RolloutRequest{Peers: &ids}}, fleet("deaf", false), "--peers: peer deaf does not follow rollouts: start it with peerd --follow"},
+		{"all, one is on", Config{}, fleet("p1", true), "", nil},
+		{"all, nobody yet", Config{}, nil, "", new(1)},
+		{"all, nobody follows", Config{}, fleet("deaf", false), "no peer that follows rollouts is on: start some with peerd --follow, or wait for them with --wait", nil},
+		{"all, to be waited for", Config{Wait: true}, nil, "", nil},
+		{"one that follows", Config{Request: trackerapi.RolloutRequest{Peers: &ids}}, fleet("p1", true), "", nil},
+		{"one that does not", Config{Request: trackerapi.RolloutRequest{Peers: &ids}}, fleet("deaf", false), "--peers: peer deaf does not follow rollouts: start it with peerd --follow", nil},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				reply(w, 200, trackerapi.PeerList{Peers: c.fleet})
+				reply(w, 200, trackerapi.PeerList{Peers: c.fleet, Awaited: c.late})
 			}))
 			t.Cleanup(srv.Close)
 			c.cfg.Tracker = client(t, srv.URL)

@@ -61,6 +61,9 @@ type Config struct {
 	// Published is told of every manifest that the tracker has taken. It may be nil, and must
 	// not block.
 	Published func(name string, id manifest.ID)
+	// Retired is told of every content that is no longer served since the file has another one.
+	// It may be nil, and must not block.
+	Retired func(name string, id manifest.ID)
 	// EndIfRefused has the first file that is refused end Run, rather than the last one.
 	EndIfRefused bool
 }
@@ -300,7 +303,11 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 		}
 		return trackerclient.Seconds(reply.IntervalSeconds), nil
 	}
-	trackerclient.KeepWoken(ctx, p.swarm.news, reportEvery, renew, func(err error) { o.report(s.name, err) })
+	trackerclient.KeepWoken(ctx, p.swarm.news, reportEvery, renew, func(err error) {
+		if current.Err() == nil { // how its successor stands, that one says
+			o.report(s.name, err)
+		}
+	})
 }
 
 // retire stops serving a superseded content: at once if the file was overwritten in place,
@@ -319,10 +326,14 @@ func (o *Origin) retire(ctx context.Context, p, next *publication) {
 		}
 	}
 	o.mu.Lock()
-	if o.published[p.id] == p { // else the file has this content again
+	gone := o.published[p.id] == p // else the file has this content again
+	if gone {
 		delete(o.published, p.id)
 	}
 	o.mu.Unlock()
+	if gone && o.cfg.Retired != nil {
+		o.cfg.Retired(p.manifest.Name, p.id)
+	}
 	p.swarm.closeAll()
 	p.target.Store.Close()
 	o.cfg.Logger.Info().Str("file", p.manifest.Name).Stringer("manifest", p.id).Msg("old content is no longer served")

@@ -29,12 +29,15 @@ func (a *announcer) Announce(ctx context.Context, r swarm.Report) (swarm.Reply, 
 	reply, err := a.d.node.cfg.Tracker.Announce(ctx, a.d.id.String(), q)
 	if errors.Is(err, trackerclient.ErrGone) {
 		err = fmt.Errorf("%w: %w", swarm.ErrWithdrawn, err)
+		if q.Rollout != nil && *q.Rollout != "" {
+			a.d.abandon(*q.Rollout, errWithdrawn)
+		}
 	}
 	if err != nil {
 		return swarm.Reply{}, err
 	}
 	if reply.Abandoned != nil && *reply.Abandoned {
-		a.d.abandon(*q.Rollout)
+		a.d.abandon(*q.Rollout, errAbandoned)
 	}
 	out := swarm.Reply{Interval: trackerclient.Seconds(reply.IntervalSeconds)}
 	for _, o := range reply.Origins {

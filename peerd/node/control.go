@@ -11,6 +11,9 @@ import (
 func (d *download) pause() error {
 	d.control.Lock()
 	defer d.control.Unlock()
+	if d.forgotten {
+		return d.node.unknown(d.rec.ID)
+	}
 	d.mu.Lock()
 	s := d.rec.State
 	switch s {
@@ -57,16 +60,17 @@ func (d *download) resume() error {
 }
 
 // remove cancels a download that is under way, and forgets one that has ended.
-func (d *download) remove() { d.cancel(nil) }
+func (d *download) remove() { d.removeIf(func(*record) bool { return true }, nil) }
 
-// cancel is remove with a reason; nil for somebody's wish.
-func (d *download) cancel(why error) {
+// removeIf is remove with a reason, nil for somebody's wish, of what is as may says.
+func (d *download) removeIf(may func(*record) bool, why error) {
 	d.control.Lock()
 	defer d.control.Unlock()
-	if d.forgotten {
+	d.mu.Lock()
+	if d.forgotten || !may(&d.rec) {
+		d.mu.Unlock()
 		return
 	}
-	d.mu.Lock()
 	s := d.rec.State
 	if active(s) {
 		d.setState(peerapi.DownloadStateCancelled, why)

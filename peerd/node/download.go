@@ -40,7 +40,6 @@ type download struct {
 	ended  chan struct{}      // closed when it has ended; nil before the first
 
 	stamp      chunkstore.Stamp // of the finished file, when it was last known to be right
-	doubted    bool             // the finished file is being hashed again
 	mend       bool             // what is found wrong in it may be fetched again
 	anew       bool             // begun while it was not on the list: a file that it had before is fetched again
 	adopted    bool             // the file that is there, somebody else has put there
@@ -97,7 +96,7 @@ func (d *download) restore() {
 		_, _, unseen := d.node.outputs.dir.Look(d.rec.Output)
 		doubtful, err := d.node.outputs.compare(d.rec.Output, d.stamp)
 		if unseen == nil && (d.stamp == chunkstore.Stamp{} || doubtful || errors.Is(err, errChanged)) {
-			d.begin() // not to be called complete before it has been hashed
+			d.question()
 		}
 		d.launch()
 	case peerapi.DownloadStateFailed:
@@ -129,6 +128,14 @@ func (d *download) begin() {
 	d.progress.Restore(0, 0)
 	d.worked = worktime{}
 	d.setState(peerapi.DownloadStateQueued, nil)
+}
+
+// question makes a complete download one that is not called so before its file has been hashed;
+// d.mu is held.
+func (d *download) question() {
+	d.begin()
+	d.rec.Doubted = true
+	d.save()
 }
 
 // launch begins the work; d.mu is held.
@@ -241,7 +248,7 @@ func (d *download) open(ctx context.Context) error {
 		return err
 	}
 	d.mu.Lock()
-	d.store, d.doubted, d.anew = store, false, false
+	d.store, d.rec.Doubted, d.anew = store, false, false
 	d.mu.Unlock()
 	d.progress.Wake() // who reads the content has waited for this
 	return nil
@@ -367,7 +374,7 @@ func (d *download) failed(err error) {
 func (d *download) setState(s peerapi.DownloadState, err error) {
 	was := d.rec.State
 	d.rec.State, d.rec.Error, d.rec.Finished = s, "", time.Time{}
-	d.rec.Changed, d.doubted = errors.Is(err, errChanged), false
+	d.rec.Changed, d.rec.Doubted = errors.Is(err, errChanged), false
 	d.track()
 	if err != nil {
 		d.rec.Error = err.Error()
@@ -392,6 +399,9 @@ func (d *download) setState(s peerapi.DownloadState, err error) {
 // save keeps the record; d.mu is held. A download that cannot be kept goes on: its worst is
 // to be asked for again after a restart.
 func (d *download) save() {
+	if d.gone {
+		return
+	}
 	if d.store != nil {
 		d.rec.ChunksDone, d.rec.BytesDone = d.store.Count(), d.store.Bytes()
 	}
@@ -437,7 +447,7 @@ func (d *download) again(rec record, anyOutput bool) error {
 		rec.Output = d.rec.Output
 	}
 	was := d.rec.State
-	if d.doubted { // it was complete; what is wrong is to be fetched
+	if d.rec.Doubted { // it was complete; what is wrong is to be fetched
 		d.mend = true
 	}
 	if active(was) || was == peerapi.DownloadStateComplete {

@@ -68,8 +68,8 @@ func (d *download) doubt() bool {
 	if d.rec.State != peerapi.DownloadStateComplete {
 		return false
 	}
-	d.begin()
-	d.doubted, d.mend = true, false
+	d.question()
+	d.mend = false
 	d.node.wg.Go(func() {
 		d.control.Lock()
 		defer d.control.Unlock()
@@ -93,7 +93,7 @@ func (d *download) openFinished(ctx context.Context, rec record, anew bool) (*ch
 	d.adopted = f.adopted
 	d.mu.Unlock()
 	switch {
-	case err == nil && f.Store == nil && rec.State == peerapi.DownloadStateComplete:
+	case err == nil && f.Store == nil && (rec.State == peerapi.DownloadStateComplete || rec.Doubted):
 		return nil, o.removed(rec.Output)
 	case err != nil || f.Store == nil:
 		return nil, err
@@ -154,7 +154,7 @@ func (n *Node) rivals(by *download) (rivals []*download) {
 	output := by.output()
 	for _, o := range n.all() {
 		o.mu.Lock()
-		if o != by && o.rec.Output == output && (o.doubted || o.rec.finished()) {
+		if o != by && o.rec.Output == output && o.rec.finished() {
 			rivals = append(rivals, o)
 		}
 		o.mu.Unlock()

@@ -91,6 +91,8 @@ func (f *follower) obeyOne(ctx context.Context, o trackerapi.PeerRollout) error 
 	switch {
 	case err == nil:
 		d.claim(o.Id)
+	case errors.Is(err, errBusy):
+		return err
 	case errors.As(err, &refused) && (refused.Status < 500 || errors.Is(err, trackerclient.ErrForeign)):
 		f.node.cfg.Logger.Error().Err(err).Str("file", o.File).Str("rollout", o.Id).Msg("rollout not followed")
 		f.refuse(id, o.Id, err)
@@ -133,12 +135,9 @@ func (f *follower) refuse(id manifest.ID, rollout string, why error) {
 // replace cancels downloads of earlier content that an earlier rollout asked for.
 func (f *follower) replace(by manifest.ID, output string) {
 	for _, d := range f.node.all() {
-		d.mu.Lock()
-		earlier := d.id != by && d.rec.Rollout != "" && d.rec.Output == output && active(d.rec.State)
-		d.mu.Unlock()
-		if earlier {
-			d.remove()
-		}
+		d.removeIf(func(r *record) bool {
+			return d.id != by && r.Rollout != "" && r.Output == output && active(r.State)
+		}, nil)
 	}
 }
 
@@ -185,18 +184,18 @@ func (d *download) runs() bool {
 	}
 }
 
-// errAbandoned is why a download is cancelled that nobody wants any more.
-var errAbandoned = errors.New("the rollout that asked for it was ended, and nobody can serve what is missing")
+// Why a download is cancelled that nobody wants any more.
+var (
+	errAbandoned = errors.New("the rollout that asked for it was ended, and nobody can serve what is missing")
+	errWithdrawn = errors.New("the file was withdrawn, and with it the rollout that asked for it")
+)
 
 // abandon cancels a download that only this rollout asked for.
-func (d *download) abandon(rollout string) {
+func (d *download) abandon(rollout string, why error) {
 	d.node.wg.Go(func() {
-		d.mu.Lock()
-		only := d.rec.Rollout == rollout && !d.rec.Wanted && active(d.rec.State)
-		d.mu.Unlock()
-		if only {
-			d.cancel(errAbandoned)
-		}
+		d.removeIf(func(r *record) bool {
+			return r.Rollout == rollout && !r.Wanted && active(r.State)
+		}, why)
 	})
 }
 

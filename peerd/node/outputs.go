@@ -151,7 +151,7 @@ func (o *outputs) settle(store *chunkstore.Store, output string) (stamp chunksto
 	if stamp, err = store.Stamp(); err != nil {
 		return stamp, err
 	}
-	if now, _, err := o.dir.Look(output); err != nil || now != stamp {
+	if now, _, err := o.dir.Look(output); err != nil || !now.SameContent(stamp) {
 		return stamp, errors.Join(fmt.Errorf("%s was replaced or written to meanwhile: start the download again", o.name(output)), err)
 	}
 	return stamp, nil

@@ -42,6 +42,7 @@ type record struct {
 	State      peerapi.DownloadState `json:"state"`
 	Error      string                `json:"error,omitempty"`
 	Changed    bool                  `json:"changed,omitempty"` // it was complete, and has failed since its file was written to
+	Doubted    bool                  `json:"doubted,omitempty"` // it was complete, and its file is being hashed again
 	Started    time.Time             `json:"started_at"`
 	Finished   time.Time             `json:"finished_at,omitzero"`
 	Worked     time.Duration         `json:"worked_nanoseconds,omitzero"`
@@ -52,7 +53,9 @@ type record struct {
 }
 
 // finished says whether the download's file was put at its output, whatever became of it there.
-func (r *record) finished() bool { return r.State == peerapi.DownloadStateComplete || r.Changed }
+func (r *record) finished() bool {
+	return r.State == peerapi.DownloadStateComplete || r.Changed || r.Doubted
+}
 
 // records is the directory where they are kept.
 type records struct {

@@ -124,12 +124,17 @@ func (n *Node) enter(rec record, m *manifest.Manifest) (d *download, found bool,
 	return d, false, nil
 }
 
+// errBusy is why an output cannot be had now.
+var errBusy = errors.New("another download is writing there")
+
 // claim refuses an output that another download than d is writing; n.mu is held until d is
 // seen to write there itself.
 func (n *Node) claim(output string, d *download) error {
 	for _, o := range n.order {
 		if o != d && active(o.state()) && o.output() == output {
-			return httpkit.Errorf(http.StatusConflict, "download %s of other content is writing %s: wait for it, delete it, or give another output", o.rec.ID, output).WithField("output")
+			e := httpkit.Errorf(http.StatusConflict, "download %s of other content is writing %s: wait for it, delete it, or give another output", o.rec.ID, output)
+			e.Err = errBusy
+			return e.WithField("output")
 		}
 	}
 	return nil

@@ -119,8 +119,8 @@ func (p *Progress) ownedBits(chunks int) []byte {
 func (p *Progress) measure(now time.Time, bytes int64, trouble string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.last.IsZero() {
-		p.last, p.moved, p.bytes = now, now, bytes
+	if p.last.IsZero() || bytes < p.bytes { // begun, or begun again
+		p.last, p.moved, p.bytes, p.rate, p.trouble = now, now, bytes, 0, ""
 		return
 	}
 	dt := now.Sub(p.last)

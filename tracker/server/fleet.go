@@ -16,7 +16,11 @@ func (s *Server) ListPeers(context.Context, trackerapi.ListPeersRequestObject) (
 			LastSeen: p.LastSeen.UTC(), Follow: p.Follow, Clash: optional(p.Clash),
 		})
 	}
-	return trackerapi.ListPeers200JSONResponse{Peers: peers}, nil
+	list := trackerapi.ListPeers200JSONResponse{Peers: peers}
+	if n := s.table.Awaited(); n > 0 {
+		list.Awaited = &n
+	}
+	return list, nil
 }
 
 // RegisterPeer implements PUT /v1/peers/{id}.

@@ -20,6 +20,27 @@ const (
 	maxShownPeers = 5
 )
 
+// awaited says whether a peer may be on although it is not in the fleet: a tracker that was
+// started less than a lease ago has not heard of everybody yet.
+func (t *Table) awaited(id string, now time.Time) bool {
+	f, known := t.followers[id]
+	recently := f.SeenAt.After(t.started.Add(-followerSaved-t.lease)) && !f.SeenAt.After(t.started)
+	return known && recently && t.fleet[id] == nil && now.Before(t.started.Add(t.lease))
+}
+
+// Awaited is how many peers that follow rollouts may be on but have not registered since the
+// tracker was started.
+func (t *Table) Awaited() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id := range t.followers {
+		if t.awaited(id, t.now()) {
+			n++
+		}
+	}
+	return n
+}
+
 // checkFollow refuses peers that would never fetch.
 func (t *Table) checkFollow(peers []string) error {
 	var unknown, deaf []string

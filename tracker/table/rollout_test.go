@@ -51,7 +51,7 @@ func TestRollout(t *testing.T) {
 	w.restart()
 	w.answer("a", table.Report{ID: "p1", Address: w.address(1), State: table.Paused, Held: table.Bitmap{0xf0}})
 	v = w.rollout("a")
-	if summary(v) != "p1 complete, p2 failed, p3 pending; 1+1+0+1" || v.Duration != 3*time.Second || v.BytesFromOrigin != 3*32768 {
+	if summary(v) != "p1 complete, p2 failed, p3 pending on; 1+1+1+0" || v.Duration != 3*time.Second || v.BytesFromOrigin != 3*32768 {
 		t.Errorf("after the restart, and p1 stopping: %s, %+v", summary(v), v)
 	}
 	w.follow(3)
@@ -335,6 +335,7 @@ func TestFollowersAreRemembered(t *testing.T) {
 	w.follow(3)
 	w.ok(w.Unregister("p1"))
 	w.restart()
+	w.clock.advance(w.Lease())
 	w.put("a", table.RolloutRequest{})
 	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending, p3 pending; 0+0+0+3" {
 		t.Error(summary(v))
@@ -368,6 +369,33 @@ func TestFollowersAreRemembered(t *testing.T) {
 	w.sweep()
 	if _, err := w.Orders("p4"); !errors.Is(err, table.ErrUnknown) {
 		t.Error("remembered for ever:", err)
+	}
+}
+
+// A tracker that was just started does not call a peer off that it may only not have heard of.
+func TestAwaited(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 4, 1), "o")
+	w.follow(1)
+	w.clock.advance(2 * time.Hour)
+	w.follow(2)
+	w.follow(3)
+	w.put("a", table.RolloutRequest{})
+	w.answer("a", table.Report{ID: "p2", Address: w.address(2), State: table.Downloading, Held: table.Bitmap{0x80}})
+	w.sweep()
+	w.restart()
+	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending on, p3 pending on; 0+0+2+1" || w.Awaited() != 2 {
+		t.Error(summary(v), w.Awaited())
+	}
+	w.clock.advance(time.Second)
+	w.follow(3)
+	w.ok(w.Unregister("p3"))
+	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending on, p3 pending; 0+0+1+2" || w.Awaited() != 1 {
+		t.Error("p3 has left, but:", summary(v), w.Awaited())
+	}
+	w.clock.advance(w.Lease())
+	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending, p3 pending; 0+0+0+3" || w.Awaited() != 0 {
+		t.Error("after a lease:", summary(v), w.Awaited())
 	}
 }
 

@@ -104,7 +104,7 @@ func (t *Table) viewRolloutPeer(r *rollout, id string, now time.Time) RolloutPee
 	case live && !t.fleet[id].Follow:
 		p.State, p.Online, p.Error = Pending, false, notFollowing([]string{id})
 	case !live || p.State == "":
-		p.State = Pending
+		p.State, p.Online = Pending, live || t.awaited(id, now)
 		if m := t.files[r.Manifest].members[id]; live && m != nil && m.live(now) && m.Instance == "" {
 			p.Error = "its peerd is too old to say which rollout it answers: upgrade it"
 		}

@@ -39,6 +39,8 @@ type Table struct {
 	store store.Store
 	now   func() time.Time
 
+	started time.Time // before it, who was on is not known
+
 	mu        sync.Mutex
 	rand      *rand.Rand
 	files     map[manifest.ID]*file
@@ -89,6 +91,7 @@ func New(o Options) (*Table, error) {
 		t.lease = DefaultLease
 	}
 	t.peerIDs, t.originIDs = newIdentities("peerd", t.lease), newIdentities("origin", t.lease)
+	t.started = t.now()
 	state, err := o.Store.Load()
 	if err != nil {
 		return nil, err

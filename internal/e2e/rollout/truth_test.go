@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"fanout/api/peerapi"
 	"fanout/api/trackerapi"
@@ -180,13 +181,73 @@ func TestPushTakenBack(t *testing.T) {
 func TestPushGivesUpForAll(t *testing.T) {
 	r := start(t)
 	peers := r.followers(2)
-	push := r.push("--timeout", "1s", "--max-upload", "100kB", fleettest.File(t, r.Dir(), "a.bin", 16*mib, 1))
-	push.ends(1, "the rollout of a.bin was ended, for nobody else has the whole file\n")
+	source := fleettest.File(t, r.Dir(), "a.bin", 16*mib, 1)
+	for timeout := time.Second; ; timeout *= 2 { // until there is time to begin
+		push := r.push("--timeout", timeout.String(), "--max-upload", "100kB", source)
+		_ = push.Wait()
+		if strings.Contains(push.stderr.String(), "not published yet") {
+			continue
+		}
+		push.ends(1, "the rollout of a.bin was ended, for nobody else has the whole file\n")
+		break
+	}
 	a, err := r.tracker.API().GetRolloutWithResponse(r.ctx, "a.bin")
 	if err != nil || a.StatusCode() != http.StatusNotFound {
 		t.Errorf("%v %s", err, a.Body)
 	}
 	r.nobodyWaits(peers...)
+}
+
+// What a push can serve no more since the file was written to, it gives up, with its reason.
+func TestPushOfAFileThatIsChanged(t *testing.T) {
+	r := start(t)
+	peers := r.followers(2)
+	source := fleettest.File(t, r.Dir(), "a.bin", 16*mib, 1)
+	push := r.push("--max-upload", "100kB", source)
+	r.rollout("a.bin", moving)
+	f, err := os.OpenFile(source, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("more"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	push.ends(1, "origin: a.bin was changed while it was pushed: push it again: ")
+	r.nobodyWaits(peers...)
+}
+
+// A file that is withdrawn takes its rollout along.
+func TestWithdrawnInMidRollout(t *testing.T) {
+	r := start(t)
+	peers := r.followers(2)
+	push := r.push("--max-upload", "100kB", fleettest.File(t, r.Dir(), "a.bin", 16*mib, 1))
+	r.rollout("a.bin", moving)
+	if a, err := r.tracker.API().DeleteFileWithResponse(r.ctx, "a.bin"); err != nil || a.StatusCode() != http.StatusNoContent {
+		t.Fatal(err, a.Status())
+	}
+	push.ends(1, "ended from elsewhere")
+	r.nobodyWaits(peers...)
+}
+
+// A tracker that was just restarted calls nobody off that it has not heard of yet.
+func TestPushThroughATrackersRestart(t *testing.T) {
+	r := start(t, "--data-dir", filepath.Join(t.TempDir(), "tracker-data"))
+	peers := r.followers(2)
+	source := fleettest.File(t, r.Dir(), "a.bin", 6*mib, 1)
+	push := r.push("--max-upload", "1MB", source)
+	r.rollout("a.bin", moving)
+	if err := r.tracker.Restart(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	push.ends(0, "")
+	r.same(source, peers...)
+	if err := r.tracker.Restart(r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	r.push(source).ends(0, "")
 }
 
 // nobodyWaits waits until no download is under way and no distribution runs.
