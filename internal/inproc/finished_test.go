@@ -38,7 +38,9 @@ var harms = map[string]harm{
 		}
 		return errors.Join(flip(path, data, chunkSize), os.Chtimes(path, time.Time{}, info.ModTime()))
 	}, says: "1 of its 6 chunks have other bytes", fetched: 1},
-	"linked": {do: func(path string, _ []byte) error { return errors.Join(os.Link(path, path+".link"), os.Remove(path+".link")) }},
+	"linked": {do: func(path string, _ []byte) error {
+		return errors.Join(os.Link(path, path+".link"), os.Remove(path+".link"))
+	}},
 	"touched": {do: func(path string, data []byte) error { return flip(path, data, -1) }},
 	"replaced by a copy": {do: func(path string, data []byte) error {
 		return errors.Join(os.WriteFile(path+".copy", data, 0o644), os.Rename(path+".copy", path))
