@@ -122,9 +122,6 @@ func (c *serve) config(ctx context.Context) (cfg server.Config, err error) {
 	if err != nil {
 		return cfg, err
 	}
-	if told.Warning != "" {
-		cfg.Logger.Error().Str("reason", told.Warning).Msg("only peers on this machine can fetch")
-	}
 	cfg.Address, cfg.HTTPAddress = told.Chunks, told.HTTP
 	if cfg.ID = c.ID; cfg.ID == "" {
 		cfg.ID = idOf(cfg.Address)

@@ -27,7 +27,7 @@ const (
 // does for another one.
 func TestOwnMachineIsNotProxied(t *testing.T) {
 	if os.Getenv(inNamespace) == "" {
-		reexec(t)
+		reexec(t, prepareNet)
 		return
 	}
 	var mu sync.Mutex
@@ -86,8 +86,8 @@ func TestOwnMachineIsNotProxied(t *testing.T) {
 }
 
 // reexec runs this test again where the machine has another address.
-func reexec(t *testing.T) {
-	script := prepareNet + ` || exit 77; exec "$0" "$@"`
+func reexec(t *testing.T, prepare string) {
+	script := prepare + ` || exit 77; exec "$0" "$@"`
 	cmd := fleettest.Command(t.Context(), "unshare", "--net", "sh", "-c", script, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	built := filepath.Dir(filepath.Dir(fleettest.Binaries(t, fleettest.Plain).Tracker)) // once is enough
 	cmd.Env = append(os.Environ(), inNamespace+"=1", "FLEETTEST_BINARIES="+built)

@@ -53,12 +53,12 @@ func (l Listening) decide(tracker place, route func(network string) (netip.Addr,
 	}
 	switch {
 	case l.Advertise != "":
-		told.Chunks, err = parseAdvertise(l.Advertise, chunks.Port)
+		told.Chunks, err = parseAdvertise(l.Advertise, chunks.Port, tracker)
 	case wildcard(chunks):
 		told.Chunks, err = l.behindWildcard(chunks, tracker, route)
 	case chunks.IP.IsLoopback() && tracker != thisLoopback:
 		told, err = l.behindLoopback(chunks, tracker, route)
-	case chunks.IP.IsLinkLocalUnicast() && chunks.IP.To4() == nil:
+	case linkLocal(chunks.IP):
 		err = fmt.Errorf("--listen %s: a link-local address means another interface to every machine: give --advertise HOST:PORT", l.ListenFlag)
 	default:
 		told.Chunks = chunks.String()
@@ -90,18 +90,21 @@ func (l Listening) behindWildcard(a *net.TCPAddr, tracker place, route func(stri
 }
 
 // behindLoopback is about a listener that others cannot dial, though they may be at the same
-// tracker. They must not be told loopback, where each would find itself: a peer, which is of
-// use without being dialled, tells its machine's address, where nobody answers.
+// tracker, as it is called by an address that others may call it by. They must not be told
+// loopback, where each would find itself: a peer, which is of use without being dialled, tells
+// its machine's address, where nobody answers.
 func (l Listening) behindLoopback(a *net.TCPAddr, tracker place, route func(string) (netip.Addr, error)) (told Advertised, err error) {
-	if l.Source && tracker == elsewhere {
-		return told, fmt.Errorf("--listen %s: no other machine can dial loopback, and the tracker %s is on another: listen on an address that peers reach "+
-			"(--listen %s --insecure); or give --advertise HOST:PORT, as they dial it", l.ListenFlag, l.Tracker, at("0.0.0.0", l.ListenFlag))
+	if l.Source {
+		only := ""
+		if tracker == thisMachine {
+			only = fmt.Sprintf("; if all are on this machine, give --advertise %s", a)
+		}
+		return told, fmt.Errorf("--listen %s: no other machine can dial loopback, and those that use the tracker %s may be others: listen on an address that peers reach "+
+			"(--listen %s --insecure); or give --advertise HOST:PORT, as they dial it%s", l.ListenFlag, l.Tracker, at("0.0.0.0", l.ListenFlag), only)
 	}
 	told = Advertised{Chunks: a.String(), Warning: fmt.Sprintf("no other machine can dial %s: listen on an address that others reach (--listen %s --insecure)", a, at("0.0.0.0", l.ListenFlag))}
-	if tracker == elsewhere {
-		if ip, err := route("udp"); err == nil && !ip.IsLoopback() {
-			told.Chunks = netip.AddrPortFrom(ip, uint16(a.Port)).String()
-		}
+	if ip, err := route("udp"); err == nil && !ip.IsLoopback() {
+		told.Chunks = netip.AddrPortFrom(ip, uint16(a.Port)).String()
 	}
 	return told, nil
 }
@@ -113,14 +116,14 @@ func (l Listening) metrics(a *net.TCPAddr, chunks string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	local := host == "localhost" || net.ParseIP(host).IsLoopback()
+	local := isLoopback(host)
 	switch {
 	case wildcard(a) && local && l.Advertise == "":
 		return "", fmt.Errorf("--http %s: it cannot be told which address others should ask, for the chunk address is %s: "+
 			"give --http the one address that they reach, or %s, or --advertise HOST:PORT", l.HTTPFlag, chunks, at("127.0.0.1", l.HTTPFlag))
 	case wildcard(a):
 		return net.JoinHostPort(host, strconv.Itoa(a.Port)), nil
-	case a.IP.IsLoopback() && !local:
+	case a.IP.IsLoopback() && !local, linkLocal(a.IP):
 		return "", nil
 	}
 	return a.String(), nil
@@ -132,15 +135,25 @@ func at(host, address string) string {
 	return net.JoinHostPort(host, port)
 }
 
+// linkLocal says that an address means another interface to every machine.
+func linkLocal(ip net.IP) bool { return ip.IsLinkLocalUnicast() && ip.To4() == nil }
+
+// isLoopback says of a host, without asking a resolver, that it is every machine's own.
+func isLoopback(host string) bool {
+	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") || net.ParseIP(host).IsLoopback()
+}
+
 func wildcard(a *net.TCPAddr) bool { return a.IP == nil || a.IP.IsUnspecified() }
 
 var (
-	hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?$`)
-	digits   = regexp.MustCompile(`^[0-9.]+$`) // no name, but what was meant to be an address
+	hostName  = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?$`)
+	broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+	digits    = regexp.MustCompile(`^[0-9.]+$`) // no name, but what was meant to be an address
 )
 
-// parseAdvertise reads HOST:PORT, or an IP address alone.
-func parseAdvertise(given string, port int) (string, error) {
+// parseAdvertise reads HOST:PORT, or an IP address alone, and refuses what those who share a
+// tracker cannot dial, wherever it is.
+func parseAdvertise(given string, port int, tracker place) (string, error) {
 	host, p, err := net.SplitHostPort(given)
 	if err != nil {
 		host, p = strings.TrimSuffix(strings.TrimPrefix(given, "["), "]"), strconv.Itoa(port)
@@ -152,9 +165,11 @@ func parseAdvertise(given string, port int) (string, error) {
 		return "", fmt.Errorf("--advertise %q: the port must be a number from 1 to 65535: give HOST:PORT as others can dial it", given)
 	}
 	ip, err := netip.ParseAddr(host)
-	switch {
-	case err == nil && (ip.IsUnspecified() || ip.IsMulticast()):
-		return "", fmt.Errorf("--advertise %q: nobody can dial %s: give HOST:PORT as others can dial it", given, host)
+	switch ip = ip.Unmap(); {
+	case err == nil && (ip.IsUnspecified() || ip.IsMulticast() || ip == broadcast || ip.IsLinkLocalUnicast() && ip.Is6()):
+		return "", fmt.Errorf("--advertise %q: nobody else can dial %s: give HOST:PORT as others can dial it", given, host)
+	case tracker == elsewhere && isLoopback(host):
+		return "", fmt.Errorf("--advertise %q: no other machine can dial loopback, and the tracker is on another: give HOST:PORT as others can dial it", given)
 	case err != nil && (!hostName.MatchString(host) || digits.MatchString(host)):
 		return "", fmt.Errorf("--advertise %q: %q is neither a host name nor an address: give HOST:PORT as others can dial it", given, host)
 	}

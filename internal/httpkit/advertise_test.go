@@ -36,14 +36,17 @@ func TestAdvertise(t *testing.T) {
 		// A listener that others cannot dial.
 		{"origin, tracker elsewhere", "127.0.0.1:2684", "127.0.0.1:2694", "", elsewhere, origin, "--listen 127.0.0.1:2684", "", false},
 		{"origin, tracker elsewhere, remedy", "127.0.0.1:2684", "127.0.0.1:2694", "", elsewhere, origin, "--advertise HOST:PORT", "", false},
-		{"origin, tracker here", "127.0.0.1:2684", "127.0.0.1:2694", "", thisMachine, origin, "127.0.0.1:2684", "127.0.0.1:2694", true},
+		{"origin, tracker here", "127.0.0.1:2684", "127.0.0.1:2694", "", thisMachine, origin, "--listen 127.0.0.1:2684", "", false},
+		{"origin, tracker here, remedy", "127.0.0.1:2684", "127.0.0.1:2694", "", thisMachine, origin, "give --advertise 127.0.0.1:2684", "", false},
+		{"origin, tracker here, loopback said", "127.0.0.1:2684", "127.0.0.1:2694", "127.0.0.1:2684", thisMachine, origin, "127.0.0.1:2684", "127.0.0.1:2694", false},
 		{"peer, tracker elsewhere", "127.0.0.1:2685", "127.0.0.1:2695", "", elsewhere, peer, "10.0.0.5:2685", "", true},
-		{"peer, tracker here", "127.0.0.1:2685", "127.0.0.1:2695", "", thisMachine, peer, "127.0.0.1:2685", "127.0.0.1:2695", true},
+		{"peer, tracker here", "127.0.0.1:2685", "127.0.0.1:2695", "", thisMachine, peer, "10.0.0.5:2685", "", true},
 		{"forwarded to", "127.0.0.1:2684", "127.0.0.1:2694", "gate.example:2684", elsewhere, origin, "gate.example:2684", "", false},
 		// One address, said.
 		{"its own", "10.0.0.7:2684", "10.0.0.7:2694", "", elsewhere, origin, "10.0.0.7:2684", "10.0.0.7:2694", false},
 		{"its own, all metrics", "10.0.0.7:2684", "0.0.0.0:2694", "", thisLoopback, origin, "10.0.0.7:2684", "10.0.0.7:2694", false},
 		{"link-local", "[fe80::1]:2684", "127.0.0.1:2694", "", elsewhere, origin, "--listen [fe80::1]:2684", "", false},
+		{"link-local metrics", "10.0.0.7:2684", "[fe80::1]:2694", "", elsewhere, origin, "10.0.0.7:2684", "", false},
 		{"metrics of unknown address", "127.0.0.1:2685", "0.0.0.0:2695", "", thisLoopback, peer, "--http 0.0.0.0:2695", "", false},
 		// --advertise settles both.
 		{"name", "0.0.0.0:2684", "0.0.0.0:2694", "host.example:9", thisLoopback, origin, "host.example:9", "host.example:2694", false},
@@ -75,11 +78,20 @@ func TestAdvertise(t *testing.T) {
 }
 
 func TestAdvertiseRefuses(t *testing.T) {
+	for _, loopback := range []string{"127.0.0.1:2684", "127.1.2.3", "localhost:1", "LOCALHOST.:1", "[::1]:1", "[::ffff:127.0.0.1]:1"} {
+		if got, err := parseAdvertise(loopback, 2684, elsewhere); err == nil || !strings.Contains(err.Error(), "loopback") {
+			t.Errorf("%q: %q, %v", loopback, got, err)
+		}
+		if _, err := parseAdvertise(loopback, 2684, thisMachine); err != nil {
+			t.Error(err)
+		}
+	}
 	for _, given := range []string{
 		"0.0.0.0:2684", "[::]:2684", "::", ":2684", "host:0", "host:65536", "host:-1", "host:+1", "host:http", "host:", "host",
+		"[::ffff:0.0.0.0]:1", "[fe80::1]:1", "[fe80::1%eth0]:1", "255.255.255.255:1",
 		"a b:2684", "a\n:1", "1.2.3:4", "256.1.1.1:1", "http://host:2684", "host:2684/", "224.0.0.1:1", "h\xff:1", " ", "-x:1", "ü:1",
 	} {
-		if got, err := parseAdvertise(given, 2684); err == nil || !strings.Contains(err.Error(), "--advertise") || !strings.Contains(err.Error(), "HOST:PORT") {
+		if got, err := parseAdvertise(given, 2684, thisLoopback); err == nil || !strings.Contains(err.Error(), "--advertise") || !strings.Contains(err.Error(), "HOST:PORT") {
 			t.Errorf("%q: %q, %v", given, got, err)
 		}
 	}

@@ -22,6 +22,19 @@ const (
 // lookupTimeout bounds the question where a host is.
 const lookupTimeout = 2 * time.Second
 
+// CannotDial says of a daemon that is known by an address, HOST:PORT, that nobody at the
+// addresses of others can dial it: it is on loopback, and all of those are on other machines.
+func CannotDial(ctx context.Context, address string, others []string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || !isLoopback(host) || len(others) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(others, func(other string) bool {
+		host, _, err := net.SplitHostPort(other)
+		return err != nil || locate(ctx, host) != elsewhere
+	})
+}
+
 // locate tells where a host is: an address or a name.
 func locate(ctx context.Context, host string) place {
 	return placeOf(resolve(ctx, host), ownAddresses())

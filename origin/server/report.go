@@ -2,13 +2,16 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"fanout/api/trackerapi"
+	"fanout/internal/httpkit"
 )
 
 // leaveWithin is how long the tracker may take to hear that the origin stops.
@@ -24,6 +27,21 @@ func (o *Origin) publish(ctx context.Context, p *publication) (*trackerapi.Annou
 		return nil, err
 	}
 	return o.announce(ctx, p)
+}
+
+// reachable says, by the peers of a content, that none of them can dial this origin: it was
+// told that all is on one machine, and is wrong.
+func (o *Origin) reachable(ctx context.Context, reply *trackerapi.AnnounceReply) error {
+	var peers []string
+	for _, p := range reply.Peers {
+		peers = append(peers, p.Address)
+	}
+	if !httpkit.CannotDial(ctx, o.cfg.Address, peers) {
+		return nil
+	}
+	_, port, _ := net.SplitHostPort(o.cfg.Address)
+	return fmt.Errorf("peers on other machines (%s) are told %s, where each finds itself: listen on an address that they reach (--listen 0.0.0.0:%s --insecure), or give --advertise HOST:PORT",
+		peers[0], o.cfg.Address, port)
 }
 
 // announcement reports one content.

@@ -91,6 +91,7 @@ type Origin struct {
 	published map[manifest.ID]*publication
 	sent      map[manifest.ID]*atomic.Int64 // also of contents that may return
 	standing  standing
+	unreached error // why no peer can dial this; nil where one may
 }
 
 // Check says whether files can be published: each is there, has a name of its own, and can be read.
@@ -273,6 +274,7 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 			reply, err := o.announce(ctx, p)
 			switch {
 			case err == nil:
+				o.noteReach(o.reachable(ctx, reply))
 				return trackerclient.Seconds(reply.IntervalSeconds), nil
 			case errors.Is(err, trackerclient.ErrGone):
 				o.cfg.Logger.Warn().Str("file", s.name).Msg("file was withdrawn at the tracker: restart the origin to publish it again")

@@ -99,6 +99,11 @@ func (o *Origin) refuse(name string, err error) {
 		o.cfg.Logger.Error().Err(err).Str("file", name).Msg("file refused, not published: mend what the error names and restart the origin")
 		return
 	}
+	o.end(err)
+}
+
+// end has Run end with an error.
+func (o *Origin) end(err error) {
 	select {
 	case o.refused <- err:
 	default: // it ends already
@@ -125,9 +130,27 @@ func explainRefusal(err error, m *manifest.Manifest) error {
 	return err
 }
 
-// ready says what is not published.
+// noteReach notes, and logs when it changes, that no peer can dial this origin.
+func (o *Origin) noteReach(err error) {
+	o.mu.Lock()
+	before := o.unreached
+	o.unreached = err
+	o.mu.Unlock()
+	switch {
+	case err == nil:
+	case o.cfg.EndIfRefused:
+		o.end(err)
+	case before == nil:
+		o.cfg.Logger.Error().Err(err).Msg("nobody can fetch")
+	}
+}
+
+// ready says what is not published, or cannot be fetched.
 func (o *Origin) ready() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.standing.err()
+	if err := o.standing.err(); err != nil {
+		return err
+	}
+	return o.unreached
 }
