@@ -111,10 +111,11 @@ func TestDamaged(t *testing.T) {
 	refused := 0
 	for at := 0; at < len(good); at += page {
 		for what, change := range map[string]func([]byte){
-			"zeros":   func(p []byte) { clear(p) },
-			"ones":    func(p []byte) { copy(p, bytes.Repeat([]byte{0xff}, len(p))) },
-			"noise":   func(p []byte) { random.Read(p) },
-			"numbers": func(p []byte) { random.Read(p[16:min(len(p), 200)]) }, // what the elements of a page are found by
+			"zeros":      func(p []byte) { clear(p) },
+			"ones":       func(p []byte) { copy(p, bytes.Repeat([]byte{0xff}, len(p))) },
+			"noise":      func(p []byte) { random.Read(p) },
+			"numbers":    func(p []byte) { random.Read(p[16:min(len(p), 200)]) }, // what the elements of a page are found by
+			"a huge run": func(p []byte) { p[15] = 0x7f },                        // of pages that follow it
 		} {
 			bad := bytes.Clone(good)
 			change(bad[at : at+page])
@@ -124,7 +125,7 @@ func TestDamaged(t *testing.T) {
 		}
 	}
 	if refused < len(good)/page {
-		t.Errorf("%d of %d damages were found", refused, 4*len(good)/page)
+		t.Errorf("%d of %d damages were found", refused, 5*len(good)/page)
 	}
 }
 
