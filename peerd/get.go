@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,6 +59,9 @@ func (*get) Help() string {
 
 // Run implements the command.
 func (c *get) Run(ctx context.Context, stdout io.Writer) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	tracker, err := trackerclient.New(c.Tracker)
 	if err != nil {
 		return err
@@ -76,7 +81,8 @@ func (c *get) Run(ctx context.Context, stdout io.Writer) error {
 	if err := checkOwnDir(output); err != nil {
 		return err
 	}
-	f := &fetch{get: c, file: file, output: output, stdout: stdout}
+	_, err = os.Lstat(filepath.Join(filepath.Dir(output), ownDir(output)))
+	f := &fetch{get: c, file: file, output: output, stdout: stdout, goesOn: err == nil}
 	cfg, err := c.config(ctx, tracker, output)
 	if err != nil {
 		return err
@@ -92,6 +98,19 @@ func (c *get) Run(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	return f.run(ctx, n)
+}
+
+// check refuses values before anything is made.
+func (c *get) check() error {
+	switch _, err := hex.DecodeString(c.SHA256); {
+	case c.SHA256 != "" && (err != nil || len(c.SHA256) != 2*sha256.Size):
+		return fmt.Errorf("--sha256 %q: give %d hexadecimal digits", c.SHA256, 2*sha256.Size)
+	case c.SeedFor < 0:
+		return fmt.Errorf("--seed-for %s: give a duration that is not negative", c.SeedFor)
+	case c.Output == "-":
+		return errors.New("--output -: give a path; a file of that name is ./-")
+	}
+	return nil
 }
 
 func (c *get) config(ctx context.Context, tracker *trackerclient.Client, output string) (cfg node.Config, err error) {
@@ -136,6 +155,8 @@ func outputPath(given, name string) (string, error) {
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target // a link stays one
+	} else if link, err := os.Readlink(path); err == nil {
+		return "", fmt.Errorf("--output %s is a symbolic link to %s, where nothing is: create that, or give another path", path, link)
 	}
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
@@ -161,26 +182,12 @@ type fetch struct {
 	*get
 	file   *trackerapi.File
 	output string
+	goesOn bool // an earlier get has left something
+	begun  bool // so has this one
 	peer   *peerapi.ClientWithResponses
 	stdout io.Writer
 	waits  string // what was last said of what it waits for
 }
-
-// checkOwnDir refuses a directory that no get has made: its own is removed in the end.
-func checkOwnDir(output string) error {
-	dir := filepath.Join(filepath.Dir(output), ownDir(output))
-	_, err := os.Lstat(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if _, err := os.Lstat(filepath.Join(dir, "lock")); err != nil {
-		return fmt.Errorf("%s is in the way, where the file is kept until it is complete: move it away, or give another --output", dir)
-	}
-	return nil
-}
-
-// ownDir is the directory beside the output where the file is until it is complete.
-func ownDir(output string) string { return "." + filepath.Base(output) + ".fanout" }
 
 // run fetches and then serves, as long as that was asked for.
 func (f *fetch) run(ctx context.Context, n *node.Node) error {
@@ -191,21 +198,27 @@ func (f *fetch) run(ctx context.Context, n *node.Node) error {
 	group.Go(func() error {
 		defer stop()
 		got, err := f.fetch(serving)
-		if err == nil {
-			d = got
-			f.seed(serving)
+		if err != nil {
+			return err
 		}
-		return err
+		d = got
+		if err := f.seed(serving, got.Id); err != nil {
+			d = nil
+			return err
+		}
+		return nil
 	})
 	err := group.Wait()
 	switch {
 	case d != nil: // however the seeding ended
-		if err := os.RemoveAll(filepath.Join(filepath.Dir(f.output), ownDir(f.output))); err != nil {
+		if err := removeOwnDir(f.output); err != nil {
 			return err
 		}
 		return f.print(d)
 	case ctx.Err() != nil:
 		return cli.Interrupted{Then: "the same command goes on where this one stopped"}
+	case !f.begun && !f.goesOn:
+		return errors.Join(err, removeOwnDir(f.output))
 	}
 	return err
 }
@@ -219,6 +232,7 @@ func (f *fetch) fetch(ctx context.Context) (*peerapi.Download, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.begun = true
 	bar := progress.OnTerminal(os.Stderr)
 	defer bar.Clear()
 	for {
@@ -300,15 +314,28 @@ func (f *fetch) start(ctx context.Context) (id string, err error) {
 	return "", fmt.Errorf("%s: %s", f.file.Name, r.Status())
 }
 
-// seed serves on for a while.
-func (f *fetch) seed(ctx context.Context) {
+// seed serves on for a while, if the file stays where it is.
+func (f *fetch) seed(ctx context.Context, id string) error {
 	if f.SeedFor <= 0 {
-		return
+		return nil
 	}
 	if !f.JSON {
 		fmt.Fprintf(os.Stderr, "%s is complete; serving it for %s\n", f.output, f.SeedFor)
 	}
-	trackerclient.Sleep(ctx, f.SeedFor)
+	for end := time.Now().Add(f.SeedFor); ; {
+		r, err := f.peer.GetDownloadWithResponse(ctx, id)
+		switch {
+		case ctx.Err() != nil: // it was complete a moment ago
+			return nil
+		case err != nil:
+			return err
+		case r.JSON200 != nil && r.JSON200.State == peerapi.DownloadStateFailed:
+			return fmt.Errorf("%s: %s", f.file.Name, trouble(r.JSON200))
+		case !time.Now().Before(end):
+			return nil
+		}
+		trackerclient.Sleep(ctx, min(lookEvery, time.Until(end)))
+	}
 }
 
 func (f *fetch) print(d *peerapi.Download) error {

@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -104,17 +106,71 @@ func TestGetLeavesAloneWhatItDidNotMake(t *testing.T) {
 	again.ends(0, "")
 	holds(t, again.stdout.String(), "0 B from the origin, 0 B from peers\n")
 
-	mine := filepath.Join(dir, ".b.bin.fanout")
-	if err := os.Mkdir(mine, 0o755); err != nil {
+	dangling := filepath.Join(dir, "dangling")
+	if err := os.Symlink("nowhere", dangling); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(mine, "notes"), []byte("mine"), 0o600); err != nil {
+	r.get("a.bin", "-o", dangling).ends(1, "dangling is a symbolic link to nowhere, where nothing is")
+
+	for i, names := range [][]string{{"notes"}, {"lock", "notes"}, {"lock"}, {"finished/notes"}, {"0123456789abcdef.part/notes"}} {
+		output := filepath.Join(dir, fmt.Sprint("b", i))
+		mine := filepath.Join(dir, fmt.Sprintf(".b%d.fanout", i))
+		for _, name := range names {
+			path := filepath.Join(mine, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("mine"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.get("a.bin", "-o", output).ends(1, "peerd: "+mine+" is in the way")
+		for _, name := range names {
+			if got, err := os.ReadFile(filepath.Join(mine, name)); string(got) != "mine" {
+				t.Errorf("%s is %q, %v", name, got, err)
+			}
+		}
+	}
+}
+
+// What somebody puts beside the part meanwhile stays.
+func TestGetRemovesOnlyItsOwn(t *testing.T) {
+	r := start(t)
+	source := fleettest.File(t, r.Dir(), "a.bin", 3*mib, 1)
+	fleettest.Start(t, r.Origin("origin", []string{source}))
+	dir := t.TempDir()
+	get := r.get("a.bin", "-o", dir, "--max-download", "1MB")
+	own := filepath.Join(dir, ".a.bin.fanout")
+	for {
+		if _, err := os.Stat(filepath.Join(own, "lock")); err == nil {
+			break
+		}
+		if !pause(r.ctx) {
+			t.Fatal("nothing is begun")
+		}
+	}
+	if err := os.WriteFile(filepath.Join(own, "notes"), []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.get("a.bin", "-o", filepath.Join(dir, "b.bin")).ends(1, "peerd: "+mine+" is in the way")
-	if got, err := os.ReadFile(filepath.Join(mine, "notes")); string(got) != "mine" {
-		t.Errorf("the notes are %q, %v", got, err)
+	get.ends(0, "")
+	if got, err := os.ReadDir(own); err != nil || len(got) != 1 || got[0].Name() != "notes" {
+		t.Errorf("%v, %v", got, err)
 	}
+}
+
+// A file that goes while it is served on is not called complete in the end.
+func TestGetOfAFileThatIsRemoved(t *testing.T) {
+	r := start(t)
+	source := fleettest.File(t, r.Dir(), "a.bin", mib, 1)
+	fleettest.Start(t, r.Origin("origin", []string{source}))
+	dir := t.TempDir()
+	get := r.get("a.bin", "-o", dir, "--seed-for", "1h", "--json")
+	for {
+		if err := os.Remove(filepath.Join(dir, "a.bin")); err == nil {
+			break
+		}
+		if !pause(r.ctx) {
+			t.Fatal("it is not fetched")
+		}
+	}
+	get.ends(1, "a.bin was removed")
 }
 
 func TestGetRefuses(t *testing.T) {
@@ -131,7 +187,10 @@ func TestGetRefuses(t *testing.T) {
 		{"a.bin -o " + dir + "/no/a.bin", 1, "there is no directory " + dir + "/no: create it first\n"},
 		{"a.bin -o " + dir + "/no/", 1, "there is no such directory: create it first\n"},
 		{"a.bin -o /dev/null", 1, "peerd: --output /dev/null is not a regular file: give another path\n"},
-		{"a.bin --sha256 abc -o " + dir, 1, "sha256: string doesn't match"},
+		{"a.bin --sha256 abc -o " + dir, 1, `peerd: --sha256 "abc": give 64 hexadecimal digits` + "\n"},
+		{"a.bin --seed-for=-1s -o " + dir, 1, "peerd: --seed-for -1s: "},
+		{"a.bin -o -", 1, "peerd: --output -: give a path; a file of that name is ./-\n"},
+		{"a.bin -o " + filepath.Join(dir, strings.Repeat("m", 250)), 1, "file name too long"},
 		{"a.bin --sha256 " + strings.Repeat("0", 64) + " -o " + dir, 1, "peerd: a.bin: finish a.bin: "},
 		{"a.bin --tracker http://127.0.0.1:1", 1, `peerd: look up "a.bin": tracker unreachable at http://127.0.0.1:1: `},
 		{"", 2, `peerd: expected "<file>"`},
