@@ -87,6 +87,8 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 	p := push.New(push.Config{
 		Tracker: cfg.Tracker, Request: request, Files: len(c.Files), Wait: c.Wait, Timeout: c.Timeout,
 		Bar: progress.OnTerminal(os.Stderr), Origin: cfg.ID, Report: origin.Report, Lost: lost,
+		Trouble: origin.Trouble,
+		Say:     func(what string) { fmt.Fprintln(os.Stderr, "origin: waiting:", what) },
 	})
 	if err := p.Check(ctx); err != nil {
 		return err

@@ -51,6 +51,8 @@ func TestErrors(t *testing.T) {
 		{"a proxy's password", 407, "text/html", `<html>`, trackerclient.ErrForeign, false, "407 Proxy Authentication Required"},
 		{"a proxy's prohibition", 403, "text/plain", `no`, trackerclient.ErrForeign, false, "403 Forbidden"},
 		{"a proxy without a way", 404, "text/html", `<html>`, trackerclient.ErrForeign, false, "404 Not Found"},
+		{"a proxy that knows no PUT", 501, "text/html", `no`, trackerclient.ErrForeign, false, "501 Not Implemented"},
+		{"a page to log in by", 511, "text/html", `no`, trackerclient.ErrForeign, false, "511 Network Authentication Required"},
 		{"some web server", 200, "text/html", `<html>`, trackerclient.ErrUnreachable, false, "check the address"},
 		{"a proxy's error in JSON of its own", 502, "application/json", `["no"]`, nil, true, "502 Bad Gateway"},
 		{"a proxy's limit in JSON of its own", 413, "application/json", `"no"`, trackerclient.ErrForeign, false, "413 Request Entity Too Large"},

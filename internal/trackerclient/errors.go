@@ -60,7 +60,13 @@ func (e *Error) Is(target error) bool {
 func Temporary(err error) bool {
 	var e *Error
 	if errors.As(err, &e) {
-		return e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
+		switch e.Status {
+		case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported, http.StatusNetworkAuthenticationRequired:
+			return false
+		case http.StatusTooManyRequests, http.StatusRequestTimeout:
+			return true
+		}
+		return e.Status >= 500
 	}
 	var certificate *tls.CertificateVerificationError
 	if errors.Is(err, ErrForeign) || errors.As(err, &certificate) || errors.Is(err, http.ErrSchemeMismatch) {

@@ -50,8 +50,8 @@ func (p *Push) missing() string {
 	}
 	if n := p.cfg.Files - len(p.rollouts); n > 0 {
 		s := fmt.Sprintf("%d of %d files not published yet", n, p.cfg.Files)
-		if p.trouble != "" {
-			s += " (" + p.trouble + ")"
+		if why := p.waits(); why != "" {
+			s += " (" + why + ")"
 		}
 		parts = append(parts, s)
 	}
@@ -163,7 +163,11 @@ func (p *Push) interrupted(ctx context.Context) error {
 		return nil
 	}
 	if len(p.rollouts) == 0 {
-		return cli.Interrupted{Then: "no peer was asked for anything"}
+		then := "no peer was asked for anything"
+		if p.waiting.forWhat != "" {
+			then += " (" + p.waiting.forWhat + ")"
+		}
+		return cli.Interrupted{Then: then}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partWithin)
 	defer cancel()

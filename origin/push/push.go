@@ -41,9 +41,12 @@ type Config struct {
 	Wait    bool          // also for peers that are off
 	Timeout time.Duration // after which to give up; 0 is never
 	Bar     *progress.Bar
-	Origin  string // the ID of the one that serves the files for this push
+	Say     func(string) // is told, where no bar is drawn, what is waited for
+	Origin  string       // the ID of the one that serves the files for this push
 	// Report has that one tell the tracker what it has sent until now. It may be nil.
 	Report func(context.Context) error
+	// Trouble is why that one has not published the files; nil while it is at work. It may be nil.
+	Trouble func() error
 	// Lost is told what that one cannot serve any more. It may be nil.
 	Lost <-chan Published
 }
@@ -53,7 +56,8 @@ type Push struct {
 	cfg      Config
 	rollouts []*trackerapi.Rollout // as last seen, in the order of the publications
 	trouble  string                // with the tracker; shown for as long as it lasts
-	overAt   time.Time             // when there was nobody left to wait for
+	waiting  waiting
+	overAt   time.Time // when there was nobody left to wait for
 }
 
 // New makes a push.
@@ -132,6 +136,7 @@ func (p *Push) Run(ctx context.Context, published <-chan Published) error {
 			return p.outcome()
 		}
 		p.draw()
+		p.say()
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"fanout/internal/units"
 )
 
+var errDigesting = errors.New("is being digested")
+
 // standing is how the files given stand at the tracker.
 type standing struct {
 	names   []string         // in the order given
@@ -27,7 +29,7 @@ func (s *standing) add(name string) bool {
 		return false
 	}
 	s.names = append(s.names, name)
-	s.waiting[name] = errors.New("is being digested")
+	s.waiting[name] = errDigesting
 	return true
 }
 
@@ -114,7 +116,7 @@ func (o *Origin) end(err error) {
 // does not know it, or another origin of this ID, is about the moment.
 func isFinal(err error) bool {
 	var refusal *trackerclient.Error
-	clash := errors.As(err, &refusal) && refusal.Status == http.StatusConflict
+	clash := errors.As(err, &refusal) && refusal.Status == http.StatusConflict && !errors.Is(err, trackerclient.ErrForeign)
 	moment := clash || errors.Is(err, trackerclient.ErrNotFound) || errors.Is(err, trackerclient.ErrGone)
 	return !moment && !trackerclient.Temporary(err)
 }
@@ -143,6 +145,16 @@ func (o *Origin) noteReach(err error) {
 	case before == nil:
 		o.cfg.Logger.Error().Err(err).Msg("nobody can fetch")
 	}
+}
+
+// Trouble is why files are not published that could be, or cannot be fetched; nil while they
+// are digested.
+func (o *Origin) Trouble() error {
+	err := o.ready()
+	if errors.Is(err, errDigesting) {
+		return nil
+	}
+	return err
 }
 
 // ready says what is not published, or cannot be fetched.
