@@ -15,9 +15,6 @@ import (
 	"fanout/tracker/store"
 )
 
-// keepEndedRollout is how long peers can learn that their rollout was ended.
-const keepEndedRollout = 30 * 24 * time.Hour
-
 // RolloutRequest is what a rollout is to be.
 type RolloutRequest struct {
 	Peers    []string // nil: every peer that follows rollouts, now and later
@@ -97,10 +94,7 @@ func (t *Table) PutRollout(name string, q RolloutRequest) (v RolloutView, create
 	if err := t.store.SetRollout(r.snapshot()); err != nil {
 		return RolloutView{}, false, err
 	}
-	old, replaced := t.rollouts[f.Name]
-	if replaced {
-		t.ended[old.ID] = r.StartedAt
-	}
+	_, replaced := t.rollouts[f.Name]
 	t.rollouts[f.Name] = r
 	t.wakeFollowers()
 	return t.viewRollout(r), !replaced, nil
@@ -161,15 +155,15 @@ func (t *Table) EndRollout(name string) error {
 		return err
 	}
 	delete(t.rollouts, r.Name)
-	t.ended[r.ID] = t.now()
 	t.wakeFollowers()
 	return nil
 }
 
-// abandoned says that a download under way was asked for by a rollout that was ended, that no
-// other one asks the peer for it, and that nobody can serve what it lacks.
+// abandoned says that a download under way was asked for by a rollout that is over, that no
+// other one asks the peer for it, and that nobody can serve what it lacks: soon after a start,
+// those who can may not have been heard of yet.
 func (t *Table) abandoned(f *file, q Report) bool {
-	if _, over := t.ended[q.Rollout]; !over || !active(q.State) {
+	if q.Rollout == "" || !active(q.State) || t.now().Sub(f.loadedAt) < 2*t.lease {
 		return false
 	}
 	if r := t.rollouts[f.Name]; r != nil && r.Manifest == f.ID && r.asks(t, q.ID) {
@@ -253,11 +247,9 @@ func (t *Table) loadRollouts(s store.State) {
 	}
 }
 
-// sweepRollouts stores outcomes, and forgets followers that have been off for long, and
-// rollouts that were ended long ago.
+// sweepRollouts stores outcomes, and forgets followers that have been off for long.
 func (t *Table) sweepRollouts(now time.Time) error {
 	var errs []error
-	maps.DeleteFunc(t.ended, func(_ string, at time.Time) bool { return now.Sub(at) > keepEndedRollout })
 	for id, f := range t.followers {
 		if now.Sub(f.SeenAt) <= keepFollower {
 			continue

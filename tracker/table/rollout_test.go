@@ -236,6 +236,15 @@ func TestAbandoned(t *testing.T) {
 	if !abandoned(table.Downloading) {
 		t.Error("not when another rollout asks others")
 	}
+	// A tracker that is started again knows who asks whom, but not yet who is there.
+	w.restart()
+	if abandoned(table.Downloading) {
+		t.Error("though who can serve may not have been heard of yet")
+	}
+	w.clock.advance(2 * w.Lease())
+	if !abandoned(table.Downloading) {
+		t.Error("not after a restart")
+	}
 }
 
 // A rollout stays with the content that the name stood for.

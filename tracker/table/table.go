@@ -56,8 +56,7 @@ type Table struct {
 
 	onFinished func(Distribution)
 
-	rollouts  map[string]*rollout  // by the name of the file
-	ended     map[string]time.Time // rollouts by ID -> when they were ended or replaced
+	rollouts  map[string]*rollout // by the name of the file
 	followers map[string]store.Follower
 	// followersSaved is what the store has of SeenAt.
 	followersSaved map[string]time.Time
@@ -84,7 +83,7 @@ func New(o Options) (*Table, error) {
 		names:     map[string]manifest.ID{},
 		withdrawn: map[manifest.ID]store.Withdrawal{},
 		fleet:     map[string]*Peer{},
-		rollouts:  map[string]*rollout{}, ended: map[string]time.Time{}, followers: map[string]store.Follower{},
+		rollouts:  map[string]*rollout{}, followers: map[string]store.Follower{},
 		followersSaved: map[string]time.Time{}, news: make(chan struct{}),
 	}
 	if t.lease == 0 {
