@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"fanout/api/peerapi"
-	"fanout/peerd/node"
 )
 
 // harm is what may happen to a finished file.
@@ -259,7 +258,7 @@ func TestFileAtTheOutput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sub := *r
 			sub.T = t
-			p := sub.peer("", slowly(400<<10))
+			p := sub.peer("")
 			path := filepath.Join(p.dir, "f")
 			if err := os.WriteFile(path, c.there, 0o644); err != nil {
 				t.Fatal(err)
@@ -283,13 +282,16 @@ func TestFileAtTheOutput(t *testing.T) {
 	t.Run("comes meanwhile", func(t *testing.T) {
 		sub := *r
 		sub.T = t
-		p := sub.peer("", slowly(400<<10))
-		_, d := p.start(`{"file":"f"}`)
+		sub.write("g", 20*chunkSize)
+		o := sub.originBehind(2, "g")
+		p := sub.peer("")
+		_, d := p.start(`{"file":"g"}`)
 		p.some(d.Id, 1)
-		path := filepath.Join(p.dir, "f")
+		path := filepath.Join(p.dir, "g")
 		if err := os.WriteFile(path, []byte("mine"), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		o.Open()
 		if d = p.state(d.Id, peerapi.DownloadStateFailed); d.Error == nil || !strings.Contains(*d.Error, "is in the way") {
 			t.Errorf("%v", d.Error)
 		}
@@ -349,12 +351,14 @@ func TestStartAgainWithoutATracker(t *testing.T) {
 func TestEarlierVersion(t *testing.T) {
 	r := newRig(t)
 	slow, quick, newer := r.write("slow", 40*chunkSize), r.write("quick", 3*chunkSize), r.write("newer", 2*chunkSize)
-	r.origin("slow", "quick", "newer")
-	p := r.peer("", slowly(1<<20))
+	r.origin("quick", "newer")
+	o := r.originBehind(12, "slow")
+	p := r.peer("")
 	done := p.finish(`{"file":"quick"}`)
 	_, running := p.start(`{"file":"slow"}`)
 	p.some(running.Id, 10)
 	p.stop()
+	o.Open()
 	own := filepath.Join(p.dir, ".fanout")
 	if err := os.RemoveAll(filepath.Join(own, "finished")); err != nil {
 		t.Fatal(err)
@@ -374,7 +378,7 @@ func TestEarlierVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p = r.peer(p.dir, func(c *node.Config) { c.MaxDownload = 0 })
+	p = r.peer(p.dir)
 	now := p.state(running.Id, peerapi.DownloadStateComplete)
 	if now.BytesFromOrigin > now.Size {
 		t.Errorf("%d bytes were fetched of %d", now.BytesFromOrigin, now.Size)

@@ -15,6 +15,7 @@ import (
 	"fanout/internal/fleet"
 	"fanout/internal/fleet/fleettest"
 	"fanout/internal/patience"
+	"fanout/internal/valve"
 )
 
 // A page through the life of a fleet of real daemons: nothing yet, a file, peers, a transfer,
@@ -36,7 +37,10 @@ func TestLive(t *testing.T) {
 
 	const size, peers = 16 << 20, 4
 	source := fleettest.File(t, f.Dir(), "image <b>é.iso", size, 1)
-	fleettest.Start(t, f.Origin("origin", []string{source}, "--max-upload", "2MB"))
+	shut := valve.New(t, size/12) // a third for each, when they have what the others have got
+	origin := f.Origin("origin", []string{source}, "--max-upload", "2MB", "--advertise", shut.Address())
+	fleettest.Start(t, origin)
+	shut.To(origin.ChunkAddress())
 	b.await(`document.querySelector('.hint')?.innerText.includes('peerd --follow')`)
 	var all []*fleet.Peer
 	for i := range peers {
@@ -68,6 +72,7 @@ func TestLive(t *testing.T) {
 	b.shoot("away", 1000)
 	fleettest.Start(t, tracker)
 	b.await(`document.querySelector('#away').hidden`)
+	shut.Open()
 	for i, p := range all {
 		if _, err := p.Complete(ctx, ids[i]); err != nil {
 			t.Fatal(err)

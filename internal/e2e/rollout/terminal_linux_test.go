@@ -22,11 +22,11 @@ func TestPushOnTerminal(t *testing.T) {
 	if err := peers[7].Stop(); err != nil {
 		t.Fatal(err)
 	}
-	push := r.prepare(r.binaries.Origin, "push", []string{"--max-upload", "1MB", source})
+	push := r.prepare(r.binaries.Origin, "push", []string{"--max-upload", "300kB", source})
 	screen := onTerminal(push)
 	push.ends(1, "origin: a.bin: 7 of 8 peers have it; off: p8\n")
 	shown := screen()
-	holds(t, shown, "0/7 peers, 1 off", "% |", "| 0 B of 21.0 MiB", "slowest: p", "█", "iB/s", " left", "origin: a.bin: 7 of 8 peers have it; off: p8")
+	holds(t, shown, "0/7 peers, 1 off", "% |", " of 21.0 MiB", "slowest: p", "█", "iB/s", " left", "origin: a.bin: 7 of 8 peers have it; off: p8")
 	last := shown[strings.LastIndex(shown, "\x1b[A\r")+len("\x1b[A\r"):]
 	if strings.Contains(last, "█") || strings.Contains(last, "slowest") {
 		t.Errorf("the bar is left on the screen: %q", last)
@@ -38,7 +38,7 @@ func TestGetOnTerminal(t *testing.T) {
 	r := start(t)
 	source := fleettest.File(t, r.Dir(), "a.bin", 3*mib, 1)
 	fleettest.Start(t, r.Origin("origin", []string{source}))
-	get := r.prepare(r.binaries.Peerd, "get", []string{"--max-download", "2MB", "-o", t.TempDir(), "a.bin"})
+	get := r.prepare(r.binaries.Peerd, "get", []string{"--max-download", "500kB", "-o", t.TempDir(), "a.bin"})
 	screen := onTerminal(get)
 	get.ends(0, "")
 	holds(t, screen(), "a.bin", "% |", "of 3.00 MiB")
