@@ -49,15 +49,18 @@ type identities struct {
 type identity struct {
 	instance string
 	address  Address
+	order    int // of its arrival among those that had the ID
+	arrived  int // that order of the latest
 	expires  time.Time
 	before   map[string]process // instances that had it
 	rivals   map[string]process // instances that are refused
 }
 
-// process is where a process was, and when it was last heard of.
+// process is where a process was, when it was last heard of, and when it came.
 type process struct {
 	address Address
 	seen    time.Time
+	order   int
 }
 
 func newIdentities(role string, lease time.Duration) *identities {
@@ -74,27 +77,34 @@ func (s *identities) claim(id, instance string, address Address, now time.Time) 
 	if c == nil || !now.Before(c.expires) {
 		c = &identity{before: map[string]process{}, rivals: map[string]process{}}
 		s.byID[id] = c
-		c.hold(instance, address, now.Add(s.lease))
+		c.hold(instance, address, 0, now.Add(s.lease))
 		return nil
 	}
 	if c.instance == instance {
-		c.hold(instance, address, now.Add(s.lease))
+		c.hold(instance, address, c.order, now.Add(s.lease))
 		return nil
 	}
-	if r, refused := c.rivals[instance]; refused && now.Sub(r.seen) < s.kept() {
-		c.rivals[instance] = process{address, now}
+	r, refused := c.rivals[instance]
+	last, known := c.before[instance]
+	// The holder has spoken since a third one came, so it lives, and was before this one.
+	younger := known && last.order > c.order
+	if younger || refused && now.Sub(r.seen) < s.kept() {
+		c.rivals[instance] = process{address, now, max(r.order, last.order)}
+		delete(c.before, instance)
 		return fail(ErrClash, "%s", s.clash(id, c, address).String())
 	}
-	_, older := c.before[instance]
-	other := process{c.address, now}
+	older := known
+	other, order := process{c.address, now, c.order}, last.order
 	if older {
 		c.rivals[c.instance] = other
 	} else {
 		c.before[c.instance] = other
+		c.arrived++
+		order = c.arrived
 	}
 	delete(c.before, instance)
 	delete(c.rivals, instance)
-	c.hold(instance, address, now.Add(s.lease))
+	c.hold(instance, address, order, now.Add(s.lease))
 	c.prune()
 	if older && s.onClash != nil {
 		s.onClash(s.clash(id, c, other.address))
@@ -168,8 +178,8 @@ func (s *identities) clash(id string, c *identity, refused Address) Clash {
 	return Clash{Role: s.role, ID: id, Keeps: c.address, IsRefused: refused}
 }
 
-func (c *identity) hold(instance string, address Address, until time.Time) {
-	c.instance, c.address, c.expires = instance, address, until
+func (c *identity) hold(instance string, address Address, order int, until time.Time) {
+	c.instance, c.address, c.order, c.expires = instance, address, order, until
 }
 
 func (c *identity) addressOf(instance string) Address {
