@@ -2,10 +2,12 @@ package httpkit
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -42,11 +44,39 @@ func (d *Daemon) limitBody(next http.Handler) http.Handler {
 			return
 		}
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, r.Body, limit)
+			body := &movingBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), ctx: r.Context(), conn: http.NewResponseController(w)}
+			defer context.AfterFunc(r.Context(), body.stop)()
+			r.Body = body
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// bodyPause is how long nothing may come of a body.
+const bodyPause = time.Minute
+
+// movingBody is a body that fails when nothing comes of it for long, or the daemon stops.
+type movingBody struct {
+	io.ReadCloser
+	ctx  context.Context
+	conn *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (b *movingBody) Read(p []byte) (int, error) {
+	_ = b.conn.SetReadDeadline(time.Now().Add(bodyPause))
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && b.ctx.Err() == nil {
+		_ = b.conn.SetReadDeadline(time.Time{}) // what follows is the server's
+	}
+	return n, err
+}
+
+// stop ends a Read that waits.
+func (b *movingBody) stop() { _ = b.conn.SetReadDeadline(time.Unix(1, 0)) }
 
 func tooLong(limit int64) *Error {
 	return Errorf(http.StatusRequestEntityTooLarge, "the request body is longer than %d bytes, the most that this call takes", limit)

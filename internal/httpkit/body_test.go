@@ -3,6 +3,7 @@ package httpkit_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"fanout/api/trackerapi"
 	"fanout/internal/httpkit"
@@ -194,4 +196,49 @@ func longestLine(log []byte) (n int) {
 		n = max(n, len(line))
 	}
 	return n
+}
+
+// A client that sends half of a body does not keep a daemon from its end.
+func TestHalfABodyIsNotWaitedFor(t *testing.T) {
+	d, _ := newDaemon(t, nil)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- httpkit.Serve(ctx, ln, d, time.Hour) }()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /v1/files/a/announce HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"+
+		"Content-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+	if line, err := bufio.NewReader(conn).ReadString('\n'); !strings.Contains(line, "100 Continue") { // it is being read
+		t.Fatal(line, err)
+	}
+	fmt.Fprint(conn, "{")
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// What is called all the time, and refused all the time, is logged once.
+func TestRefusalsAreLoggedOnce(t *testing.T) {
+	d, log := newDaemon(t, func(o *httpkit.Options) { o.Quiet = []string{"DELETE /v1/files/{name}"} })
+	at := serveDaemon(t, d)
+	for range 3 {
+		r, err := http.NewRequestWithContext(t.Context(), "DELETE", at+"/v1/files/gone", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, _ := problemOf(t, r); p.Status != 410 {
+			t.Fatal(p)
+		}
+	}
+	if n := strings.Count(log.String(), `"level":"info"`); n != 1 {
+		t.Errorf("it is told %d times:\n%s", n, log)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -182,6 +183,9 @@ func settleContentType(r *http.Request, body *openapi3.RequestBodyRef) error {
 func refused(err error) error {
 	if limit, ok := isTooLong(err); ok {
 		return tooLong(limit)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return Errorf(http.StatusRequestTimeout, "the request's body did not come within %s", bodyPause)
 	}
 	return &Error{Status: http.StatusBadRequest, Detail: err.Error()}
 }

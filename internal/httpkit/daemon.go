@@ -49,6 +49,7 @@ type Daemon struct {
 	contract *contract
 	requests *prometheus.HistogramVec
 	quiet    map[string]bool
+	told     told // of what was refused there
 }
 
 // New builds a router that answers /livez, /readyz, /metrics and /openapi.yaml. It registers

@@ -66,10 +66,14 @@ func (d *Daemon) report(r *http.Request, x *exchange, took time.Duration) {
 	pattern := routePattern(r)
 	d.requests.WithLabelValues(pattern, methodLabel(r.Method), strconv.Itoa(status)).Observe(took.Seconds())
 
-	e := d.options.Logger.WithLevel(d.level(r.Method, pattern, status))
-	if d.options.Logger.GetLevel() > d.level(r.Method, pattern, status) {
+	level := d.level(r.Method, pattern, status)
+	if level == zerolog.InfoLevel && x.err != nil && d.quiet[r.Method+" "+pattern] && !d.told.first(cause(x.err).Error(), d.options.Now()) {
+		level = zerolog.DebugLevel // what is called all the time is refused all the time
+	}
+	if d.options.Logger.GetLevel() > level {
 		return
 	}
+	e := d.options.Logger.WithLevel(level)
 	e.Str("method", oneline.Of(r.Method, maxWord)).Str("path", oneline.Of(r.URL.Path, maxWord)).Int("status", status).
 		Int("bytes", x.w.BytesWritten()).Float64("seconds", took.Seconds()).Str("remote", r.RemoteAddr)
 	if x.err != nil {

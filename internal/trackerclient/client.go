@@ -43,9 +43,10 @@ func New(address string) (*Client, error) {
 		base = "http://" + base
 	}
 	u, err := url.Parse(base)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, fmt.Errorf("tracker %q: give a URL such as http://10.0.0.1:2680", address)
+	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("--tracker %q: give a URL such as http://10.0.0.1:2680", address)
 	}
+	shown := u.Redacted()
 	transport := &http.Transport{
 		Proxy:               httpkit.Proxy(),
 		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
@@ -54,11 +55,11 @@ func New(address string) (*Client, error) {
 
 		OnProxyConnectResponse: proxied,
 	}
-	api, err := trackerapi.NewClientWithResponses(base, trackerapi.WithHTTPClient(&http.Client{Transport: judge{transport, base}, CheckRedirect: moved}))
+	api, err := trackerapi.NewClientWithResponses(base, trackerapi.WithHTTPClient(&http.Client{Transport: judge{transport, shown}, CheckRedirect: moved}))
 	if err != nil {
-		return nil, fmt.Errorf("tracker %q: %w", address, err)
+		return nil, fmt.Errorf("--tracker %q: %w", shown, err)
 	}
-	return &Client{url: base, api: api, transport: transport}, nil
+	return &Client{url: shown, api: api, transport: transport}, nil
 }
 
 // judge bounds the answers, and lets no refusal pass that is not a tracker's.
@@ -83,7 +84,7 @@ func (j judge) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// URL of the tracker.
+// URL of the tracker, without a password.
 func (c *Client) URL() string { return c.url }
 
 // Close closes idle connections.
