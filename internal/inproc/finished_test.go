@@ -81,13 +81,19 @@ func TestFinishedFileHarmed(t *testing.T) {
 			}
 			if h.says == "" {
 				r.await("the file to be looked at", func() bool { return p.look(d.Id).State == peerapi.DownloadStateComplete })
-				complete(t, p.finish(`{"file":"f"}`))
+				now := p.finish(`{"file":"f"}`)
+				complete(t, now)
 				p.has(data, "f")
+				if now.BytesFromOrigin != d.BytesFromOrigin || *now.DurationSeconds != *d.DurationSeconds || !now.FinishedAt.Equal(*d.FinishedAt) {
+					t.Errorf("it was fetched otherwise: %+v, before %+v", now, d)
+				}
+				p.transfers(1, 0)
 				return
 			}
 			if now := p.state(d.Id, peerapi.DownloadStateFailed); now.Error == nil || !strings.Contains(*now.Error, h.says) || !strings.Contains(*now.Error, d.Path) {
 				t.Errorf("it says %v", now.Error)
 			}
+			p.transfers(1, 0)
 			r.wantMended(p, h, data)
 		})
 	}
@@ -115,6 +121,17 @@ func TestFinishedFileHarmedWhileDown(t *testing.T) {
 				t.Errorf("%d bytes were fetched, want at most %d", now.BytesFromOrigin, want)
 			}
 		})
+	}
+}
+
+// transfers checks how many are counted as complete and failed.
+func (p *peer) transfers(complete, failed int) {
+	p.Helper()
+	text := p.get(p.http + "/metrics")
+	for outcome, n := range map[string]int{"complete": complete, "failed": failed} {
+		if want := fmt.Sprintf("fanout_transfers_total{outcome=%q} %d\n", outcome, n); !strings.Contains(text, want) {
+			p.Errorf("the metrics lack %s", want)
+		}
 	}
 }
 

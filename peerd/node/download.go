@@ -39,6 +39,7 @@ type download struct {
 	stop   context.CancelFunc // of the work under way
 	ended  chan struct{}      // closed when it has ended; nil before the first
 
+	was        *ending          // before its file was questioned, until something is fetched
 	stamp      chunkstore.Stamp // of the finished file, when it was last known to be right
 	mend       bool             // what is found wrong in it may be fetched again
 	anew       bool             // begun while it was not on the list: a file that it had before is fetched again
@@ -133,9 +134,19 @@ func (d *download) begin() {
 // question makes a complete download one that is not called so before its file has been hashed;
 // d.mu is held.
 func (d *download) question() {
+	p := d.progress.Snapshot()
+	was := &ending{at: d.rec.Finished, worked: d.worked, fromOrigin: p.FromOrigin, fromPeers: p.FromPeers}
 	d.begin()
+	d.was = was
 	d.rec.Doubted = true
 	d.save()
+}
+
+// ending is how a download was once complete.
+type ending struct {
+	at                    time.Time
+	worked                worktime
+	fromOrigin, fromPeers int64
 }
 
 // launch begins the work; d.mu is held.
@@ -283,6 +294,9 @@ func (d *download) openStore(ctx context.Context, rec record, anew bool) (*chunk
 
 // openPart opens the part, and fills it from a damaged file unless that is nil.
 func (d *download) openPart(ctx context.Context, rec record, damaged *chunkstore.Store) (*chunkstore.Store, error) {
+	d.mu.Lock()
+	d.was = nil
+	d.mu.Unlock()
 	store, err := d.node.outputs.dir.Open(rec.Output, d.manifest, d.id)
 	if err != nil {
 		return nil, err
@@ -372,7 +386,8 @@ func (d *download) failed(err error) {
 
 // setState changes the state, keeps it across restarts and tells who watches; d.mu is held.
 func (d *download) setState(s peerapi.DownloadState, err error) {
-	was := d.rec.State
+	was, looked := d.rec.State, d.was
+	d.was = nil
 	d.rec.State, d.rec.Error, d.rec.Finished = s, "", time.Time{}
 	d.rec.Changed, d.rec.Doubted = errors.Is(err, errChanged), false
 	d.track()
@@ -386,8 +401,14 @@ func (d *download) setState(s peerapi.DownloadState, err error) {
 		fallthrough
 	case peerapi.DownloadStateComplete, peerapi.DownloadStateCancelled:
 		d.rec.Finished = time.Now()
+		if looked != nil && s == peerapi.DownloadStateComplete { // it is as it was
+			d.rec.Finished, d.worked = looked.at, looked.worked
+			d.progress.Restore(looked.fromOrigin, looked.fromPeers)
+		}
 		d.rec.Worked = d.worked.total(d.rec.Finished)
-		d.node.metrics.ended(d.rec, was)
+		if was != peerapi.DownloadStateComplete && looked == nil { // else no transfer has ended
+			d.node.metrics.ended(d.rec)
+		}
 		log = log.Float64("seconds", d.rec.Worked.Seconds())
 	}
 	log.Str("download", d.rec.ID).Str("file", d.rec.File).Str("strategy", string(d.rec.Strategy)).

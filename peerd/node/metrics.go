@@ -71,13 +71,10 @@ func newMetrics(r prometheus.Registerer, n *Node) (*metrics, error) {
 	return m, errors.Join(errs...)
 }
 
-// ended counts a download that is over. One that was complete, and turns out not to be, has
-// taken its time already.
-func (m *metrics) ended(r record, was peerapi.DownloadState) {
+// ended counts a download that is over.
+func (m *metrics) ended(r record) {
 	m.ends.WithLabelValues(string(r.State)).Inc()
-	if was != peerapi.DownloadStateComplete {
-		m.transfers.WithLabelValues(string(r.Strategy), string(r.State)).Observe(r.Worked.Seconds())
-	}
+	m.transfers.WithLabelValues(string(r.Strategy), string(r.State)).Observe(r.Worked.Seconds())
 }
 
 // observer counts what arrives for a download. It implements swarm.Observer.
