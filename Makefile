@@ -31,7 +31,7 @@ MAKEFLAGS     += --no-print-directory
 .PHONY: help build demo test test-long gen gen-check fmt lint go-test go-test-long readme-test lab-test compose-test images fuzz bench sweep setup clean
 
 help: ## Show the targets.
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 build: ## Build tracker, origin and peerd, static, into bin/.
 	@$(BUILD) -o $(BIN)/ $(DAEMONS)

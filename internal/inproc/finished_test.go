@@ -29,14 +29,14 @@ var harms = map[string]harm{
 	"shorter": {do: func(path string, data []byte) error { return os.Truncate(path, chunkSize+1) }, says: "bytes, not", fetched: 5},
 	"longer":  {do: func(path string, data []byte) error { return os.Truncate(path, int64(len(data)+1)) }, says: "bytes, not"},
 	"one byte flipped": {do: func(path string, data []byte) error { return flip(path, data, chunkSize) },
-		says: "1 of its 6 chunks have other bytes", fetched: 1},
+		says: "1 of its 6 chunks has other bytes", fetched: 1},
 	"one byte flipped, and the time set back": {do: func(path string, data []byte) error {
 		info, err := os.Stat(path)
 		if err != nil {
 			return err
 		}
 		return errors.Join(flip(path, data, chunkSize), os.Chtimes(path, time.Time{}, info.ModTime()))
-	}, says: "1 of its 6 chunks have other bytes", fetched: 1},
+	}, says: "1 of its 6 chunks has other bytes", fetched: 1},
 	"linked": {do: func(path string, _ []byte) error {
 		return errors.Join(os.Link(path, path+".link"), os.Remove(path+".link"))
 	}},

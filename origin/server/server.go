@@ -278,6 +278,7 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 				return trackerclient.Seconds(reply.IntervalSeconds), nil
 			case errors.Is(err, trackerclient.ErrGone):
 				o.cfg.Logger.Warn().Str("file", s.name).Msg("file was withdrawn at the tracker: restart the origin to publish it again")
+				o.withdrawn(s.name)
 				stop()
 				return 0, nil
 			case !errors.Is(err, trackerclient.ErrNotFound):

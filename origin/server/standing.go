@@ -104,6 +104,13 @@ func (o *Origin) refuse(name string, err error) {
 	o.end(err)
 }
 
+// withdrawn notes that a file is not to be published any more.
+func (o *Origin) withdrawn(name string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.standing.refuse(name, errors.New("it was withdrawn at the tracker: restart the origin to publish it again"))
+}
+
 // end has Run end with an error.
 func (o *Origin) end(err error) {
 	select {

@@ -114,8 +114,12 @@ func (d *download) mayMend(rec record, held int) error {
 	defer d.mu.Unlock()
 	if !d.mend {
 		chunks := d.manifest.Chunks()
-		return fmt.Errorf("%s %w: %d of its %d chunks have other bytes; %s",
-			d.node.outputs.name(rec.Output), errChanged, chunks-held, chunks, remedy)
+		have := "have"
+		if chunks-held == 1 {
+			have = "has"
+		}
+		return fmt.Errorf("%s %w: %d of its %d chunks %s other bytes; %s",
+			d.node.outputs.name(rec.Output), errChanged, chunks-held, chunks, have, remedy)
 	}
 	if d.rec.State == peerapi.DownloadStateComplete {
 		d.begin()
