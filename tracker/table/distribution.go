@@ -111,9 +111,10 @@ func (t *Table) follow(f *file, m *member) {
 		if !active(m.State) {
 			return
 		}
+		sent := f.begin()
 		t.tellFinishedNow(f)
 		f.dist = &distribution{
-			started: m.seen, peers: map[string]*participant{}, sent: f.begin(),
+			started: m.seen, peers: map[string]*participant{}, sent: sent,
 			partial: !f.loadedAt.IsZero() && m.seen.Sub(f.loadedAt) < 2*t.lease && m.received() > 0,
 		}
 	}

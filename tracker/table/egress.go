@@ -33,11 +33,17 @@ func (t *Table) noteSent(f *file, o Origin) {
 	}
 }
 
-// begin is a count that starts at what the origins have sent until now.
+// begin is a count that starts at what the origins have sent until now. What peers of the last
+// distribution have received since the last report of a single origin is not of this one.
 func (f *file) begin() map[string]store.Sending {
 	l := make(map[string]store.Sending, len(f.sent))
 	for key, n := range f.sent {
 		l[key] = store.Sending{Since: n, Total: n}
+		if d := f.dist; d != nil && len(f.sent) == 1 && (d.ended.IsZero() || d.untold) {
+			if s, counts := d.sent[key]; counts {
+				l[key] = store.Sending{Since: max(n, s.Since+f.describe().BytesFromOrigin), Total: n}
+			}
+		}
 	}
 	return l
 }
@@ -67,7 +73,7 @@ func note(l map[string]store.Sending, key string, total int64) bool {
 // counted is the sum of a count.
 func counted(l map[string]store.Sending) (bytes int64) {
 	for _, s := range l {
-		bytes += s.Total - s.Since
+		bytes += max(0, s.Total-s.Since) // not before the first report since
 	}
 	return bytes
 }

@@ -78,6 +78,35 @@ func TestOriginSent(t *testing.T) {
 	}
 }
 
+// A distribution that begins right after another is not charged with what was sent for that.
+func TestOriginSentInARow(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 8, 1), "o1")
+	sent := func(chunks int64) {
+		o := w.origin("o1")
+		o.Instance, o.Counts, o.Sent = "A", true, chunks*32768
+		_, err := w.RenewOrigin("a", o)
+		w.ok(err)
+	}
+	report := func(n int, state table.State, origin int64) {
+		w.announce("a", table.Report{ID: []string{"p1", "p2"}[n-1], Address: w.address(n), State: state, BytesFromOrigin: origin * 32768})
+	}
+	sent(0)
+	report(1, table.Downloading, 0)
+	sent(2)
+	w.clock.advance(time.Second)
+	report(1, table.Complete, 8)
+	report(2, table.Downloading, 0) // before the origin has told the rest
+	sent(8)
+	if d := w.Distributions(); len(d) != 2 || d[0].OriginSent != 0 || d[1].OriginSent != 8*32768 {
+		t.Errorf("%+v", d)
+	}
+	sent(11)
+	if d := w.Distributions(); d[0].OriginSent != 3*32768 || d[1].OriginSent != 8*32768 {
+		t.Errorf("%+v", d)
+	}
+}
+
 // A rollout says since when all origins have reported; one that stops is not waited for.
 func TestOriginsReported(t *testing.T) {
 	w := newWorld(t)
