@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/maruel/natural"
+
 	"fanout/internal/manifest"
 	"fanout/tracker/store"
 )
@@ -134,11 +136,14 @@ func (t *Table) Files() []FileView {
 		}
 	}
 	slices.SortFunc(views, func(a, b FileView) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), -compareBool(a.Current, b.Current),
+		return cmp.Or(byName(a.Name, b.Name), -compareBool(a.Current, b.Current),
 			b.PublishedAt.Compare(a.PublishedAt), strings.Compare(a.ID.String(), b.ID.String()))
 	})
 	return views
 }
+
+// byName is the order of names that people expect: web-2 before web-10.
+func byName(a, b string) int { return cmp.Or(natural.Compare(a, b), strings.Compare(a, b)) }
 
 func compareBool(a, b bool) int {
 	switch {

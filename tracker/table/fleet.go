@@ -134,7 +134,7 @@ func appendDaemon(list []Daemon, id string, http Address) []Daemon {
 // sortDaemons sorts and removes repetitions: an origin is listed once for every file it has.
 func sortDaemons(list []Daemon) []Daemon {
 	slices.SortFunc(list, func(a, b Daemon) int {
-		return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.HTTPAddress, b.HTTPAddress))
+		return cmp.Or(byName(a.ID, b.ID), strings.Compare(a.HTTPAddress, b.HTTPAddress))
 	})
 	return slices.Compact(list)
 }

@@ -165,7 +165,7 @@ func (t *Table) CountFiles() []FileCounts {
 		list = append(list, c)
 	}
 	slices.SortFunc(list, func(a, b FileCounts) int {
-		return cmp.Or(-compareBool(a.Distribution != nil, b.Distribution != nil), strings.Compare(a.Name, b.Name))
+		return cmp.Or(-compareBool(a.Distribution != nil, b.Distribution != nil), byName(a.Name, b.Name))
 	})
 	return list
 }

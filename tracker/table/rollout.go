@@ -136,7 +136,7 @@ func (t *Table) Rollouts() []RolloutView {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	views := []RolloutView{}
-	for _, name := range slices.Sorted(maps.Keys(t.rollouts)) {
+	for _, name := range slices.SortedFunc(maps.Keys(t.rollouts), byName) {
 		views = append(views, t.viewRollout(t.rollouts[name]))
 	}
 	return views
@@ -216,7 +216,7 @@ func (t *Table) Orders(peer string) (Orders, error) {
 		return Orders{}, fail(ErrUnknown, "peer %s has never been registered here; GET /v1/peers lists the peers", peer)
 	}
 	orders, ids := Orders{List: []Order{}, Changed: t.news}, sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(t.rollouts)) {
+	for _, name := range slices.SortedFunc(maps.Keys(t.rollouts), byName) {
 		r := t.rollouts[name]
 		if !r.asks(t, peer) {
 			continue

@@ -481,3 +481,28 @@ func summary(v table.RolloutView) string {
 	}
 	return fmt.Sprintf("%s; %d+%d+%d+%d", strings.Join(peers, ", "), v.Complete, v.Failed, v.Running, v.Pending)
 }
+
+// Lists are in the order that people expect.
+func TestNaturalOrder(t *testing.T) {
+	w := newWorld(t)
+	for i, name := range []string{"f10", "f2", "f1"} {
+		w.publish(w.manifest(name, 4, byte(i+1)), "o")
+		w.put(name, table.RolloutRequest{})
+	}
+	for _, n := range []int{10, 9, 1} {
+		w.follow(n)
+	}
+	var files, rollouts []string
+	for _, f := range w.Files() {
+		files = append(files, f.Name)
+	}
+	for _, r := range w.Rollouts() {
+		rollouts = append(rollouts, r.Name)
+	}
+	_, err := w.Rollout("x")
+	got := fmt.Sprint(files, rollouts, w.orders("p1"), summary(w.rollout("f1")), err)
+	want := `[f1 f2 f10] [f1 f2 f10]f1 f2 f10p1 pending on, p9 pending on, p10 pending on; 0+0+3+0no file named "x" is published; published are: f1, f2, f10`
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

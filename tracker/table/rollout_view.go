@@ -72,10 +72,10 @@ func (t *Table) viewRollout(r *rollout) RolloutView {
 	return v
 }
 
-// asked are the peers that a rollout counts, by ID.
+// asked are the peers that a rollout counts, in natural order.
 func (t *Table) asked(r *rollout, now time.Time) []string {
 	if !r.All {
-		return r.Peers
+		return slices.SortedFunc(slices.Values(r.Peers), byName)
 	}
 	ids := map[string]bool{}
 	for id, f := range t.followers {
@@ -88,7 +88,7 @@ func (t *Table) asked(r *rollout, now time.Time) []string {
 			ids[id] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(ids))
+	return slices.SortedFunc(maps.Keys(ids), byName)
 }
 
 func (t *Table) viewRolloutPeer(r *rollout, id string, now time.Time) RolloutPeer {

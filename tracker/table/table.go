@@ -163,7 +163,7 @@ func (t *Table) unknownName(name string) error {
 		return withdrawnError(last)
 	}
 	const shown = 10
-	names := slices.Sorted(maps.Keys(t.names))
+	names := slices.SortedFunc(maps.Keys(t.names), byName)
 	switch n := len(names); {
 	case n == 0:
 		return fail(ErrUnknown, "no file named %q is published, nor any other; publish it with: origin --tracker URL %s", name, name)

@@ -44,7 +44,7 @@ export function draw(canvas, map, colours) {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   const c = canvas.getContext('2d', { alpha: false });
-  c.fillStyle = colours.missing;
+  c.fillStyle = map.length ? colours.missing : colours.peers; // of an empty file nothing is missing
   c.fillRect(0, 0, width, height);
   if (map.length <= width) drawChunks(c, map, colours, width, height);
   else drawShares(c, map, colours, width, height);
