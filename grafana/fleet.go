@@ -46,7 +46,7 @@ func fleet() *Dashboard {
 			query(`sum by (state) (fanout_tracker_peers)`, "{{state}}")).decimals(0).stacked(),
 		graph("What the swarms move", "Verified bytes that the peers report to the tracker, by source.", "binBps",
 			query(`sum by (source) (rate(fanout_tracker_received_bytes_total[$__rate_interval]))`, "{{source}}")).stacked(),
-		graph("What the origins send", "Payload that the origins report to the tracker, for all files.", "Bps",
+		graph("What the origins send", "Payload that the origins report to the tracker, for all files.", "binBps",
 			query(`sum(rate(fanout_tracker_origin_sent_bytes_total[$__rate_interval]))`, "sent")),
 		graph("Chunks that peers own", "Chunks a second that peers report to have brought from an origin.", "cps",
 			query(`sum(rate(fanout_tracker_handouts_total[$__rate_interval]))`, "handouts")),

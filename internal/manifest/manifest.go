@@ -32,9 +32,9 @@ const (
 	MaxChunkSize     = 64 << 20 // largest chunk size that may be asked for
 	MaxSize          = MaxChunks * MaxChunkSize
 
-	// MaxNameLen leaves room for the ".part.state.tmp" that a download appends:
-	// file systems allow 255 bytes.
-	MaxNameLen = 255 - len(".part.state.tmp")
+	// MaxNameLen leaves room for what is put around a name, as in .NAME.fanout, and in
+	// earlier versions NAME.part.state.tmp: file systems allow 255 bytes.
+	MaxNameLen = 240
 )
 
 // MaxChunks is the most chunks that a file may have. It bounds what follows from a manifest

@@ -226,6 +226,10 @@ func (c *Client) unreachable(err error) error {
 	if errors.As(err, &long) {
 		return fmt.Errorf("%w: %s answered more than %d bytes, %w: check the address", ErrUnreachable, c.url, long.Limit, ErrForeign)
 	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "proxyconnect" {
+		return fmt.Errorf("%w at %s by the proxy that HTTP_PROXY or HTTPS_PROXY names (%w): correct it, or name the tracker in NO_PROXY", ErrUnreachable, c.url, op.Err)
+	}
 	if isNoAnswer(err) {
 		return fmt.Errorf("%w: %s answered something else (%w), %w: check the address", ErrUnreachable, c.url, err, ErrForeign)
 	}

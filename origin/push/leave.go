@@ -79,7 +79,7 @@ func (p *Push) Advice(out io.Writer) error {
 	}
 	slices.SortFunc(ids, natural.Compare)
 	ids = slices.Compact(ids)
-	if len(ids) == 0 {
+	if len(ids) == 0 || p.ended {
 		return nil
 	}
 	_, err := fmt.Fprintf(out, "A peer that is off (%s) fetches when it comes back; one that is gone for good is forgotten with: curl -X DELETE '%s/v1/peers/%s?forget=true'\n",
@@ -114,7 +114,8 @@ func (p *Push) gaveUp(ctx context.Context, why string) error {
 			ended = append(ended, r)
 		}
 	}
-	if len(ended) > 0 {
+	p.ended = len(ended) > 0
+	if p.ended {
 		text += fmt.Sprintf("; the rollout of %s was ended, for nobody else has the whole file", names(ended))
 	}
 	if len(stay) > 0 {

@@ -57,6 +57,7 @@ type Push struct {
 	rollouts []*trackerapi.Rollout // as last seen, in the order of the publications
 	trouble  string                // with the tracker; shown for as long as it lasts
 	waiting  waiting
+	ended    bool      // a rollout was, so nobody fetches later
 	overAt   time.Time // when there was nobody left to wait for
 }
 
@@ -170,6 +171,7 @@ func (p *Push) look(ctx context.Context) error {
 		case err != nil && trackerclient.Temporary(err):
 			p.trouble = err.Error()
 		case err == nil || errors.Is(err, trackerclient.ErrNotFound) || errors.Is(err, trackerclient.ErrGone):
+			p.ended = true
 			return fmt.Errorf("%s: %w", last.File, ErrEnded)
 		default:
 			return err

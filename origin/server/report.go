@@ -24,7 +24,7 @@ func (o *Origin) contact() trackerapi.Origin {
 // publish has the name stand for a content, and says what a publication does not.
 func (o *Origin) publish(ctx context.Context, p *publication) (*trackerapi.AnnounceReply, error) {
 	if _, err := o.cfg.Tracker.Publish(ctx, p.manifest, p.id, o.contact()); err != nil {
-		return nil, err
+		return nil, explainRefusal(err, p.manifest)
 	}
 	return o.announce(ctx, p)
 }

@@ -293,7 +293,7 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 		switch {
 		case err == nil:
 		case !published && ctx.Err() == nil && isFinal(err):
-			o.refuse(s.name, explainRefusal(err, p.manifest))
+			o.refuse(s.name, err)
 			stop()
 			return 0, nil
 		default:
