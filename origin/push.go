@@ -57,6 +57,9 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 		Files: c.Files, Tracker: c.Tracker, Listen: c.Listen, HTTP: c.HTTP, Advertise: c.Advertise,
 		ChunkSize: c.ChunkSize, MaxUpload: c.MaxUpload, Insecure: c.Insecure, LogLevel: c.LogLevel,
 	}
+	if c.Timeout < 0 {
+		return fmt.Errorf("--timeout %s: give a duration that is not negative", c.Timeout)
+	}
 	request, err := c.request()
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -29,13 +30,21 @@ const (
 const EnvPrefix = "FANOUT"
 
 // Main parses os.Args into grammar, a pointer to a kong struct whose commands have
-// `Run(ctx context.Context) error`, runs the chosen command until SIGINT or SIGTERM and
-// exits. A second signal kills at once.
+// `Run(ctx context.Context) error`, runs the chosen command until SIGINT, SIGTERM or SIGHUP,
+// unless that is ignored as under nohup, and exits. A second signal kills at once.
 func Main(name, description string, grammar any, options ...kong.Option) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
+	context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) })
 	os.Exit(Run(ctx, os.Args[1:], os.Stdout, os.Stderr, name, description, grammar, options...))
 }
+
+// sameSignal is how close a second signal is the first one again: timeout(1) sends it to the
+// process, and then to its group.
+const sameSignal = 500 * time.Millisecond
 
 // exitCode is what kong's --help panics with instead of ending the process.
 type exitCode int
@@ -60,7 +69,12 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer, name, des
 		kong.BindTo(stdout, (*io.Writer)(nil)),
 	}, options...)...)
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %s (%s --help shows the flags)\n", name, oneline.Of(err.Error(), 2*oneline.Max), name)
+		with := name
+		var parse *kong.ParseError
+		if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil && parse.Context.Selected() != parse.Context.Model.DefaultCmd {
+			with = parse.Context.Selected().FullPath()
+		}
+		fmt.Fprintf(stderr, "%s: %s (%s --help shows the flags)\n", name, oneline.Of(err.Error(), 2*oneline.Max), with)
 		return ExitUsage
 	}
 	return report(ctx, stderr, name, command.Run())

@@ -233,6 +233,7 @@ func TestDaemonsThatCannotStart(t *testing.T) {
 		"origin: missing file":           {bin.Origin, origin("/nowhere/image.bin"), []string{"/nowhere/image.bin", "no such file"}},
 		"origin: a directory":            {bin.Origin, origin(dir), []string{dir, "is a directory", "tar"}},
 		"origin: a device":               {bin.Origin, origin("/dev/null"), []string{"/dev/null", "not a regular file"}},
+		"origin: more than its size":     {bin.Origin, origin("--log-level", "error", "/proc/cpuinfo"), []string{"/proc/cpuinfo has more bytes than its size says"}},
 		"origin: one name twice":         {bin.Origin, origin(source, twin), []string{twin, "image.bin"}},
 		"origin: odd chunk size":         {bin.Origin, origin("--chunk-size", "100000", source), []string{"--chunk-size", "power of two"}},
 		"origin: an ID that is none":     {bin.Origin, origin("--id", "a b", source), []string{"--id", "a b"}},

@@ -145,6 +145,9 @@ func (s *source) digest(ctx context.Context, chunkSize int64, events func(file s
 	if err != nil || !unchanged(before, after) {
 		return nil, errors.Join(fmt.Errorf("digest %s: %w", s.path, ErrChanging), store.Close())
 	}
+	if n, _ := f.ReadAt(make([]byte, 1), before.Size()); n > 0 {
+		return nil, errors.Join(fmt.Errorf("%s has more bytes than its size says, %d, as files of /proc have: copy it first", s.path, before.Size()), store.Close())
+	}
 	s.info = after
 	p := &publication{manifest: m, id: m.ID(), swarm: newSwarm(m, events(s.name, m.Size)), info: after}
 	p.target = &chunkserver.Target{Manifest: m, ID: p.id, Store: store, Handler: p.swarm}

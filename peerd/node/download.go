@@ -375,7 +375,7 @@ func (d *download) fail(err error) {
 func (d *download) failed(err error) {
 	if s := d.rec.State; active(s) || s == peerapi.DownloadStateComplete {
 		if errors.Is(err, syscall.ENOSPC) {
-			err = fmt.Errorf("%w: make room in %s and resume", err, d.node.cfg.DataDir)
+			err = fmt.Errorf("%w: make room in %s and resume", err, filepath.Dir(d.node.outputs.name(d.rec.Output)))
 		}
 		d.setState(peerapi.DownloadStateFailed, err)
 		if d.stop != nil {

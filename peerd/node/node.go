@@ -210,7 +210,12 @@ func (n *Node) registered(err error) {
 	}
 }
 
-func (n *Node) ready() error { return *n.tracker.Load() }
+func (n *Node) ready() error {
+	if err := n.outputs.moved(); err != nil {
+		return err
+	}
+	return *n.tracker.Load()
+}
 
 // lookup finds the download that a session is about.
 func (n *Node) lookup(id manifest.ID, _ string) (*chunkserver.Target, error) {

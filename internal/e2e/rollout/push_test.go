@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"fanout/api/trackerapi"
@@ -159,5 +160,23 @@ func TestPushRefuses(t *testing.T) {
 				t.Error("it prints", &push.stdout)
 			}
 		})
+	}
+}
+
+// However a push is ended, it has its last words: by a terminal that is closed, or by timeout(1),
+// which signals twice.
+func TestPushIsEnded(t *testing.T) {
+	r := start(t)
+	r.followers(1)
+	source := fleettest.File(t, r.Dir(), "a.bin", 16*mib, 1)
+	for _, signals := range [][]os.Signal{{syscall.SIGHUP}, {syscall.SIGINT, syscall.SIGINT}} {
+		push := r.push("--max-upload", "100kB", source)
+		r.rollout("a.bin", moving)
+		for _, s := range signals {
+			if err := push.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		push.ends(130, "origin: interrupted: 0 of 1 peers have a.bin; ")
 	}
 }
