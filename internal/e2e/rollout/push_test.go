@@ -169,9 +169,10 @@ func TestPushIsEnded(t *testing.T) {
 	r := start(t)
 	r.followers(1)
 	source := fleettest.File(t, r.Dir(), "a.bin", 16*mib, 1)
+	last := ""
 	for _, signals := range [][]os.Signal{{syscall.SIGHUP}, {syscall.SIGINT, syscall.SIGINT}} {
 		push := r.push("--max-upload", "100kB", source)
-		r.rollout("a.bin", moving)
+		last = r.rollout("a.bin", func(v *trackerapi.Rollout) bool { return v.Id != last }).Id
 		for _, s := range signals {
 			if err := push.Process.Signal(s); err != nil {
 				t.Fatal(err)
