@@ -157,7 +157,7 @@ func (s *Store) Intact() error {
 		return err
 	}
 	switch sys, ok := info.Sys().(*syscall.Stat_t); {
-	case ok && sys.Nlink == 0:
+	case ok && sys.Nlink == 0 && s.isNamed(s.names.part) != nil: // some file systems count no links
 		return fmt.Errorf("%w: the part of %s was removed", ErrDamaged, s.path)
 	case info.Mode().IsRegular() && info.Size() < s.m.Size:
 		return fmt.Errorf("%w: the part of %s has %d bytes, not %d", ErrDamaged, s.path, info.Size(), s.m.Size)
