@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -22,6 +23,9 @@ var ErrNotRegular = errors.New("not a regular file")
 // ErrNotRegular if it names an existing directory or device. Parts of the path
 // that do not exist yet are fine.
 func CheckPath(root *os.Root, path string) (string, error) {
+	if strings.ContainsRune(path, 0) {
+		return "", fmt.Errorf("%w: %q has a zero byte in it, which no file name can have", ErrNotRegular, path)
+	}
 	rel := filepath.Clean(path)
 	if filepath.IsAbs(path) {
 		rel = relativeTo(root.Name(), rel)

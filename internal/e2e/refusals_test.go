@@ -89,6 +89,7 @@ func TestRefusedDownloads(t *testing.T) {
 		"through a directory":     {to("elsewhere/image.bin"), 400, "output", []string{"elsewhere/image.bin", p.DataDir()}},
 		"through a link":          {to("link.bin"), 400, "output", []string{"link.bin", p.DataDir()}},
 		"through a link to /":     {to("root/tmp/image.bin"), 400, "output", []string{"root/tmp/image.bin"}},
+		"with a zero byte":        {`{"file":"image.bin","output":"x\u0000y"}`, 400, "output", []string{"zero byte"}},
 		"onto a directory":        {to("directory"), 400, "output", []string{"directory"}},
 		"onto the data dir":       {to("."), 400, "output", []string{p.DataDir()}},
 		"into peerd's own":        {to(".fanout/image.bin"), 400, "output", []string{".fanout"}},

@@ -242,3 +242,19 @@ func TestRefusalsAreLoggedOnce(t *testing.T) {
 		t.Errorf("it is told %d times:\n%s", n, log)
 	}
 }
+
+// A body in a coding is not read as what it is not.
+func TestCodedBodies(t *testing.T) {
+	d, _ := newDaemon(t, nil)
+	at := serveDaemon(t, d)
+	for coding, want := range map[string]int{"gzip": 415, "identity": 400, "Identity": 400, "": 400, "br, gzip": 415} {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", at+"/v1/files/a/announce", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Encoding", coding)
+		if p, _ := problemOf(t, r); p.Status != want {
+			t.Errorf("%q: %d %q", coding, p.Status, deref(p.Detail))
+		}
+	}
+}

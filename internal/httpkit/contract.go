@@ -17,6 +17,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/go-chi/chi/v5"
+
+	"fanout/internal/oneline"
 )
 
 const (
@@ -88,6 +90,9 @@ func (c *contract) check(r *http.Request) error {
 	params, err := pathParams(r)
 	if err != nil {
 		return err
+	}
+	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil { // else what is malformed would be left out
+		return Errorf(http.StatusBadRequest, "the query ?%s cannot be read: %w", oneline.Of(r.URL.RawQuery, maxWord), err)
 	}
 	settleHeaders(r, route.Operation.Parameters)
 	if err := settleContentType(r, route.Operation.RequestBody); err != nil {
@@ -168,6 +173,9 @@ func settleContentType(r *http.Request, body *openapi3.RequestBodyRef) error {
 	}
 	slices.Sort(declared)
 	given, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return Errorf(http.StatusUnsupportedMediaType, "Content-Encoding is %q; this call takes a body as it is", oneline.Of(coding, maxWord)).WithField("Content-Encoding")
+	}
 	if len(declared) == 1 && (r.Header.Get("Content-Type") == "" || given == formType) {
 		r.Header.Set("Content-Type", declared[0])
 		return nil

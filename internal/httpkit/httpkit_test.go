@@ -62,6 +62,8 @@ func TestProblems(t *testing.T) {
 		{"wrong type", "POST", "/v1/files/a/announce", "text/xml", goodAnnounce, 415, "Content-Type", "application/json"},
 		{"truncated JSON", "POST", "/v1/files/a/announce", "application/json", `{"id":`, 400, "", "ends too early"},
 		{"space alone", "POST", "/v1/files/a/announce", "application/json", " \n", 400, "", "no body"},
+		{"malformed query", "GET", "/v1/files/a/chunks?limit=%zz", "", "", 400, "", "cannot be read"},
+		{"a semicolon", "GET", "/v1/files/a/chunks?limit=1;x=2", "", "", 400, "", "cannot be read"},
 		{"broken JSON", "POST", "/v1/files/a/announce", "application/json", `{"id":}`, 400, "", "byte 7"},
 		{"no body", "POST", "/v1/files/a/announce", "application/json", ``, 400, "", "no body"},
 		{"not an object", "POST", "/v1/files/a/announce", "application/json", `[]`, 400, "body", "object"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"fanout/api/peerapi"
@@ -51,6 +52,10 @@ func (n *Node) follow(ctx context.Context) {
 			if err.Error() != trouble && !errors.Is(err, trackerclient.ErrNotFound) { // not registered yet
 				trouble = err.Error()
 				n.cfg.Logger.Warn().Err(err).Msg("rollouts not followed, trying again")
+			}
+			var refused *trackerclient.Error
+			if errors.As(err, &refused) && refused.Status == http.StatusConflict { // another peerd has the ID
+				n.registered(err)
 			}
 		}
 		if !trackerclient.Sleep(ctx, pause) {
