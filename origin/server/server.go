@@ -91,7 +91,7 @@ type Origin struct {
 	published map[manifest.ID]*publication
 	sent      map[manifest.ID]*atomic.Int64 // also of contents that may return
 	standing  standing
-	unreached error // why no peer can dial this; nil where one may
+	unreached map[manifest.ID]error // contents of which no peer can dial this -> why
 }
 
 // Check says whether files can be published: each is there, has a name of its own, and can be read.
@@ -103,7 +103,7 @@ func Check(paths []string) error {
 // New checks the files and makes the origin; nothing is read or sent yet.
 func New(cfg Config) (*Origin, error) {
 	o := &Origin{
-		cfg: cfg, instance: wire.NewNonce(), published: map[manifest.ID]*publication{},
+		cfg: cfg, instance: wire.NewNonce(), published: map[manifest.ID]*publication{}, unreached: map[manifest.ID]error{},
 		sent: map[manifest.ID]*atomic.Int64{}, refused: make(chan error, 1),
 	}
 	var err error
@@ -274,7 +274,7 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 			reply, err := o.announce(ctx, p)
 			switch {
 			case err == nil:
-				o.noteReach(o.reachable(ctx, reply))
+				o.noteReach(p.id, o.reachable(ctx, reply))
 				return trackerclient.Seconds(reply.IntervalSeconds), nil
 			case errors.Is(err, trackerclient.ErrGone):
 				o.cfg.Logger.Warn().Str("file", s.name).Msg("file was withdrawn at the tracker: restart the origin to publish it again")

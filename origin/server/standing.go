@@ -139,17 +139,21 @@ func explainRefusal(err error, m *manifest.Manifest) error {
 	return err
 }
 
-// noteReach notes, and logs when it changes, that no peer can dial this origin.
-func (o *Origin) noteReach(err error) {
+// noteReach notes, and logs when it is so of a first content, that no peer can dial this origin.
+func (o *Origin) noteReach(id manifest.ID, err error) {
 	o.mu.Lock()
-	before := o.unreached
-	o.unreached = err
+	first := len(o.unreached) == 0
+	if err == nil {
+		delete(o.unreached, id)
+	} else {
+		o.unreached[id] = err
+	}
 	o.mu.Unlock()
 	switch {
 	case err == nil:
 	case o.cfg.EndIfRefused:
 		o.end(err)
-	case before == nil:
+	case first:
 		o.cfg.Logger.Error().Err(err).Msg("nobody can fetch")
 	}
 }
@@ -171,5 +175,8 @@ func (o *Origin) ready() error {
 	if err := o.standing.err(); err != nil {
 		return err
 	}
-	return o.unreached
+	for _, err := range o.unreached {
+		return err
+	}
+	return nil
 }

@@ -93,9 +93,8 @@ func (s *identities) claim(id, instance string, address Address, now time.Time) 
 		delete(c.before, instance)
 		return fail(ErrClash, "%s", s.clash(id, c, address).String())
 	}
-	older := known
 	other, order := process{c.address, now, c.order}, last.order
-	if older {
+	if known { // it was here before the holder
 		c.rivals[c.instance] = other
 	} else {
 		c.before[c.instance] = other
@@ -106,7 +105,7 @@ func (s *identities) claim(id, instance string, address Address, now time.Time) 
 	delete(c.rivals, instance)
 	c.hold(instance, address, order, now.Add(s.lease))
 	c.prune()
-	if older && s.onClash != nil {
+	if known && s.onClash != nil {
 		s.onClash(s.clash(id, c, other.address))
 	}
 	return nil
