@@ -40,6 +40,10 @@ func (c *clauses) add(file, text string) {
 func (p *Push) missing() string {
 	var c clauses
 	for _, r := range p.sorted() {
+		if why := p.lost[r.ManifestId]; why != nil {
+			c.add(r.File, why.Error())
+			continue
+		}
 		if r.Asked == 0 || r.Complete < r.Asked {
 			c.add(r.File, lacks(r))
 		}
@@ -74,7 +78,7 @@ func lacks(r *trackerapi.Rollout) string {
 // Advice writes, once, what can be done about peers that are off.
 func (p *Push) Advice(out io.Writer) error {
 	var ids []string
-	for _, r := range p.rollouts {
+	for _, r := range p.live() {
 		ids = append(ids, who(r, off)...)
 	}
 	slices.SortFunc(ids, natural.Compare)
@@ -97,7 +101,7 @@ func (p *Push) gaveUp(ctx context.Context, why string) error {
 	text := why + ": " + p.missing()
 	var ended, stay, unknown []*trackerapi.Rollout
 	var trouble error
-	for _, r := range p.rollouts {
+	for _, r := range p.live() {
 		if r.Asked > 0 && r.Complete == r.Asked {
 			continue
 		}
@@ -163,7 +167,7 @@ func (p *Push) interrupted(ctx context.Context) error {
 	if p.Complete() {
 		return nil
 	}
-	if len(p.rollouts) == 0 {
+	if len(p.live()) == 0 {
 		then := "no peer was asked for anything"
 		if p.waiting.forWhat != "" {
 			then += " (" + p.waiting.forWhat + ")"
@@ -175,6 +179,10 @@ func (p *Push) interrupted(ctx context.Context) error {
 	p.rollouts = p.sorted()
 	var c clauses
 	for i, r := range p.rollouts {
+		if why := p.lost[r.ManifestId]; why != nil {
+			c.add(r.File, "FILES: "+why.Error())
+			continue
+		}
 		if now, err := p.cfg.Tracker.Rollout(ctx, r.ManifestId); err == nil && now.Id == r.Id {
 			p.rollouts[i], r = now, now
 		}
@@ -187,7 +195,7 @@ func (p *Push) interrupted(ctx context.Context) error {
 	if n := p.cfg.Files - len(p.rollouts); n > 0 {
 		parts = append(parts, fmt.Sprintf("nobody was asked for %d of the %d files", n, p.cfg.Files))
 	}
-	return cli.Interrupted{Then: fmt.Sprintf("%s; to take it back: %s", strings.Join(parts, "; "), p.takeBack(p.rollouts))}
+	return cli.Interrupted{Then: fmt.Sprintf("%s; to take it back: %s", strings.Join(parts, "; "), p.takeBack(p.live()))}
 }
 
 // goesOn says what becomes of a rollout without this push.

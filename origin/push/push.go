@@ -27,6 +27,8 @@ const settleWithin = 5 * time.Second
 // does not know it any more.
 var ErrEnded = errors.New("the rollout was ended from elsewhere, or the tracker was restarted without --data-dir")
 
+var errWithdrawn = errors.New("it was withdrawn at the tracker, and the rollout with it")
+
 // Published is a file that the tracker has been told of.
 type Published struct {
 	Name string
@@ -57,8 +59,9 @@ type Push struct {
 	rollouts []*trackerapi.Rollout // as last seen, in the order of the publications
 	trouble  string                // with the tracker; shown for as long as it lasts
 	waiting  waiting
-	ended    bool      // a rollout was, so nobody fetches later
-	overAt   time.Time // when there was nobody left to wait for
+	lost     map[string]error // manifest IDs of rollouts that are over though peers may lack the file -> why
+	ended    bool             // this push has ended some, so nobody fetches later
+	overAt   time.Time        // when there was nobody left to wait for
 }
 
 // New makes a push.
@@ -131,6 +134,8 @@ func (p *Push) Run(ctx context.Context, published <-chan Published) error {
 		switch {
 		case ctx.Err() != nil:
 			return p.interrupted(ctx)
+		case err != nil && len(p.live()) > 0:
+			return p.gaveUp(ctx, err.Error())
 		case err != nil:
 			return err
 		case p.all() && p.over() && p.settled(ctx):
@@ -164,15 +169,19 @@ func (p *Push) ask(ctx context.Context, files []Published) (again []Published, e
 // look asks the tracker how far the rollouts are.
 func (p *Push) look(ctx context.Context) error {
 	for i, last := range p.rollouts {
+		if p.lost[last.ManifestId] != nil {
+			continue
+		}
 		now, err := p.cfg.Tracker.Rollout(ctx, last.ManifestId)
 		switch {
 		case err == nil && now.Id == last.Id:
 			p.rollouts[i] = now
 		case err != nil && trackerclient.Temporary(err):
 			p.trouble = err.Error()
-		case err == nil || errors.Is(err, trackerclient.ErrNotFound) || errors.Is(err, trackerclient.ErrGone):
-			p.ended = true
-			return fmt.Errorf("%s: %w", last.File, ErrEnded)
+		case errors.Is(err, trackerclient.ErrGone):
+			p.lose(last, errWithdrawn)
+		case err == nil || errors.Is(err, trackerclient.ErrNotFound):
+			p.lose(last, ErrEnded)
 		default:
 			return err
 		}
@@ -180,9 +189,27 @@ func (p *Push) look(ctx context.Context) error {
 	return nil
 }
 
+// lose notes a rollout that does not go on; the push goes on with the others.
+func (p *Push) lose(r *trackerapi.Rollout, why error) {
+	if p.lost == nil {
+		p.lost = map[string]error{}
+	}
+	p.lost[r.ManifestId] = why
+}
+
+// live are the rollouts that are not lost.
+func (p *Push) live() (all []*trackerapi.Rollout) {
+	for _, r := range p.rollouts {
+		if p.lost[r.ManifestId] == nil {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
 // needs says that somebody may still want a content, as far as is known.
 func (p *Push) needs(f Published) bool {
-	for _, r := range p.rollouts {
+	for _, r := range p.live() {
 		if r.ManifestId == f.ID.String() {
 			return r.Running > 0 || p.cfg.Wait && r.Complete < r.Asked
 		}
@@ -207,7 +234,7 @@ func (p *Push) settled(ctx context.Context) bool {
 }
 
 func (p *Push) counted() bool {
-	for _, r := range p.rollouts {
+	for _, r := range p.live() {
 		for _, peer := range peersOf(r) {
 			fetched := peer.FinishedAt != nil && peer.FinishedAt.After(r.StartedAt)
 			if fetched && r.OriginsReportedAt != nil && r.OriginsReportedAt.Before(*peer.FinishedAt) {
@@ -220,7 +247,7 @@ func (p *Push) counted() bool {
 
 // over says that there is nobody to wait for any more.
 func (p *Push) over() bool {
-	for _, r := range p.rollouts {
+	for _, r := range p.live() {
 		if r.Running > 0 || p.cfg.Wait && (r.Pending > 0 || r.Asked == 0) {
 			return false
 		}
@@ -230,6 +257,9 @@ func (p *Push) over() bool {
 
 // Complete says that every peer that was asked has every file, and that some were.
 func (p *Push) Complete() bool {
+	if len(p.lost) > 0 {
+		return false
+	}
 	for _, r := range p.rollouts {
 		if r.Asked == 0 || r.Complete < r.Asked {
 			return false
@@ -260,7 +290,7 @@ func running(p trackerapi.RolloutPeer) bool { return !ended(p) && p.Online }
 // slowest is the peer that is on and has the least, with the rollout.
 func (p *Push) slowest() (r *trackerapi.Rollout, last *trackerapi.RolloutPeer) {
 	least := 1.0
-	for _, one := range p.rollouts {
+	for _, one := range p.live() {
 		peers := peersOf(one)
 		for i := range peers {
 			if !running(peers[i]) || one.Size == 0 {

@@ -44,7 +44,7 @@ func TestRun(t *testing.T) {
 		{"nobody is there any more", Config{}, []answer{{}}, "a: 0 of 0 peers have it"},
 		{"the tracker is away for a while", Config{}, []answer{{peers: on(loading)}, {status: 503}, {peers: on(done)}}, ""},
 		{"it is ended", Config{}, []answer{{peers: on(loading)}, {status: 404}}, "a: the rollout was ended from elsewhere"},
-		{"the file is withdrawn", Config{}, []answer{{peers: on(loading)}, {status: 410}}, "a: the rollout was ended from elsewhere"},
+		{"the file is withdrawn", Config{}, []answer{{peers: on(loading)}, {status: 410}}, "a: it was withdrawn at the tracker"},
 		{"another one takes its place", Config{}, []answer{{peers: on(loading)}, {id: "2", peers: on(loading)}}, "a: the rollout was ended from elsewhere"},
 		{"it takes too long", Config{Timeout: time.Nanosecond}, []answer{{peers: on(loading)}}, "gave up after 1ns: "},
 	} {

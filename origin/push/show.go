@@ -17,7 +17,7 @@ func (p *Push) draw() {
 	}
 	s := progress.State{}
 	complete, counted, away := 0, 0, 0
-	for _, r := range p.rollouts {
+	for _, r := range p.live() {
 		for _, peer := range peersOf(r) {
 			if off(peer) && !p.cfg.Wait {
 				away++
@@ -49,7 +49,7 @@ func (p *Push) detail() string {
 	r, last := p.slowest()
 	if last == nil {
 		var ids []string
-		for _, r := range p.rollouts {
+		for _, r := range p.live() {
 			ids = append(ids, who(r, off)...)
 		}
 		if len(ids) == 0 {

@@ -228,8 +228,22 @@ func TestWithdrawnInMidRollout(t *testing.T) {
 	if a, err := r.tracker.API().DeleteFileWithResponse(r.ctx, "a.bin"); err != nil || a.StatusCode() != http.StatusNoContent {
 		t.Fatal(err, a.Status())
 	}
-	push.ends(1, "ended from elsewhere")
+	push.ends(1, "origin: a.bin: it was withdrawn at the tracker, and the rollout with it\n")
 	r.nobodyWaits(peers...)
+}
+
+// Of several files the others go on.
+func TestWithdrawnBesideOthers(t *testing.T) {
+	r := start(t)
+	peers := r.followers(2)
+	source := fleettest.File(t, r.Dir(), "a.bin", 3*mib, 1)
+	push := r.push("--max-upload", "500kB", source, fleettest.File(t, r.Dir(), "b.bin", 16*mib, 2))
+	r.rollout("b.bin", func(v *trackerapi.Rollout) bool { return v.Asked == 2 })
+	if a, err := r.tracker.API().DeleteFileWithResponse(r.ctx, "b.bin"); err != nil || a.StatusCode() != http.StatusNoContent {
+		t.Fatal(err, a.Status())
+	}
+	push.ends(1, "origin: b.bin: it was withdrawn at the tracker, and the rollout with it\n")
+	r.same(source, peers...)
 }
 
 // A tracker that was just restarted calls nobody off that it has not heard of yet.
