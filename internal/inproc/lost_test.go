@@ -174,22 +174,54 @@ func TestMovedFilesAreStillOurs(t *testing.T) {
 	p.has(next, "f")
 }
 
-// A data directory that is somewhere else now holds no finished file.
+// A data directory that is somewhere else now holds no finished file, until peerd is started
+// again with what is there.
 func TestDataDirectoryIsMoved(t *testing.T) {
 	r := newRig(t)
-	r.write("f", 2*chunkSize)
+	data := r.write("f", 2*chunkSize)
 	r.write("next", 3*chunkSize)
 	r.origin("f", "next")
 	p := r.peer(filepath.Join(t.TempDir(), "data"))
-	d := p.finish(`{"file":"f"}`)
+	kept := p.finish(`{"file":"f"}`)
 	r.must(os.Rename(p.dir, p.dir+".moved"))
-	r.must(os.Mkdir(p.dir, 0o755))
+	r.must(os.CopyFS(p.dir, os.DirFS(p.dir+".moved")))
+	ids := []string{kept.Id}
 	for _, request := range []string{`{"file":"f"}`, `{"file":"next"}`} {
-		_, d = p.start(request)
+		_, d := p.start(request)
 		if d = p.state(d.Id, peerapi.DownloadStateFailed); !strings.Contains(*d.Error, p.dir+" was moved or replaced") {
 			t.Error(*d.Error)
 		}
+		ids = append(ids, d.Id)
 	}
+	p.stop()
+	p = r.peer(p.dir)
+	for _, id := range ids {
+		complete(t, p.state(id, peerapi.DownloadStateComplete))
+	}
+	if d := p.look(kept.Id); d.BytesFromOrigin > d.Size {
+		t.Errorf("%d bytes fetched", d.BytesFromOrigin)
+	}
+	p.has(data, "f", "next")
+}
+
+// A file that was away while peerd was started is fanout's when it is back.
+func TestFileThatWasAwayIsStillOurs(t *testing.T) {
+	r := newRig(t)
+	r.write("f", 2*chunkSize)
+	next := r.write("next", 3*chunkSize)
+	r.origin("f", "next")
+	p := r.peer("")
+	d := p.finish(`{"file":"f"}`)
+	r.must(os.Rename(d.Path, d.Path+".away"))
+	p.state(d.Id, peerapi.DownloadStateFailed)
+	p.stop()
+	p = r.peer(p.dir)
+	r.must(os.Rename(d.Path+".away", d.Path))
+	if again := p.finish(`{"file":"f"}`); again.BytesFromOrigin != 0 {
+		t.Errorf("%d bytes fetched", again.BytesFromOrigin)
+	}
+	complete(t, p.finish(`{"file":"next","output":"f"}`))
+	p.has(next, "f")
 }
 
 // Of a part that somebody empties or removes meanwhile nothing wrong gets the final name.

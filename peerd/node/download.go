@@ -101,7 +101,12 @@ func (d *download) restore() {
 		}
 		d.launch()
 	case peerapi.DownloadStateFailed:
-		if d.rec.Changed && d.mend {
+		last, finished := d.node.outputs.ledger.find(d.rec.Output)
+		switch {
+		case d.rec.Moved && finished && last.Manifest == d.id:
+			d.question()
+			d.launch()
+		case d.rec.Moved, d.rec.Changed && d.mend:
 			d.begin()
 			d.launch()
 		}
@@ -389,7 +394,7 @@ func (d *download) setState(s peerapi.DownloadState, err error) {
 	was, looked := d.rec.State, d.was
 	d.was = nil
 	d.rec.State, d.rec.Error, d.rec.Finished = s, "", time.Time{}
-	d.rec.Changed, d.rec.Doubted = errors.Is(err, errChanged), false
+	d.rec.Changed, d.rec.Doubted, d.rec.Moved = errors.Is(err, errChanged), false, errors.Is(err, errMoved)
 	d.track()
 	if err != nil {
 		d.rec.Error = err.Error()

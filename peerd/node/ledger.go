@@ -61,8 +61,8 @@ func (l ledger) find(output string) (f finished, ok bool) {
 	return f, true
 }
 
-// prune forgets files that are gone.
-func (l ledger) prune(root *os.Root) error {
+// prune forgets files that are gone, but for those that may come back.
+func (l ledger) prune(root *os.Root, missed func(output string) bool) error {
 	var errs []error
 	paths, err := jsonFiles(l.dir)
 	for _, path := range paths {
@@ -71,7 +71,7 @@ func (l ledger) prune(root *os.Root) error {
 		if err != nil || json.Unmarshal(data, &f) != nil {
 			continue
 		}
-		if _, err := root.Lstat(f.Output); errors.Is(err, fs.ErrNotExist) {
+		if _, err := root.Lstat(f.Output); errors.Is(err, fs.ErrNotExist) && !missed(f.Output) {
 			errs = append(errs, os.Remove(path))
 		}
 	}

@@ -191,7 +191,10 @@ func (n *Node) restore() {
 	for _, d := range n.all() { // the list is whole: one that ends looks at the others
 		d.restore()
 	}
-	errs = append(errs, n.outputs.ledger.prune(n.root)) // of what no download misses
+	missed := func(output string) bool {
+		return slices.ContainsFunc(n.all(), func(d *download) bool { return d.output() == output })
+	}
+	errs = append(errs, n.outputs.ledger.prune(n.root, missed))
 	for _, err := range errs {
 		if err != nil {
 			n.cfg.Logger.Error().Err(err).Msg("download record not readable, left alone")

@@ -17,6 +17,9 @@ import (
 // mended when the download is started again, or peerd is.
 var errChanged = errors.New("was changed after it was complete")
 
+// errMoved is why downloads fail until peerd is started again.
+var errMoved = errors.New("was moved or replaced")
+
 // remedy is what mends a file that was changed.
 const remedy = "start the download again to fetch what is wrong"
 
@@ -179,7 +182,7 @@ func (o *outputs) moved() error {
 		return err
 	}
 	if named, err := os.Stat(o.dataDir); err != nil || !os.SameFile(opened, named) {
-		return fmt.Errorf("the data directory %s was moved or replaced, or something was mounted there: restart peerd", o.dataDir)
+		return fmt.Errorf("the data directory %s %w, or something was mounted there: restart peerd", o.dataDir, errMoved)
 	}
 	return nil
 }

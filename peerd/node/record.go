@@ -42,6 +42,7 @@ type record struct {
 	State      peerapi.DownloadState `json:"state"`
 	Error      string                `json:"error,omitempty"`
 	Changed    bool                  `json:"changed,omitempty"` // it was complete, and has failed since its file was written to
+	Moved      bool                  `json:"moved,omitempty"`   // it has failed since the data directory was moved
 	Doubted    bool                  `json:"doubted,omitempty"` // it was complete, and its file is being hashed again
 	Started    time.Time             `json:"started_at"`
 	Finished   time.Time             `json:"finished_at,omitzero"`

@@ -129,7 +129,8 @@ func (t *Table) LeaveOrigin(name string, o Origin) (Reply, error) {
 	t.noteSent(f, o)
 	if listed := f.origins[o.ID]; listed != nil && listed.Instance == o.Instance {
 		delete(f.origins, o.ID)
-		t.tellFinished(f, t.now())
+		f.leftAt = t.now()
+		t.tellFinished(f, f.leftAt)
 	}
 	return t.reply(f, o.ID), nil
 }

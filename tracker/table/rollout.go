@@ -160,16 +160,17 @@ func (t *Table) EndRollout(name string) error {
 }
 
 // abandoned says that a download under way was asked for by a rollout that is over, that no
-// other one asks the peer for it, and that nobody can serve what it lacks: soon after a start,
-// those who can may not have been heard of yet.
+// other one asks the peer for it, and that nobody can serve what it lacks. Soon after a start
+// those who can may not have been heard of yet, and an origin that left may come back.
 func (t *Table) abandoned(f *file, q Report) bool {
-	if q.Rollout == "" || !active(q.State) || t.now().Sub(f.loadedAt) < 2*t.lease {
+	now := t.now()
+	if q.Rollout == "" || !active(q.State) || now.Sub(f.loadedAt) < 2*t.lease || now.Sub(f.leftAt) < t.lease {
 		return false
 	}
 	if r := t.rollouts[f.Name]; r != nil && r.Manifest == f.ID && r.asks(t, q.ID) {
 		return false
 	}
-	return !f.obtainable(t.now())
+	return !f.obtainable(now)
 }
 
 // obtainable says that an origin, or the peers of the swarm together, have every chunk.

@@ -214,6 +214,10 @@ func TestAbandoned(t *testing.T) {
 		t.Error("though the rollout is there")
 	}
 	w.ok(w.EndRollout("a"))
+	if abandoned(table.Downloading) {
+		t.Error("though the origin may be restarted")
+	}
+	w.clock.advance(w.Lease())
 	if !abandoned(table.Downloading) || !abandoned(table.Queued) || abandoned(table.Failed) {
 		t.Error("not when nobody is left")
 	}
@@ -222,6 +226,7 @@ func TestAbandoned(t *testing.T) {
 		t.Error("though an origin is there")
 	}
 	leave()
+	w.clock.advance(w.Lease())
 	w.announce("a", table.Report{ID: "p2", Address: w.address(2), Held: table.Bitmap{0x30}})
 	if abandoned(table.Downloading) {
 		t.Error("though the peers have it together")

@@ -72,6 +72,7 @@ type file struct {
 	dist     *distribution // nil: none yet
 	assigned *Assignment   // nil: none yet; see staticTable for when it counts
 	uploaded bool          // assigned was
+	leftAt   time.Time     // when an origin left last; zero for never
 	loadedAt time.Time     // from the store at the start, zero if published since
 }
 
