@@ -192,7 +192,10 @@ func refused(err error) error {
 	if limit, ok := isTooLong(err); ok {
 		return tooLong(limit)
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) {
+		return Errorf(http.StatusServiceUnavailable, "the daemon stops, or the client has left, before the request's body has come")
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return Errorf(http.StatusRequestTimeout, "the request's body did not come within %s", bodyPause)
 	}
 	return &Error{Status: http.StatusBadRequest, Detail: err.Error()}

@@ -264,6 +264,7 @@ func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication
 func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publication) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	defer o.noteReach(p.id, nil)
 	published := false
 	renew := func(ctx context.Context) (time.Duration, error) {
 		if !o.serves(p) {

@@ -15,6 +15,9 @@ import (
 	"fanout/tracker/store"
 )
 
+// keepEndedRollout is how long it is known which rollouts were ended since the start.
+const keepEndedRollout = 30 * 24 * time.Hour
+
 // RolloutRequest is what a rollout is to be.
 type RolloutRequest struct {
 	Peers    []string // nil: every peer that follows rollouts, now and later
@@ -94,7 +97,10 @@ func (t *Table) PutRollout(name string, q RolloutRequest) (v RolloutView, create
 	if err := t.store.SetRollout(r.snapshot()); err != nil {
 		return RolloutView{}, false, err
 	}
-	_, replaced := t.rollouts[f.Name]
+	old, replaced := t.rollouts[f.Name]
+	if replaced {
+		t.ended[old.ID] = r.StartedAt
+	}
 	t.rollouts[f.Name] = r
 	t.wakeFollowers()
 	return t.viewRollout(r), !replaced, nil
@@ -155,6 +161,7 @@ func (t *Table) EndRollout(name string) error {
 		return err
 	}
 	delete(t.rollouts, r.Name)
+	t.ended[r.ID] = t.now()
 	t.wakeFollowers()
 	return nil
 }
@@ -164,6 +171,10 @@ func (t *Table) EndRollout(name string) error {
 // those who can may not have been heard of yet, and an origin that left may come back.
 func (t *Table) abandoned(f *file, q Report) bool {
 	now := t.now()
+	_, ended := t.ended[q.Rollout]
+	if !ended && !t.loaded { // what it has forgotten, it does not know of
+		return false
+	}
 	if q.Rollout == "" || !active(q.State) || now.Sub(f.loadedAt) < 2*t.lease || now.Sub(f.leftAt) < t.lease {
 		return false
 	}
@@ -248,9 +259,11 @@ func (t *Table) loadRollouts(s store.State) {
 	}
 }
 
-// sweepRollouts stores outcomes, and forgets followers that have been off for long.
+// sweepRollouts stores outcomes, and forgets followers that have been off for long, and
+// rollouts that were ended long ago.
 func (t *Table) sweepRollouts(now time.Time) error {
 	var errs []error
+	maps.DeleteFunc(t.ended, func(_ string, at time.Time) bool { return now.Sub(at) > keepEndedRollout })
 	for id, f := range t.followers {
 		if now.Sub(f.SeenAt) <= keepFollower {
 			continue

@@ -221,6 +221,9 @@ func TestAbandoned(t *testing.T) {
 	if !abandoned(table.Downloading) || !abandoned(table.Queued) || abandoned(table.Failed) {
 		t.Error("not when nobody is left")
 	}
+	if w.announce("a", table.Report{ID: "p3", Address: w.address(3), Held: table.Bitmap{0xc0}, Rollout: "unknown"}).Abandoned {
+		t.Error("though nobody here has ended it")
+	}
 	w.publish(w.manifest("a", 4, 1), "o")
 	if abandoned(table.Downloading) {
 		t.Error("though an origin is there")

@@ -40,6 +40,7 @@ type Table struct {
 	now   func() time.Time
 
 	started time.Time // before it, who was on is not known
+	loaded  bool      // the store had all rollouts that there were then
 
 	mu        sync.Mutex
 	rand      *rand.Rand
@@ -56,7 +57,8 @@ type Table struct {
 
 	onFinished func(Distribution)
 
-	rollouts  map[string]*rollout // by the name of the file
+	rollouts  map[string]*rollout  // by the name of the file
+	ended     map[string]time.Time // rollouts by ID -> when they were ended or replaced, since the start
 	followers map[string]store.Follower
 	// followersSaved is what the store has of SeenAt.
 	followersSaved map[string]time.Time
@@ -84,7 +86,7 @@ func New(o Options) (*Table, error) {
 		names:     map[string]manifest.ID{},
 		withdrawn: map[manifest.ID]store.Withdrawal{},
 		fleet:     map[string]*Peer{},
-		rollouts:  map[string]*rollout{}, followers: map[string]store.Follower{},
+		rollouts:  map[string]*rollout{}, ended: map[string]time.Time{}, followers: map[string]store.Follower{},
 		followersSaved: map[string]time.Time{}, news: make(chan struct{}),
 	}
 	if t.lease == 0 {
@@ -96,6 +98,7 @@ func New(o Options) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.loaded = len(state.Files)+len(state.Followers) > 0
 	for _, s := range state.Files {
 		if err := t.load(s); err != nil {
 			return nil, fmt.Errorf("stored table of %q: %w", s.Name, err)
