@@ -329,12 +329,12 @@ func (f *fetch) seed(ctx context.Context, id string) error {
 			return nil
 		case err != nil:
 			return err
-		case r.JSON200 != nil && r.JSON200.State == peerapi.DownloadStateFailed:
+		case r.JSON200 != nil && (r.JSON200.State == peerapi.DownloadStateFailed || r.JSON200.State == peerapi.DownloadStateCancelled):
 			return fmt.Errorf("%s: %s", f.file.Name, trouble(r.JSON200))
-		case !time.Now().Before(end):
-			return nil
+		case r.JSON200 != nil && r.JSON200.State == peerapi.DownloadStateComplete && !time.Now().Before(end):
+			return nil // else it is being looked at
 		}
-		trackerclient.Sleep(ctx, min(lookEvery, time.Until(end)))
+		trackerclient.Sleep(ctx, min(lookEvery, max(time.Until(end), lookEvery/10)))
 	}
 }
 

@@ -89,7 +89,7 @@ func (s *Store) quiesce() {
 // Place gives the part, which Finish has made durable, its final name. What stands
 // there is replaced only if mayReplace allows it. Placing again is no error.
 //
-// Errors: ErrInTheWay, ErrReplaced, the disk's. Only if the directory cannot be
+// Errors: ErrInTheWay, ErrDamaged and ErrReplaced if the part was moved away, the disk's. Only if the directory cannot be
 // synced, the file has its final name already, and might lose it in a power cut.
 func (s *Store) Place(mayReplace func(there Stamp) bool) error {
 	s.disk.Lock()
@@ -138,7 +138,7 @@ func (s *Store) checkSHA256(ctx context.Context, want string) error {
 func (s *Store) rename(mayReplace func(Stamp) bool) error {
 	// Only what was verified may get the final name.
 	if err := s.isNamed(s.names.part); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	switch there, _, err := s.dir.Look(s.path); {
 	case errors.Is(err, fs.ErrNotExist):

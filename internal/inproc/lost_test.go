@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"fanout/api/peerapi"
+	"fanout/api/trackerapi"
+	"fanout/peerd/node"
 )
 
 // A file that was changed, and whose place another one has taken since, does not come back by
@@ -204,6 +206,36 @@ func TestDataDirectoryIsMoved(t *testing.T) {
 	p.has(data, "f", "next")
 }
 
+// A new version waits until what is there of the old one has been hashed, and is known to be
+// fanout's.
+func TestNewVersionOfWhatIsHashed(t *testing.T) {
+	r := newRig(t)
+	r.write("f", 64<<20)
+	r.origin("f")
+	follow := func(c *node.Config) { c.Follow = true }
+	complete := func(id string) {
+		t.Helper()
+		r.await("the rollout", func() bool {
+			v, err := r.client.Rollout(t.Context(), "f")
+			return err == nil && v.ManifestId == id && v.Complete == 1
+		})
+	}
+	p := r.peer("", follow)
+	first, err := r.client.PutRollout(t.Context(), "f", trackerapi.RolloutRequest{})
+	r.must(err)
+	complete(first.ManifestId)
+	p.stop()
+	dir := filepath.Join(t.TempDir(), "copy")
+	r.must(os.CopyFS(dir, os.DirFS(p.dir)))
+	r.write("next", 3*chunkSize)
+	r.rename("next", "f")
+	r.awaitOther("f", first.ManifestId)
+	second, err := r.client.PutRollout(t.Context(), "f", trackerapi.RolloutRequest{})
+	r.must(err)
+	r.peer(dir, follow)
+	complete(second.ManifestId)
+}
+
 // A file that was away while peerd was started is fanout's when it is back.
 func TestFileThatWasAwayIsStillOurs(t *testing.T) {
 	r := newRig(t)
@@ -227,8 +259,9 @@ func TestFileThatWasAwayIsStillOurs(t *testing.T) {
 // Of a part that somebody empties or removes meanwhile nothing wrong gets the final name.
 func TestPartIsHarmed(t *testing.T) {
 	for what, harm := range map[string]func(part string) error{
-		"emptied": func(part string) error { return os.Truncate(part, 0) },
-		"removed": os.Remove,
+		"emptied":    func(part string) error { return os.Truncate(part, 0) },
+		"removed":    os.Remove,
+		"moved away": func(part string) error { return os.Rename(part, part+".away") },
 	} {
 		for when, meanwhile := range map[string]func(p *peer, id string){
 			"downloading": func(*peer, string) {},

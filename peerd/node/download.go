@@ -394,7 +394,8 @@ func (d *download) setState(s peerapi.DownloadState, err error) {
 	was, looked := d.rec.State, d.was
 	d.was = nil
 	d.rec.State, d.rec.Error, d.rec.Finished = s, "", time.Time{}
-	d.rec.Changed, d.rec.Doubted, d.rec.Moved = errors.Is(err, errChanged), false, errors.Is(err, errMoved)
+	d.rec.Changed, d.rec.Moved = errors.Is(err, errChanged), errors.Is(err, errMoved)
+	d.rec.Doubted = d.rec.Doubted && !over(s) // a pause decides nothing
 	d.track()
 	if err != nil {
 		d.rec.Error = err.Error()

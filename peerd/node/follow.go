@@ -141,7 +141,8 @@ func (f *follower) refuse(id manifest.ID, rollout string, why error) {
 func (f *follower) replace(by manifest.ID, output string) {
 	for _, d := range f.node.all() {
 		d.removeIf(func(r *record) bool {
-			return d.id != by && r.Rollout != "" && r.Output == output && active(r.State)
+			// One that is hashed again is waited for: what is there may be fanout's, then.
+			return d.id != by && r.Rollout != "" && r.Output == output && active(r.State) && !r.Doubted
 		}, nil)
 	}
 }
@@ -199,7 +200,7 @@ var (
 func (d *download) abandon(rollout string, why error) {
 	d.node.wg.Go(func() {
 		d.removeIf(func(r *record) bool {
-			return r.Rollout == rollout && !r.Wanted && active(r.State)
+			return r.Rollout == rollout && !r.Wanted && active(r.State) && !r.Doubted
 		}, why)
 	})
 }
