@@ -149,7 +149,11 @@ func (p *Push) Run(ctx context.Context, published <-chan Published) error {
 // ask begins rollouts, and returns those files for which it should be tried again.
 func (p *Push) ask(ctx context.Context, files []Published) (again []Published, err error) {
 	for _, f := range files {
-		r, err := p.cfg.Tracker.PutRollout(ctx, f.ID.String(), p.cfg.Request)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		// To its end, also if that is where the push is ended: what was asked for is to be told.
+		r, err := p.cfg.Tracker.PutRollout(context.WithoutCancel(ctx), f.ID.String(), p.cfg.Request)
 		var refused *trackerclient.Error
 		switch {
 		case err == nil:

@@ -69,6 +69,11 @@ func TestInterrupted(t *testing.T) {
 	if !errors.As(err, &cli.Interrupted{}) || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "interrupted: 0 of 1 peers have a; the rollout goes on") || !strings.Contains(err.Error(), "curl -X DELETE http://127.0.0.1:") {
 		t.Error(err)
 	}
+	asking, cancel := context.WithCancel(t.Context())
+	p = newPush(t, Config{}, []answer{{peers: loading, then: cancel}, {peers: loading}}) // while it is asked for
+	if err := p.Run(asking, publish()); err == nil || !strings.Contains(err.Error(), "interrupted: 0 of 1 peers have a; ") {
+		t.Error(err)
+	}
 	p = newPush(t, Config{}, []answer{{}})
 	if err := p.Run(ctx, nil); err == nil || err.Error() != "interrupted: no peer was asked for anything" {
 		t.Error(err)
