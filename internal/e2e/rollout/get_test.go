@@ -161,16 +161,20 @@ func TestGetOfAFileThatIsRemoved(t *testing.T) {
 	source := fleettest.File(t, r.Dir(), "a.bin", mib, 1)
 	fleettest.Start(t, r.Origin("origin", []string{source}))
 	dir := t.TempDir()
-	get := r.get("a.bin", "-o", dir, "--seed-for", "1h", "--json")
-	for {
-		if err := os.Remove(filepath.Join(dir, "a.bin")); err == nil {
-			break
-		}
-		if !pause(r.ctx) {
-			t.Fatal("it is not fetched")
-		}
+	get := r.prepare(r.binaries.Peerd, "get", []string{"a.bin", "-o", dir, "--seed-for", "1h"})
+	said := make(chan string, 2)
+	get.Stderr = lines(said)
+	get.start()
+	if line := <-said; !strings.Contains(line, "is complete; serving it for 1h") {
+		t.Fatal(line)
 	}
-	get.ends(1, "a.bin was removed")
+	if err := os.Remove(filepath.Join(dir, "a.bin")); err != nil {
+		t.Fatal(err)
+	}
+	get.ends(1, "")
+	if line := <-said; !strings.Contains(line, "a.bin was removed") {
+		t.Error(line)
+	}
 }
 
 func TestGetRefuses(t *testing.T) {
