@@ -78,11 +78,11 @@ func (c *get) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := checkOwnDir(output); err != nil {
+	left, err := checkOwnDir(output)
+	if err != nil {
 		return err
 	}
-	_, err = os.Lstat(filepath.Join(filepath.Dir(output), ownDir(output)))
-	f := &fetch{get: c, file: file, output: output, stdout: stdout, goesOn: err == nil}
+	f := &fetch{get: c, file: file, output: output, stdout: stdout, goesOn: left}
 	cfg, err := c.config(ctx, tracker, output)
 	if err != nil {
 		return err
