@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 
-from . import cleanup, driver, plan, plots, prom, results, systems, topology, units
+from . import cleanup, driver, plan, plots, prom, registry, results, topology, units
 
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TMPFS, DISK = "/dev/shm", "/tmp"
@@ -52,7 +52,7 @@ def parser():
     n = p.add_mutually_exclusive_group()
     n.add_argument("--hosts", metavar="LIST", help="hosts, the origin among them, like 2-14 (default)")
     n.add_argument("--peers", metavar="LIST", help="peers, the origin not among them, like 1,2,4,8")
-    p.add_argument("--system", metavar="LIST", help="of " + ",".join(systems.registry())
+    p.add_argument("--system", metavar="LIST", help="of " + ",".join(registry.systems())
                    + " (default direct,static,swarm)")
     p.add_argument("--size", metavar="SIZE", help="of the file (default 10MiB)")
     p.add_argument("--bw", metavar="MBIT", help="of every link, both ways, in Mbit/s (default 100)")
@@ -85,7 +85,7 @@ GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "kill", "
 
 def grid(args):
     """The config of a sweep from its arguments: {'points', 'repeat', 'axis', ...}. Pure."""
-    known = systems.registry()
+    known = registry.systems()
     try:
         chosen = units.names(args.system or "direct,static,swarm", known, "system")
         size = units.size(args.size or "10MiB")
@@ -214,7 +214,7 @@ def install(no_install):
 def check_programs(config, build):
     """The systems' programs; builds the daemons."""
     chosen = list(dict.fromkeys(p["system"] for p in config["points"]))
-    known = systems.registry()
+    known = registry.systems()
     liar = any(p["corrupt"] for p in config["points"])
     if any(name in driver.FANOUT for name in chosen) and build:
         why = driver.build(REPO, liar)

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 
-from . import bound, cleanup, plan, plots, prom, results, systems, topology, units
+from . import bound, cleanup, plan, plots, prom, registry, results, topology, units
 from .runner import Runner
 from .systems import output
 
@@ -57,7 +57,7 @@ class Sweep:
                  again=False):
         self.directory, self.config, self.repo = directory, config, repo
         self.points = [plan.Point.from_dict(p) for p in config["points"]]
-        self.classes = systems.registry()
+        self.classes = registry.systems()
         self.data = cleanup.data_dir(data_root)
         self.metrics = prom.Metrics()
         self._with_prometheus, self._port, self._again = prometheus, prometheus_port, again

@@ -8,7 +8,7 @@ import glob
 import json
 import os
 
-from . import results, systems, units
+from . import registry, results, units
 
 STYLE = {  # colour, marker, line
     "direct": ("#D55E00", "s", "-"),
@@ -195,7 +195,7 @@ class Page:
             return
         with open(paths[0], encoding="ascii") as f:
             curves = json.load(f)
-        fig, axes = self._figure(f"{systems.registry()[row.system].title}: every peer over time")
+        fig, axes = self._figure(f"{registry.systems()[row.system].title}: every peer over time")
         ax = axes[0][0]
         shades = self._plt.get_cmap("viridis")
         n = len(record["peers"])
@@ -234,7 +234,7 @@ def grouped(rows):
 
 
 def name_of(group):
-    title = systems.registry()[group[0].system].title
+    title = registry.systems()[group[0].system].title
     scenario = group[0].point.scenario()
     return f"{title}, {scenario}" if getattr(group[0], "several", False) and scenario else title
 

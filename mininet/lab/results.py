@@ -5,7 +5,7 @@ import json
 import os
 from statistics import median
 
-from . import plan, systems, units
+from . import plan, registry, units
 
 RESULTS, SUMMARY_CSV, SUMMARY_MD, CONFIG = "results.jsonl", "summary.csv", "summary.md", "sweep.json"
 
@@ -131,7 +131,7 @@ def rows(records):
     groups = {}
     for r in records:
         groups.setdefault(json.dumps(r["point"], sort_keys=True), []).append(r)
-    order = {name: i for i, name in enumerate(systems.registry())}
+    order = {name: i for i, name in enumerate(registry.systems())}
     return sorted((Row(g) for g in groups.values()),
                   key=lambda r: (r.point.scenario(), order.get(r.system, 99), r.point.peers))
 
@@ -165,7 +165,7 @@ def write_csv(directory, all_rows):
 
 def table(all_rows):
     """The Markdown table of a sweep."""
-    titles = {n: c.title for n, c in systems.registry().items()}
+    titles = {n: c.title for n, c in registry.systems().items()}
     head = ("system", "hosts", "peers", "average (s)", "distribution (s)", "bound (s)", "÷ bound",
             "origin sent (× file)", "peer got (× file)", "CPU s/GiB", "available", "notes")
     lines = ["| " + " | ".join(head) + " |",

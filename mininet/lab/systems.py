@@ -112,11 +112,3 @@ def output(*argv):
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return ((done.stdout or done.stderr).strip().splitlines() or [""])[0]
-
-
-def registry():
-    """Name -> class, in the order in which tables and plots show them."""
-    from . import fanout, rivals
-    classes = (fanout.Direct, fanout.Static, fanout.Swarm,
-               rivals.Nginx, rivals.Aria2, rivals.Libtorrent)
-    return {c.name: c for c in classes}
