@@ -33,6 +33,11 @@ func TestBuild(t *testing.T) {
 		{"many", 100*cs + 7, cs, 101},
 		{"automatic", 100_000, 0, 4},
 		{"chunk larger than the hash buffer", 3<<20 + 5, 1 << 20, 4},
+		{"odd, last of one byte", 12*806_597 + 1, 806_597, 13},
+		{"odd, one for each of 13", 10 << 20, 806_597, 13},
+		{"odd, the whole file", 806_597, 806_597, 1},
+		{"odd, larger than the file", 5000, 5001, 1},
+		{"prime", 100*4099 - 1, 4099, 100},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			data := randomBytes(tc.size)

@@ -46,7 +46,7 @@ const MaxChunks = 1 << 20
 type Manifest struct {
 	Name      string   // label, see ValidateName
 	Size      int64    // bytes
-	ChunkSize int64    // bytes, a power of two; the last chunk may be shorter
+	ChunkSize int64    // bytes, see CheckChunkSize; the last chunk may be shorter
 	Digests   []Digest // one a chunk; none for an empty file
 }
 
@@ -107,8 +107,8 @@ func ChunkSizeFor(size int64) int64 {
 	return max(min(powerBelow(n), MaxAutoChunkSize), LeastChunkSize(size))
 }
 
-// LeastChunkSize is the smallest chunk size that makes no more than MaxChunks
-// chunks of a file of that many bytes, from MinChunkSize to MaxChunkSize.
+// LeastChunkSize is the smallest power of two that, as a chunk size, makes no more
+// than MaxChunks chunks of a file of that many bytes, from MinChunkSize to MaxChunkSize.
 func LeastChunkSize(size int64) int64 {
 	n := int64(MinChunkSize)
 	for n < MaxChunkSize && count(size, n) > MaxChunks {
@@ -120,11 +120,12 @@ func LeastChunkSize(size int64) int64 {
 // powerBelow is the largest power of two that is not above a positive n.
 func powerBelow(n int64) int64 { return int64(1) << (bits.Len64(uint64(n)) - 1) }
 
-// CheckChunkSize returns ErrChunkSize unless n is a power of two from
-// MinChunkSize to MaxChunkSize.
+// CheckChunkSize returns ErrChunkSize unless n is from MinChunkSize to
+// MaxChunkSize. It need not be a power of two: an experiment may want as many
+// chunks as there are peers.
 func CheckChunkSize(n int64) error {
-	if n < MinChunkSize || n > MaxChunkSize || n&(n-1) != 0 {
-		return fmt.Errorf("%w: %d bytes: it must be a power of two from %d (4KiB) to %d (64MiB)",
+	if n < MinChunkSize || n > MaxChunkSize {
+		return fmt.Errorf("%w: %d bytes: it must be from %d (4KiB) to %d (64MiB)",
 			ErrChunkSize, n, MinChunkSize, MaxChunkSize)
 	}
 	return nil

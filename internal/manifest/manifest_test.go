@@ -77,9 +77,14 @@ func TestCheckChunkSize(t *testing.T) {
 	}{
 		{4 << 10, nil},
 		{64 << 20, nil},
-		{2 << 10, manifest.ErrChunkSize},
+		{4<<10 + 1, nil},
+		{64<<20 - 1, nil},
+		{5000, nil},
+		{806597, nil},
+		{4<<10 - 1, manifest.ErrChunkSize},
+		{64<<20 + 1, manifest.ErrChunkSize},
 		{128 << 20, manifest.ErrChunkSize},
-		{5000, manifest.ErrChunkSize},
+		{1, manifest.ErrChunkSize},
 		{0, manifest.ErrChunkSize},
 		{math.MinInt64, manifest.ErrChunkSize},
 	} {
@@ -99,6 +104,8 @@ func TestTooManyChunks(t *testing.T) {
 		{4 << 40, 4 * mib, 4 * mib, nil},
 		{4<<40 + 1, 4 * mib, 8 * mib, manifest.ErrSize},
 		{4<<40 + 1, 0, 8 * mib, nil},
+		{4 << 40, 4*mib - 1, 4 * mib, manifest.ErrSize},
+		{4<<40 + 1, 4*mib + 1, 8 * mib, nil},
 		{1 << 40, 4 << 10, mib, manifest.ErrSize},
 		{manifest.MaxSize, 0, 64 * mib, nil},
 		{manifest.MaxSize + 1, 0, 0, manifest.ErrSize},
@@ -137,7 +144,13 @@ func TestValidate(t *testing.T) {
 		{"negative", -1, cs, 0, manifest.ErrSize},
 		{"too many chunks", cs*manifest.MaxChunks + 1, cs, 0, manifest.ErrSize},
 		{"greatest", math.MaxInt64, cs, 0, manifest.ErrSize},
-		{"odd chunk size", 1, cs + 1, 1, manifest.ErrChunkSize},
+		{"odd chunk size", cs + 1, cs + 1, 1, nil},
+		{"one over an odd chunk size", cs + 2, cs + 1, 2, nil},
+		{"chunk of an odd chunk size missing", 2*cs + 3, cs + 1, 2, manifest.ErrCount},
+		{"as many odd chunks as there may be", (cs + 1) * manifest.MaxChunks, cs + 1, manifest.MaxChunks, nil},
+		{"too many odd chunks", (cs+1)*manifest.MaxChunks + 1, cs + 1, 0, manifest.ErrSize},
+		{"chunk size below the least", 1, cs - 1, 1, manifest.ErrChunkSize},
+		{"chunk size above the largest", 1, manifest.MaxChunkSize + 1, 1, manifest.ErrChunkSize},
 	} {
 		m := manifest.Manifest{Name: "f", Size: tc.size, ChunkSize: tc.cs, Digests: make([]manifest.Digest, tc.digests)}
 		if err := m.Validate(); !cmp.Equal(err, tc.want, cmpopts.EquateErrors()) {
@@ -162,6 +175,24 @@ func TestEncodingIsFixed(t *testing.T) {
 	}
 }
 
+// The bytes of a manifest whose chunk size is no power of two, as another program would write them.
+func TestDecodeAnyChunkSize(t *testing.T) {
+	want := &manifest.Manifest{Name: "f", Size: 806598, ChunkSize: 806597, Digests: []manifest.Digest{{1}, {2}}}
+	encoded := "FANOUTM1" + "\x00\x00\x00\x00\x00\x0c\x4e\xc6" + "\x00\x00\x00\x00\x00\x0c\x4e\xc5" +
+		"\x00\x01" + "f" + "\x00\x00\x00\x02" +
+		"\x01" + strings.Repeat("\x00", 31) + "\x02" + strings.Repeat("\x00", 31)
+	got, err := manifest.Decode([]byte(encoded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got.Length(0) != 806597 || got.Offset(1) != 806597 || got.Length(1) != 1 {
+		t.Errorf("chunk 0 has %d bytes, chunk 1 begins at %d and has %d", got.Length(0), got.Offset(1), got.Length(1))
+	}
+}
+
 func TestDecodeRejects(t *testing.T) {
 	good := (&manifest.Manifest{Name: "file", Size: 5000, ChunkSize: 4096, Digests: make([]manifest.Digest, 2)}).Encode()
 	const nameLen, count = 24, 30
@@ -178,7 +209,9 @@ func TestDecodeRejects(t *testing.T) {
 		{"other version", patch(good, 7, '2')},
 		{"negative size", patch(good, 8, 0x80)},
 		{"size of another count", patch(good, 14, 0xff)},
-		{"chunk size no power of two", patch(good, 23, 1)},
+		{"chunk size too small", patch(good, 22, 0x0f)},
+		{"chunk size too large", patch(good, 20, 0x04)},
+		{"chunk size of another count", patch(good, 22, 0x20)},
 		{"name longer than the rest", patch(good, nameLen, 0xff)},
 		{"name with a slash", patch(good, 26, '/')},
 		{"absurd count", patch(good, count, 0xff)},
@@ -250,6 +283,8 @@ func FuzzDecode(f *testing.F) {
 	good := (&manifest.Manifest{Name: "file", Size: 5000, ChunkSize: 4096, Digests: make([]manifest.Digest, 2)}).Encode()
 	f.Add(good)
 	f.Add((&manifest.Manifest{Name: "empty", ChunkSize: 4096}).Encode())
+	f.Add((&manifest.Manifest{Name: "odd", Size: 4*806597 + 1, ChunkSize: 806597, Digests: make([]manifest.Digest, 5)}).Encode())
+	f.Add((&manifest.Manifest{Name: "one", Size: 4097, ChunkSize: 4097, Digests: make([]manifest.Digest, 1)}).Encode())
 	f.Add(good[:30])
 	f.Add(patch(good, 30, 0xff))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -267,7 +302,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func drawManifest(t *rapid.T) *manifest.Manifest {
-	chunkSize := int64(1) << rapid.IntRange(12, 26).Draw(t, "log2 chunk size")
+	chunkSize := rapid.Int64Range(manifest.MinChunkSize, manifest.MaxChunkSize).Draw(t, "chunk size")
 	digests := rapid.SliceOfN(rapid.Uint64(), 0, 9).Draw(t, "digests")
 	m := &manifest.Manifest{
 		Name: rapid.StringMatching(`[\pL\pN ._-]{1,40}x`).Filter(func(s string) bool {
