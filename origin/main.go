@@ -38,7 +38,7 @@ type serve struct {
 	HTTP      string     `name:"http" default:"127.0.0.1:2694" placeholder:"HOST:PORT" help:"Where to serve health and metrics (${default})."`
 	Advertise string     `placeholder:"HOST:PORT" help:"Chunk address that peers dial, if it is not --listen."`
 	ID        string     `placeholder:"ID" help:"The origin's identity (made from its chunk address)."`
-	ChunkSize units.Size `placeholder:"SIZE" help:"Chunk size, a power of two from 4KiB to 64MiB (automatic: about size/1024)."`
+	ChunkSize units.Size `placeholder:"SIZE" help:"Chunk size, any from 4KiB to 64MiB (automatic: a power of two, about size/1024)."`
 	MaxUpload units.Rate `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
 	Insecure  bool       `help:"Allow listening beyond loopback without authentication."`
 	Allow     []string   `name:"allow-host" placeholder:"NAME" help:"Hosts to answer HTTP for while listening on loopback, such as that of a reverse proxy."`

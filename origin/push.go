@@ -32,7 +32,7 @@ type pushing struct {
 	Listen    string        `default:"127.0.0.1:0" env:"-" placeholder:"HOST:PORT" help:"Where to serve chunks (${default}, port 0 is any)."`
 	HTTP      string        `name:"http" default:"127.0.0.1:0" env:"-" placeholder:"HOST:PORT" help:"Where to serve health and metrics (${default})."`
 	Advertise string        `placeholder:"HOST:PORT" help:"Chunk address that peers dial, if it is not --listen."`
-	ChunkSize units.Size    `placeholder:"SIZE" help:"Chunk size, a power of two from 4KiB to 64MiB (automatic: about size/1024)."`
+	ChunkSize units.Size    `placeholder:"SIZE" help:"Chunk size, any from 4KiB to 64MiB (automatic: a power of two, about size/1024)."`
 	MaxUpload units.Rate    `placeholder:"RATE" help:"Upload limit, such as 100Mbit or 25MB (unlimited)."`
 	Insecure  bool          `help:"Allow listening beyond loopback without authentication."`
 	LogLevel  string        `default:"error" env:"-" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`

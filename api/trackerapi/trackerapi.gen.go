@@ -345,7 +345,7 @@ type Lease struct {
 
 // Manifest defines model for Manifest.
 type Manifest struct {
-	// ChunkSize Bytes; the last chunk may be shorter.
+	// ChunkSize Bytes, any number from 4 KiB to 64 MiB; the last chunk may be shorter.
 	ChunkSize int64 `json:"chunk_size"`
 
 	// Digests BLAKE3 of every chunk, in hex.

@@ -28,6 +28,14 @@ func build(t testing.TB, data []byte) *manifest.Manifest {
 	return m
 }
 
+// fataler is of testing.TB and rapid.T what helpers need.
+type fataler interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Fatal(args ...any)
+}
+
 func newRoot(t testing.TB) *os.Root {
 	t.Helper()
 	return openRoot(t, t.TempDir())
@@ -71,7 +79,7 @@ func always(chunkstore.Stamp) bool { return true }
 
 func never(chunkstore.Stamp) bool { return false }
 
-func put(t testing.TB, s *chunkstore.Store, data []byte, chunk int) {
+func put(t fataler, s *chunkstore.Store, data []byte, chunk int) {
 	t.Helper()
 	m := s.Manifest()
 	if fresh, err := s.Put(chunk, data[m.Offset(chunk):][:m.Length(chunk)]); !fresh || err != nil {
@@ -80,7 +88,7 @@ func put(t testing.TB, s *chunkstore.Store, data []byte, chunk int) {
 }
 
 // wantFiles checks that root holds these files and no others, and fanout's own directory none.
-func wantFiles(t testing.TB, root *os.Root, want map[string][]byte) {
+func wantFiles(t fataler, root *os.Root, want map[string][]byte) {
 	t.Helper()
 	entries, err := os.ReadDir(root.Name())
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 // Many senders share one file, and each sends its own bytes.
 func TestSendToConcurrently(t *testing.T) {
-	const size = 64 << 10
+	const size = 64<<10 + 1 // no multiple of a page
 	data := randomBytes(20*size + 100)
 	s := source(t, data, size)
 	m := s.Manifest()

@@ -14,14 +14,23 @@ import (
 // chunks.
 func TestIdentical(t *testing.T) {
 	t.Parallel()
-	const chunk = 32 * kib // the automatic one of small files
+	identical(t, 32*kib) // the automatic one of small files
+}
+
+// The same with a chunk size that is no power of two: 10 MiB are one chunk for each of 13 peers.
+func TestIdenticalInOddChunks(t *testing.T) {
+	t.Parallel()
+	identical(t, 806_597, "--chunk-size", "806597B")
+}
+
+func identical(t *testing.T, chunk int64, origin ...string) {
 	sizes := []int64{0, 1, chunk - 1, chunk, chunk + 1, 10 * mib}
 	dir := t.TempDir()
 	var files []string
 	for i, size := range sizes {
 		files = append(files, fleettest.File(t, dir, fmt.Sprintf("%d.bin", size), size, uint64(i)))
 	}
-	r := start(t, plan{build: fleettest.Race, files: files, peers: 3})
+	r := start(t, plan{build: fleettest.Race, files: files, origin: origin, peers: 3})
 	for _, s := range strategies {
 		for i, file := range files {
 			t.Run(fmt.Sprintf("%s/%d", s, sizes[i]), func(t *testing.T) {
@@ -32,9 +41,9 @@ func TestIdentical(t *testing.T) {
 				begun := r.begin(peerapi.DownloadRequest{File: name, Strategy: &s, Output: &output}, r.peers...)
 				for _, d := range r.complete(file, begun...) {
 					chunks := int((sizes[i] + chunk - 1) / chunk)
-					if d.Size != sizes[i] || d.BytesDone != sizes[i] || d.ChunksDone != chunks || d.ChunksTotal != chunks {
-						t.Errorf("size %d, %d bytes and %d of %d chunks done; want %d bytes in %d chunks",
-							d.Size, d.BytesDone, d.ChunksDone, d.ChunksTotal, sizes[i], chunks)
+					if d.Size != sizes[i] || d.ChunkSize != chunk || d.BytesDone != sizes[i] || d.ChunksDone != chunks || d.ChunksTotal != chunks {
+						t.Errorf("size %d, %d bytes and %d of %d chunks of %d done; want %d bytes in %d chunks of %d",
+							d.Size, d.BytesDone, d.ChunksDone, d.ChunksTotal, d.ChunkSize, sizes[i], chunks, chunk)
 					}
 					if got := d.BytesFromOrigin + d.BytesFromPeers; got != sizes[i] {
 						t.Errorf("%d bytes from the origin and %d from peers, want %d together", d.BytesFromOrigin, d.BytesFromPeers, sizes[i])

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +28,7 @@ import (
 //     together store no more than the size.
 func TestKilledPeerResumes(t *testing.T) {
 	t.Parallel()
-	const chunk, size = 64 * kib, 32 * mib
+	const chunk, size = int64(100_003), 320 * int64(100_003) // any size will do, also a prime
 	source := fleettest.File(t, t.TempDir(), "image.bin", size, 1)
 	for _, c := range []struct {
 		strategy peerapi.Strategy
@@ -35,7 +36,7 @@ func TestKilledPeerResumes(t *testing.T) {
 		shut     float64 // of 3 peers, each has in the end what has passed to all
 	}{{peerapi.StrategyDirect, 1, 0.6}, {peerapi.StrategyStatic, 3, 0.2}, {peerapi.StrategySwarm, 3, 0.2}} {
 		t.Run(string(c.strategy), func(t *testing.T) {
-			r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", "64KiB"},
+			r := start(t, plan{build: fleettest.Race, files: []string{source}, origin: []string{"--chunk-size", fmt.Sprint(chunk)},
 				peers: c.peers, shut: c.shut})
 			begun := r.begin(request("image.bin", c.strategy), r.peers...)
 			victim := begun[0]

@@ -20,12 +20,12 @@ import (
 // to whom, and what the peers say they got from it, are one and the same.
 func TestStaticObeysTheTable(t *testing.T) {
 	t.Parallel()
-	const chunk, chunks = 64 * kib, 81
+	const chunk, chunks = 64*kib + 1, 81
 	source := fleettest.File(t, t.TempDir(), "image.bin", (chunks-1)*chunk+123, 1)
 	tap := newTap(t)
 	r := bare(t, fleettest.Race)
 	r.tracker = r.Tracker()
-	r.origin = r.Origin("origin", []string{source}, "--advertise", tap.Address(), "--chunk-size", "64KiB")
+	r.origin = r.Origin("origin", []string{source}, "--advertise", tap.Address(), "--chunk-size", fmt.Sprint(chunk))
 	fleettest.Start(t, r.tracker, r.origin)
 	tap.to(r.origin.ChunkAddress())
 	r.addPeers(4, "--max-download", "10MB")

@@ -15,6 +15,7 @@ import (
 func TestRoundTrip(t *testing.T) {
 	for _, m := range []*manifest.Manifest{
 		{Name: "empty", ChunkSize: 32768},
+		{Name: "odd", Size: 2*806_597 + 1, ChunkSize: 806_597, Digests: []manifest.Digest{{1}, {2}, {3}}},
 		{Name: "ü ß 漢", Size: 40000, ChunkSize: 32768, Digests: []manifest.Digest{{1}, {2}}},
 	} {
 		got, id, err := manifestjson.Parse(manifestjson.From(m, m.ID()))

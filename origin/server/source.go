@@ -87,12 +87,22 @@ func checkSize(size, chunkSize int64) error {
 	case errors.As(err, &many):
 		fits := strings.ReplaceAll(units.Size(manifest.LeastChunkSize(size)).String(), " ", "")
 		return fmt.Errorf("(%s) would have %s chunks of %s, more than %s: give --chunk-size %s", units.Size(size),
-			humanize.Comma(many.Chunks()), units.Size(chunkSize), humanize.Comma(manifest.MaxChunks), fits)
+			humanize.Comma(many.Chunks()), exactly(chunkSize), humanize.Comma(manifest.MaxChunks), fits)
 	case errors.Is(err, manifest.ErrSize):
 		return fmt.Errorf("(%s) is larger than %s, which are %s chunks of %s: split it", units.Size(size),
 			units.Size(manifest.MaxSize), humanize.Comma(manifest.MaxChunks), units.Size(manifest.MaxChunkSize))
 	}
 	return err
+}
+
+// exactly is a chunk size for people that is not rounded: of what is a byte too small, the
+// reason would not show.
+func exactly(n int64) string {
+	s := units.Size(n).String()
+	if back, err := units.ParseSize(s); err == nil && int64(back) == n {
+		return s
+	}
+	return humanize.Comma(n) + " bytes"
 }
 
 func open(path string) (*os.File, error) {

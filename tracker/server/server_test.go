@@ -106,7 +106,7 @@ func TestBadInput(t *testing.T) {
 		{"name not allowed", "PUT", "/v1/files/" + strings.Repeat("f", 64), publication(`"name":"` + strings.Repeat("f", 64) + `","size":0,"chunk_size":32768,"digests":[]`), "422 manifest.name … 64 hex digits are a manifest ID"},
 		{"digest no hex", "PUT", "/v1/files/c", publication(`"name":"c","size":1,"chunk_size":32768,"digests":["xyz"]`), "422 manifest.digests … digest of chunk 0"},
 		{"digests missing", "PUT", "/v1/files/c", publication(`"name":"c","size":1,"chunk_size":32768,"digests":[]`), "422 manifest.digests … 0 digests for 1 chunks"},
-		{"chunk size", "PUT", "/v1/files/c", publication(`"name":"c","size":1,"chunk_size":5,"digests":["` + digest + `"]`), "422 manifest.chunk_size …"},
+		{"chunk size", "PUT", "/v1/files/c", publication(`"name":"c","size":1,"chunk_size":5,"digests":["` + digest + `"]`), "422 manifest.chunk_size … from 4096 (4KiB) to 67108864 (64MiB)"},
 		{"another ID", "PUT", "/v1/files/c", publication(`"name":"c","size":0,"chunk_size":32768,"digests":[],"manifest_id":"` + digest + `"`), "422 manifest.manifest_id …"},
 		{"nobody can dial it", "PUT", "/v1/peers/p", `{"address":"0.0.0.0:1"}`, "422 address … --advertise"},
 		{"port", "PUT", "/v1/peers/p", `{"address":"127.0.0.1:99999"}`, "422 address … such as 10.0.0.2:2685"},

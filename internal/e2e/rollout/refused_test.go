@@ -29,7 +29,8 @@ func TestTooManyChunks(t *testing.T) {
 	const want = "origin: image.bin (6 GiB) would have 1,572,864 chunks of 4 KiB, more than 1,048,576: give --chunk-size 8KiB\n"
 	r.push("--chunk-size", "4KiB", "image.bin").ends(1, want)
 	r.command(r.binaries.Origin, "serve", []string{"--chunk-size", "4KiB", "image.bin"}).ends(1, want)
-	r.push("--chunk-size", "128MiB", "image.bin").ends(1, "origin: --chunk-size: chunk size not allowed: 134217728 bytes: it must be a power of two from 4096 (4KiB) to 67108864 (64MiB)\n")
+	r.push("--chunk-size", "6143", "image.bin").ends(1, "origin: image.bin (6 GiB) would have 1,048,747 chunks of 6,143 bytes, more than 1,048,576: give --chunk-size 8KiB\n")
+	r.push("--chunk-size", "128MiB", "image.bin").ends(1, "origin: --chunk-size: chunk size not allowed: 134217728 bytes: it must be from 4096 (4KiB) to 67108864 (64MiB)\n")
 }
 
 // A push that is refused, by the tracker or by a proxy on the way to it, ends with the reason.

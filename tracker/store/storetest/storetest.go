@@ -161,7 +161,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testi
 
 var (
 	a1    = &manifest.Manifest{Name: "a", Size: 40000, ChunkSize: 32768, Digests: []manifest.Digest{{1}, {2}}}
-	a2    = &manifest.Manifest{Name: "a", Size: 40000, ChunkSize: 32768, Digests: []manifest.Digest{{3}, {4}}}
+	a2    = &manifest.Manifest{Name: "a", Size: 40000, ChunkSize: 39999, Digests: []manifest.Digest{{3}, {4}}}
 	empty = &manifest.Manifest{Name: "ü ß 漢", ChunkSize: 32768}
 )
 
