@@ -6,11 +6,19 @@ VERSION  := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null)
 LDFLAGS  := -s -w $(if $(VERSION),-X fanout/internal/httpkit.version=$(VERSION))
 BUILD    := go build -ldflags '$(LDFLAGS)'
 
+# Where git does not answer, as in another user's clone, in an unpacked archive and without git, the
+# go command must not ask it either: it would fail. What is built then says: devel, revision unknown.
+NO_GIT   := $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
+
 # Static binaries without the paths of this machine. The tools and linters are built with the
 # same flags, for then the build cache serves them all: it halves the first `make test`.
-RACE     := CGO_ENABLED=1 GOFLAGS='$(filter-out -trimpath,$(GOFLAGS))'
+PLAIN    := $(filter-out -trimpath $(NO_GIT),$(GOFLAGS)) $(NO_GIT)
+RACE     := CGO_ENABLED=1 GOFLAGS='$(PLAIN)'
 export CGO_ENABLED := 0
-export GOFLAGS     := $(filter-out -trimpath,$(GOFLAGS)) -trimpath
+export GOFLAGS     := $(PLAIN) -trimpath
+
+# The Go files, without git.
+GO_FILES := find . -name '.?*' -prune -o -type f -name '*.go' -print
 
 # demo: peers, size of the random file, a file instead of it, limit of every daemon.
 N        := 8
@@ -49,14 +57,17 @@ test-long: ## What takes longer: 2 GiB to 8 peers (20 GB of disk), and the Go te
 gen: ## Generate api/ from openapi.yaml, and the dashboards.
 	go generate ./api/... ./grafana
 
-gen-check: gen
-	@git diff --exit-code --stat -- api grafana/dashboards || { echo 'make gen changed files: commit what it generates together with its source' >&2; exit 1; }
+gen-check:
+	@sums() { find api grafana/dashboards -type f -exec cksum {} + | sort; }; \
+	before=$$(sums); $(MAKE) gen && after=$$(sums) || exit 1; [ "$$before" = "$$after" ] || { \
+	printf '%s\n' "$$before" "$$after" | sort | uniq -u | cut -d ' ' -f 3- | sort -u; \
+	echo 'make gen changed files: commit what it generates together with its source' >&2; exit 1; }
 
 fmt: ## Format the Go code.
-	gofmt -w $$(git ls-files -co --exclude-standard '*.go')
+	gofmt -w $$($(GO_FILES))
 
 lint: ## Formatting, vet, staticcheck, import directions.
-	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	@unformatted=$$(gofmt -l $$($(GO_FILES))); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:" $$unformatted >&2; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
@@ -77,7 +88,7 @@ lab-test: ## The tests of the lab.
 	@if [ -d mininet/tests ]; then mininet/setup.sh && cd mininet && exec /usr/bin/python3 -m pytest -q tests; fi
 
 images: ## The container images, with version and revision from git.
-	FANOUT_VERSION='$(VERSION)' FANOUT_REVISION="$$(git describe --always --exclude='*' --abbrev=40 --dirty)" docker compose build
+	FANOUT_VERSION='$(VERSION)' FANOUT_REVISION="$$(git describe --always --exclude='*' --abbrev=40 --dirty 2>/dev/null)" docker compose build
 
 compose-test: ## docker-compose.yml, by a container engine in a network namespace of its own, as root.
 	scripts/setup.sh compose

@@ -106,9 +106,11 @@ def which(command):
 
 
 def output(*argv):
-    """First line a command prints, or ''."""
+    """First line a command prints, or '' also where it fails: what it says then is no version."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
+        return ""
+    if done.returncode != 0:
         return ""
     return ((done.stdout or done.stderr).strip().splitlines() or [""])[0]

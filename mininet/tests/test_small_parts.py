@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from lab import cleanup, fanout, procs, prom, rivals
+from lab import cleanup, fanout, procs, prom, rivals, systems
 from lab.cli import REPO
 
 
@@ -82,3 +82,11 @@ def test_lock_excludes(tmp_path):
     first, second = cleanup.Lock(path), cleanup.Lock(path)
     assert first.take(wait=False) and not second.take(wait=False)
     assert second.holder() == str(os.getpid())
+
+
+def test_what_a_failing_command_says_is_no_version(tmp_path):
+    git = tmp_path / "git"
+    git.write_text("#!/bin/sh\necho 'fatal: detected dubious ownership' >&2\nexit 128\n")
+    git.chmod(0o755)
+    assert systems.output(str(git), "describe") == ""
+    assert systems.output("sh", "-c", "echo 1.2 >&2") == "1.2"

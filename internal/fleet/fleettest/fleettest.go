@@ -88,7 +88,7 @@ func compile(name, env, flag string) (fleet.Binaries, error) {
 }
 
 func goBuild(dir, env, flag string, packages ...string) error {
-	build := exec.Command("go", append([]string{"build", flag, "-o", dir + string(filepath.Separator)}, packages...)...)
+	build := exec.Command("go", append([]string{"build", "-buildvcs=false", flag, "-o", dir + string(filepath.Separator)}, packages...)...)
 	build.Env = append(os.Environ(), env)
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w\n%s", env, build, err, out)
