@@ -22,7 +22,6 @@ command -v go >/dev/null 2>&1 || {
 for what; do
 	case $what in
 	test)
-		need git git
 		need gcc gcc               # the race detector
 		need libc6-dev ldd
 		need curl curl             # the rest: what the README uses
