@@ -3,17 +3,26 @@
 The peer-to-peer bound is that of Kumar and Ross (2006), where bits flow like a
 fluid. Rates are those of the wire; what TCP can carry of them is GOODPUT: the
 shaper counts the Ethernet header, and 1448 of a full frame's 1514 bytes are payload.
+
+Delay, loss and queues add nothing to a bound: they make transfers slower, but the
+bound is what no transfer can beat, so it stays one. Without a rate there is no bound.
 """
 
+from typing import List, Optional, Sequence, Tuple
+
+from . import plan
+
 GOODPUT = 1448 / 1514
+CLIENT_SERVER, PEER_TO_PEER = "client-server", "p2p"
 
 
-def payload_rate(mbit):
+def payload_rate(mbit: float) -> float:
     """Bytes of payload a second that a link of so many Mbit/s carries."""
     return mbit * 1e6 / 8 * GOODPUT
 
 
-def client_server(size, up, downs, far=0, trunk=None):
+def client_server(size: int, up: float, downs: Sequence[float], far: int = 0,
+                  trunk: Optional[float] = None) -> float:
     """Every peer gets its own copy from the origin: N*F/u_s, or the slowest downlink.
 
     `far` peers sit behind a trunk that must carry a copy for each of them.
@@ -24,7 +33,8 @@ def client_server(size, up, downs, far=0, trunk=None):
     return max(times)
 
 
-def peer_to_peer(size, up, ups, downs, far=0, trunk=None):
+def peer_to_peer(size: int, up: float, ups: Sequence[float], downs: Sequence[float], far: int = 0,
+                 trunk: Optional[float] = None) -> float:
     """Kumar-Ross: max(F/u_s, F/d_min, N*F/(u_s + sum of u_i)); one copy over the trunk."""
     times = [size / payload_rate(up),
              size / payload_rate(min(downs)),
@@ -34,21 +44,62 @@ def peer_to_peer(size, up, ups, downs, far=0, trunk=None):
     return max(times)
 
 
-def for_point(point, kind, joined_at=None):
-    """The bound of a plan.Point for a system of that kind ('client-server' or 'p2p').
+def for_point(point: plan.Point, kind: str, joined_at: Optional[float] = None) -> Optional[float]:
+    """The bound of the last peer, in seconds, for a system of that kind; None without a rate.
 
     Killed peers need nothing and give nothing; peers that joined late cannot be done
     before the moment they joined (`joined_at`, measured) plus one file over their downlink.
     """
-    n = point.peers - (point.kill.peers if point.kill else 0)
-    ups = point.peer_uplinks()[point.peers - n:]
-    downs = [point.bw] * n
-    far = sum(1 for i in range(point.peers - n, point.peers) if point.rack(i) == 2)
-    trunk = point.trunk if point.topology == "two-racks" else None
-    if kind == "client-server":
+    if point.bw is None:
+        return None
+    ups, far, trunk = _survivors(point)
+    downs = [point.bw] * len(ups)
+    if kind == CLIENT_SERVER:
         bound = client_server(point.size, point.bw, downs, far, trunk)
     else:
         bound = peer_to_peer(point.size, point.bw, ups, downs, far, trunk)
     if joined_at is not None:
         bound = max(bound, joined_at + point.size / payload_rate(min(downs)))
     return bound
+
+
+def mean_for_point(point: plan.Point, kind: str) -> Optional[float]:
+    """The least possible mean of the peers' times, in seconds.
+
+    Order the peers by when they finish. The first k of them have received k*F bytes, all of
+    which somebody sent: client/server the origin with u_s, peer-to-peer all with u_s + sum of
+    u_i. And nobody has a file before it has left the origin and crossed a downlink, so
+
+        t_k >= max(F / min(u_s, d), k*F / capacity),
+
+    and the mean of these over k is a bound of the mean. For equal links it is (N+1)/2 * F/u
+    with client/server and F/u with peer-to-peer. A trunk lets the j-th peer behind it finish no
+    earlier than j*F/trunk (client/server), or any of them no earlier than F/trunk (peer-to-peer);
+    the mean is least where those peers are the last, for to let one go before a near peer moves
+    that near peer back, too.
+
+    None without a rate, and with latecomers: when they may begin was measured, and times count
+    from each peer's own start. Killed peers are left out, as in `for_point`.
+    """
+    if point.bw is None or point.join:
+        return None
+    ups, far, trunk = _survivors(point)
+    capacity = point.bw if kind == CLIENT_SERVER else point.bw + sum(ups)
+    n = len(ups)
+    times = []
+    for k in range(1, n + 1):
+        least = max(point.size / payload_rate(point.bw), k * point.size / payload_rate(capacity))
+        behind = k - (n - far)  # of those behind the trunk, this is the how many-th
+        if trunk and behind > 0:
+            copies = behind if kind == CLIENT_SERVER else 1
+            least = max(least, copies * point.size / payload_rate(trunk))
+        times.append(least)
+    return sum(times) / n
+
+
+def _survivors(point: plan.Point) -> Tuple[List[float], int, Optional[float]]:
+    """The uplinks of the peers that are not killed, how many are behind the trunk, its rate."""
+    first = point.kill.peers if point.kill else 0
+    far = sum(1 for i in range(first, point.peers) if point.rack(i) == 2)
+    trunk = point.trunk if point.topology == "two-racks" else None
+    return point.peer_uplinks()[first:], far, trunk

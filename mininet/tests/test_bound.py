@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from lab import bound, plan, units
@@ -46,3 +48,79 @@ def test_latecomers_cannot_be_done_before_a_file_after_they_came():
     p = point(join=units.Event(2, 0.5))
     assert bound.for_point(p, "p2p", joined_at=0.6) == pytest.approx(0.6 + T)
     assert bound.for_point(p, "client-server", joined_at=0.6) == pytest.approx(8 * T)
+
+
+KINDS = ["client-server", "p2p"]
+POINTS = [point(), point(peers=1), point(peers=32), point(bw=5.0, size=1 << 20),
+          point(uplinks=(100.0,) * 4 + (20.0,) * 4), point(uplinks=(1.0,) * 8),
+          point(topology="two-racks", trunk=20.0), point(topology="two-racks", trunk=500.0),
+          point(topology="two-racks", trunk=20.0, peers=1),
+          point(kill=units.Event(3, 0.5)), point(topology="two-racks", trunk=20.0, kill=units.Event(6, 0.5))]
+
+
+@pytest.mark.parametrize("n", [1, 2, 8, 32])
+def test_least_mean_with_equal_links(n):
+    assert bound.mean_for_point(point(peers=n), "client-server") == pytest.approx((n + 1) / 2 * T)
+    assert bound.mean_for_point(point(peers=n), "p2p") == pytest.approx(T)
+
+
+@pytest.mark.parametrize("p", POINTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_least_mean_lies_between_one_copy_and_the_last_peer(p, kind):
+    mean = bound.mean_for_point(p, kind)
+    assert p.size / bound.payload_rate(p.bw) <= mean * (1 + 1e-9)
+    assert mean <= bound.for_point(p, kind) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("p", POINTS)
+def test_peers_that_help_never_raise_a_bound(p):
+    assert bound.mean_for_point(p, "p2p") <= bound.mean_for_point(p, "client-server") * (1 + 1e-9)
+    assert bound.for_point(p, "p2p") <= bound.for_point(p, "client-server") * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_of_the_file_and_less_of_the_link_take_proportionally_longer(kind):
+    once = bound.mean_for_point(point(), kind)
+    assert bound.mean_for_point(point(size=3 * F), kind) == pytest.approx(3 * once)
+    assert bound.mean_for_point(point(bw=50.0), kind) == pytest.approx(2 * once)
+
+
+def test_slow_uplinks_let_only_some_peers_finish_early():
+    # 140 Mbit/s in all: the k-th of 4 not before k/1.4, and none before one copy.
+    p = point(peers=4, uplinks=(10.0,) * 4)
+    assert bound.mean_for_point(p, "p2p") == pytest.approx((1 + 2 / 1.4 + 3 / 1.4 + 4 / 1.4) / 4 * T)
+
+
+def test_the_trunk_holds_back_only_the_peers_behind_it():
+    p = point(topology="two-racks", trunk=20.0)  # 4 near peers, 4 far ones, 5 T for a copy over the trunk
+    assert bound.mean_for_point(p, "p2p") == pytest.approx((4 * 1 + 4 * 5) / 8 * T)
+    assert bound.mean_for_point(p, "client-server") == pytest.approx((1 + 2 + 3 + 4 + 5 + 10 + 15 + 20) / 8 * T)
+
+
+def test_the_least_mean_is_the_least_over_all_orders():
+    """Near and far peers in every order of finishing, by brute force."""
+    p = point(peers=6, topology="two-racks", trunk=60.0)
+    least = min(_mean_of(order) for order in itertools.permutations("nnnfff"))
+    assert bound.mean_for_point(p, "client-server") == pytest.approx(least * T)
+
+
+def _mean_of(order):
+    """Client/server, 100 Mbit/s to all and 60 to the far: the earliest times in that order, in T."""
+    times, far = [], 0
+    for k, place in enumerate(order, 1):
+        far += place == "f"
+        times.append(max(k, far / 0.6 if place == "f" else 0, *times))
+    return sum(times) / len(times)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_peers_do_not_count_for_the_mean(kind):
+    assert (bound.mean_for_point(point(kill=units.Event(3, 0.5)), kind)
+            == pytest.approx(bound.mean_for_point(point(peers=5), kind)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_bound_without_a_rate_and_none_of_the_mean_with_latecomers(kind):
+    assert bound.for_point(point(bw=None), kind) is None
+    assert bound.mean_for_point(point(bw=None), kind) is None
+    assert bound.mean_for_point(point(join=units.Event(2, 0.5)), kind) is None
