@@ -33,7 +33,7 @@ def draw(directory, config):
                          "legend.fontsize": 13, "axes.spines.top": False,
                          "axes.spines.right": False, "svg.hashsalt": "fanout"})
     records = results.load(directory)
-    rows = [r for r in results.rows(records) if r.ok]
+    rows = [r for r in results.rows(records, config) if r.ok]
     if not rows:
         return []
     axis = Axis(rows, config.get("axis", "peers"))
@@ -253,7 +253,7 @@ def series(ax, axis, group, field, label=None, pale=False):
                 elinewidth=1.2, alpha=alpha, label=label or name_of(group), zorder=3,
                 marker="." if pale else marker)
     for x, y, r in zip(xs, ys, rows):
-        if r.out_of_cpu and not pale:
+        if r.disturbed and not pale:
             ax.plot(x, y, marker=marker, color=colour, markerfacecolor="white",
                     markeredgewidth=1.8, linestyle="none", zorder=4)
     return ys
@@ -295,6 +295,6 @@ def legend_order(ax):
 
 
 def hollow_note(ax, rows):
-    if any(r.out_of_cpu for r in rows):
+    if any(r.disturbed for r in rows):
         ax.plot([], [], "o", color="#555555", markerfacecolor="white", markeredgewidth=1.8,
                 label="hollow: out of CPU")

@@ -1,16 +1,16 @@
-"""What a sweep leaves: results.jsonl (a line a run), summary.csv and summary.md. Mostly pure."""
+"""What a sweep leaves: results.jsonl (a line a run), and from it tables to read and tables to compute with."""
 
-import csv
 import json
 import os
-from statistics import median
+from typing import Any, Dict, Iterable, List, Sequence, Set
 
-from . import plan, registry, units
+from . import stats, tidy, units
+from .stats import Config, Record, Row, rows
 
-RESULTS, SUMMARY_CSV, SUMMARY_MD, CONFIG = "results.jsonl", "summary.csv", "summary.md", "sweep.json"
+RESULTS, SUMMARY_MD, CONFIG = "results.jsonl", "summary.md", "sweep.json"
 
 
-def append(directory, record):
+def append(directory: str, record: Record) -> None:
     """One line, on the disk before the next run starts."""
     with open(os.path.join(directory, RESULTS), "a", encoding="utf-8") as f:
         f.write(json.dumps(record, separators=(",", ":")) + "\n")
@@ -18,9 +18,9 @@ def append(directory, record):
         os.fsync(f.fileno())
 
 
-def load(directory):
+def load(directory: str) -> List[Record]:
     """The last record of every run, in order. A line cut short by a crash is skipped."""
-    records = {}
+    records: Dict[str, Record] = {}
     try:
         with open(os.path.join(directory, RESULTS), encoding="utf-8") as f:
             for line in f:
@@ -34,213 +34,148 @@ def load(directory):
     return list(records.values())
 
 
-def done(records, again):
+def done(records: Iterable[Record], again: bool) -> Set[str]:
     """Keys of the runs that --resume need not repeat: those that went well or, with --again, those
     that had processors enough, too. Pure."""
     return {r["key"] for r in records
             if r["status"] == "ok" and not (again and r["cpu"]["exhausted"])}
 
 
-class Stat:
-    """Median with minimum and maximum."""
-
-    def __init__(self, values):
-        values = [v for v in values if v is not None]
-        self.n = len(values)
-        self.median = median(values) if values else None
-        self.low = min(values, default=None)
-        self.high = max(values, default=None)
-
-    def text(self, fmt="{:.2f}", spread=True):
-        if self.median is None:
-            return "–"
-        out = fmt.format(self.median)
-        if spread and self.n > 1:
-            out += f" ({fmt.format(self.low)}–{fmt.format(self.high)})"
-        return out
+def write(directory: str, config: Config) -> List[Row]:
+    """All tables, from what is in results.jsonl; returns the rows of the summary."""
+    records = load(directory)
+    all_rows = rows(records, config)
+    tidy.write(directory, config, records, all_rows)
+    with open(os.path.join(directory, SUMMARY_MD), "w", encoding="utf-8") as f:
+        f.write(markdown(config, records))
+    return all_rows
 
 
-class Row:
-    """All runs of one point."""
-
-    def __init__(self, records):
-        self.records = records
-        self.point = plan.Point.from_dict(records[0]["point"])
-        self.system = self.point.system
-        self.kind = records[0]["kind"]
-        self.ok = [r for r in records if r["status"] == "ok"]
-        size = self.point.size
-        self.bound = Stat(r["bound_seconds"] for r in self.ok or records if r.get("bound_seconds"))
-        self.mean = Stat(r["mean_seconds"] for r in self.ok)
-        self.distribution = Stat(r["distribution_seconds"] for r in self.ok)
-        self.ratio = Stat(r["ratio"] for r in self.ok)
-        self.daemon = Stat(slowest_daemon(r) for r in self.ok)
-        self.origin = Stat(r["origin"]["sent_bytes"] / size for r in self.ok)
-        self.received = Stat(received(r) / size for r in self.ok)
-        self.cpu = Stat(r["cpu"]["daemon_seconds_per_gib"] for r in self.ok)
-        self.busy = Stat(r["cpu"]["busy"] for r in self.ok)
-        self.retransmits = Stat(r["retransmits"] for r in self.ok)
-        self.exhausted = [r for r in self.ok if r["cpu"]["exhausted"]]
-        self.available = sum(r.get("available", 0) for r in records)
-        self.expected = sum(r.get("expected", self.point.peers) for r in records)
-
-    @property
-    def out_of_cpu(self):
-        """Half of the runs or more measured the machine, so the median does."""
-        return bool(self.ok) and 2 * len(self.exhausted) >= len(self.ok)
-
-    def availability(self):
-        share = 100 * self.available / self.expected if self.expected else 0
-        runs = len(self.records)
-        n, m = self.available, self.expected
-        if runs > 1 and n % runs == 0 and m % runs == 0:
-            n, m = n // runs, m // runs
-        return f"{n}/{m} ({share:.0f}%)" if share in (0, 100) else f"{n}/{m} ({share:.1f}%)"
-
-    def notes(self):
-        words = []
-        if self.point.scenario():
-            words.append(self.point.scenario())
-        if self.exhausted:
-            words.append(f"out of CPU in {len(self.exhausted)} of {len(self.ok)}")
-        if len(self.ok) < len(self.records):
-            words.append(f"{len(self.records) - len(self.ok)} of {len(self.records)} failed")
-        return "; ".join(words)
+def table(all_rows: Sequence[Row]) -> str:
+    """The Markdown table of a sweep. Size and link have columns where they vary."""
+    columns: List[Any] = [("system", "---", lambda r: r.title)]
+    if len({r.point.size for r in all_rows}) > 1:
+        columns.append(("size", "--:", lambda r: units.human_size(r.point.size)))
+    if len({r.point.bw for r in all_rows}) > 1:
+        columns.append(("link", "--:", lambda r: stats.link_name(r.point.bw)))
+    columns += [
+        ("hosts", "--:", lambda r: str(r.point.peers + 1)),
+        ("peers", "--:", lambda r: str(r.point.peers)),
+        ("average (s)", "--:", lambda r: r.mean.text()),
+        ("distribution (s)", "--:", lambda r: r.distribution.text()),
+        ("bound (s)", "--:", lambda r: r.bound.text(spread=False)),
+        ("÷ bound", "--:", lambda r: r.ratio.text(spread=False) + (" ○" if r.disturbed else "")),
+        ("origin sent (× file)", "--:", lambda r: r.origin.text(spread=False)),
+        ("peer got (× file)", "--:", lambda r: r.received.text(spread=False)),
+        ("CPU s/GiB", "--:", lambda r: r.cpu.text("{:.1f}", spread=False)),
+        ("available", "--:", lambda r: r.availability()),
+        ("notes", "---", lambda r: r.notes())]
+    lines = ["| " + " | ".join(name for name, _, _ in columns) + " |",
+             "|" + "|".join(rule for _, rule, _ in columns) + "|"]
+    lines += ["| " + " | ".join(of(r) for _, _, of in columns) + " |" for r in all_rows]
+    return "\n".join(lines)
 
 
-def slowest_daemon(record):
-    """The last peer's time as the daemons report it, counted from the common start."""
-    times = [p["started"] + p["daemon_seconds"] for p in record["peers"]
-             if p["verified"] and p["daemon_seconds"] is not None]
-    return max(times, default=None)
+def markdown(config: Config, records: Sequence[Record]) -> str:
+    """summary.md."""
+    all_rows = rows(records, config)
+    if not all_rows:
+        return "# Sweep\n\nNo run has ended yet.\n"
+    out = [f"# {heading(all_rows)}", "",
+           provenance(config, records), "", *warnings(records),
+           "Times are medians over the runs that the processors did not disturb, with the 95 % interval "
+           "of the median (bootstrap; of five runs or fewer it goes from the fastest to the slowest). "
+           "*average* is the mean transfer time of the peers, *distribution* ends with the last of them. "
+           "*bound* is that of the last peer. *available* counts peers that have the whole file, byte for "
+           "byte. Every run, peer and host is in `runs.csv`, `peers.csv` and `hosts.csv`; "
+           f"`{tidy.DICTIONARY}` says what their columns mean.", "",
+           table(all_rows), ""]
+    return "\n".join(out + disturbances(all_rows) + failures(records))
 
 
-def worst(records):
+def heading(all_rows: Sequence[Row]) -> str:
+    """'10 MiB at 100 Mbit/s', with every size and every link of the sweep."""
+    sizes = sorted({r.point.size for r in all_rows})
+    links = sorted({r.point.bw for r in all_rows}, key=stats.link_order)
+    return ", ".join(units.human_size(s) for s in sizes) + " at " + ", ".join(stats.link_name(b) for b in links)
+
+
+def disturbances(all_rows: Sequence[Row]) -> List[str]:
+    """Which points the processors disturbed, and how."""
+    spent = [r for r in all_rows if r.exhausted]
+    if not spent:
+        return []
+    out = ["The emulating machine ran out of CPU in these runs. They are left out of the medians; a point of "
+           "which all runs were disturbed (○, a hollow marker) measures the machine, not the network:", ""]
+    for title in dict.fromkeys(r.title for r in spent):
+        out.append(f"- {title}: " + ", ".join(
+            f"{counted(r.point.peers, 'peer')} ({len(r.exhausted)} of {counted(len(r.ok), 'run')}, "
+            f"{worst(r.exhausted)})" for r in spent if r.title == title))
+    return out + [""]
+
+
+def worst(records: Sequence[Record]) -> str:
     """Why the run with the busiest machine is not believed."""
     return max(records, key=lambda r: r["cpu"]["busy"])["cpu"]["exhausted"]
 
 
-def received(record):
-    """Payload bytes that reached a peer with the whole file, on average: above F, some came twice."""
-    seen = [p["received_payload"] for p in record["peers"] if p["verified"]]
-    return sum(seen) / len(seen)
-
-
-def rows(records):
-    """One Row a point, ordered by scenario, system and size of the swarm."""
-    groups = {}
-    for r in records:
-        groups.setdefault(json.dumps(r["point"], sort_keys=True), []).append(r)
-    order = {name: i for i, name in enumerate(registry.systems())}
-    return sorted((Row(g) for g in groups.values()),
-                  key=lambda r: (r.point.scenario(), order.get(r.system, 99), r.point.peers))
-
-
-CSV_COLUMNS = ("system", "scenario", "hosts", "peers", "size_bytes", "bw_mbit", "runs", "ok",
-               "available", "expected",
-               "mean_s", "mean_min_s", "mean_max_s",
-               "distribution_s", "distribution_min_s", "distribution_max_s", "daemon_distribution_s",
-               "bound_s", "ratio", "ratio_min", "ratio_max",
-               "origin_sent_ratio", "received_ratio", "cpu_s_per_gib", "machine_busy", "retransmits", "out_of_cpu")
-
-
-def csv_row(row):
-    p = row.point
-    values = (p.system, p.scenario(), p.peers + 1, p.peers, p.size, f"{p.bw:g}",
-              len(row.records), len(row.ok), row.available, row.expected,
-              row.mean.median, row.mean.low, row.mean.high,
-              row.distribution.median, row.distribution.low, row.distribution.high,
-              row.daemon.median, row.bound.median, row.ratio.median, row.ratio.low, row.ratio.high,
-              row.origin.median, row.received.median, row.cpu.median, row.busy.median, row.retransmits.median,
-              len(row.exhausted))
-    return ["" if v is None else f"{v:.4f}" if isinstance(v, float) else v for v in values]
-
-
-def write_csv(directory, all_rows):
-    with open(os.path.join(directory, SUMMARY_CSV), "w", encoding="utf-8", newline="") as f:
-        out = csv.writer(f)
-        out.writerow(CSV_COLUMNS)
-        out.writerows(csv_row(r) for r in all_rows)
-
-
-def table(all_rows):
-    """The Markdown table of a sweep."""
-    titles = {n: c.title for n, c in registry.systems().items()}
-    head = ("system", "hosts", "peers", "average (s)", "distribution (s)", "bound (s)", "÷ bound",
-            "origin sent (× file)", "peer got (× file)", "CPU s/GiB", "available", "notes")
-    lines = ["| " + " | ".join(head) + " |",
-             "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
-    for r in all_rows:
-        mark = " ○" if r.out_of_cpu else ""
-        lines.append("| " + " | ".join((
-            titles.get(r.system, r.system), str(r.point.peers + 1), str(r.point.peers),
-            r.mean.text(spread=False), r.distribution.text(), r.bound.text(spread=False),
-            r.ratio.text(spread=False) + mark, r.origin.text(spread=False), r.received.text(spread=False),
-            r.cpu.text("{:.1f}", spread=False), r.availability(), r.notes())) + " |")
-    return "\n".join(lines)
-
-
-def markdown(config, records):
-    """summary.md."""
-    all_rows = rows(records)
-    if not all_rows:
-        return "# Sweep\n\nNo run has ended yet.\n"
-    p = all_rows[0].point
-    out = [f"# {units.human_size(p.size)} at {p.bw:g} Mbit/s", "",
-           provenance(config, records), "",
-           "Times are medians over the runs (min–max). *average* is the mean transfer time of the "
-           "peers, *distribution* ends with the last of them. *available* counts peers that have "
-           "the whole file, byte for byte.", "",
-           table(all_rows), ""]
-    spent = [r for r in all_rows if r.exhausted]
-    if spent:
-        out += ["○ and hollow markers: the emulating machine ran out of CPU, so the point "
-                "measures the machine, not the network:", ""]
-        for system in dict.fromkeys(r.system for r in spent):
-            out.append(f"- {system}: " + ", ".join(
-                f"{r.point.peers} peers ({len(r.exhausted)} of {len(r.ok)} runs, "
-                f"{worst(r.exhausted)})" for r in spent if r.system == system))
-        out += [""]
+def failures(records: Sequence[Record]) -> List[str]:
     failed = [r for r in records if r["status"] != "ok"]
-    if failed:
-        out += ["Failed runs (logs in `logs/`):", ""]
-        out += [f"- `{r['key']}`: {r['error']}" for r in failed] + [""]
-    return "\n".join(out)
+    if not failed:
+        return []
+    return ["Failed runs (logs in `logs/`):", "", *(f"- `{r['key']}`: {r['error']}" for r in failed), ""]
 
 
-def provenance(config, records):
-    """Which command, when, on what: one paragraph."""
+def counted(n: int, what: str) -> str:
+    """(1, 'peer') -> '1 peer', (2, 'peer') -> '2 peers'."""
+    return f"{n} {what}" + ("" if n == 1 else "s")
+
+
+def provenance(config: Config, records: Sequence[Record]) -> str:
+    """Which command, when, on what: one paragraph that names all there was."""
     times = sorted(r["ended_at"] for r in records)
-    return (f"`{config.get('command', 'sweep.py')}`, {times[0][:16].replace('T', ' ')} to "
-            f"{times[-1][11:16]} UTC, on {env_line(merged_env(records))}")
+    first, last = (t[:16].replace("T", " ") for t in (times[0], times[-1]))
+    if first[:10] == last[:10]:
+        last = last[11:]
+    seed = f", seed {config['seed']}" if config.get("seed") is not None else ""
+    return f"`{config.get('command', 'sweep.py')}`{seed}, {first} to {last} UTC, on {surroundings(records)}."
 
 
-def section(title, config, records):
+def surroundings(records: Sequence[Record]) -> str:
+    """The machine, its kernel and every program's version; where there were several, how many runs each had."""
+    envs = [r.get("env", {}) for r in records]
+    machine = [e.get("host", "") + (": " if e.get("host") else "") +
+               f"{e.get('cpus')} × {e.get('cpu_model')}, {e.get('memory_gib')} GiB" for e in envs]
+    parts = [tally(machine), "Linux " + tally([e.get("kernel") for e in envs]),
+             tally([e.get("congestion_control") for e in envs])]
+    programs = dict.fromkeys(name for e in envs for name in e.get("versions", {}))
+    return ", ".join(p for p in parts if p) + "; " + ", ".join(
+        f"{name} " + tally([e.get("versions", {}).get(name) for e in envs]) for name in programs)
+
+
+def tally(values: Iterable[Any]) -> str:
+    """['a', 'a', None] -> 'a'; ['a', 'b', 'a'] -> 'a (2 runs), b (1 run)'."""
+    known = [v for v in values if v is not None]
+    different = list(dict.fromkeys(known))
+    if len(different) == 1:
+        return str(different[0])
+    return ", ".join(f"{v} ({counted(known.count(v), 'run')})" for v in different)
+
+
+def warnings(records: Sequence[Record]) -> List[str]:
+    """A line for what should have been the same in all runs of a sweep and was not."""
+    envs = [r.get("env", {}) for r in records]
+    seen: Dict[str, Set[Any]] = {}
+    for e in envs:
+        for name, value in (("machine", e.get("host")), ("kernel", e.get("kernel")), *e.get("versions", {}).items()):
+            seen.setdefault(name, set()).add(value)
+    names = [name for name, values in seen.items() if len(values - {None}) > 1]
+    if not names:
+        return []
+    return [f"**Warning: not all runs had the same {', '.join(names)}.** `runs.csv` says which had which.", ""]
+
+
+def section(title: str, config: Config, records: Sequence[Record]) -> str:
     """A sweep as part of a longer document."""
-    return "\n\n".join((f"## {title}", provenance(config, records), table(rows(records)))) + "\n"
-
-
-def merged_env(records):
-    """The surroundings of all records; later ones complete earlier ones."""
-    env = {"versions": {}}
-    for r in records:
-        e = r.get("env", {})
-        env.update({k: v for k, v in e.items() if k != "versions"})
-        env["versions"].update(e.get("versions", {}))
-    return env
-
-
-def env_line(env):
-    versions = ", ".join(f"{k} {v}" for k, v in env["versions"].items())
-    return (f"{env.get('cpus')} × {env.get('cpu_model')}, {env.get('memory_gib')} GiB, "
-            f"Linux {env.get('kernel')}, {env.get('congestion_control')}; {versions}.")
-
-
-def write(directory, config):
-    """summary.csv and summary.md from what is in results.jsonl; returns the rows."""
-    records = load(directory)
-    all_rows = rows(records)
-    write_csv(directory, all_rows)
-    with open(os.path.join(directory, SUMMARY_MD), "w", encoding="utf-8") as f:
-        f.write(markdown(config, records))
-    return all_rows
+    return "\n".join([f"## {title}", "", provenance(config, records), "", *warnings(records),
+                      table(rows(records, config))]) + "\n"

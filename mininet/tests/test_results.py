@@ -1,35 +1,22 @@
-import csv
 import json
 
-from lab import plan, plots, results
+import pytest
+from synthetic import ENV, MIB, point, record
 
-ENV = {"kernel": "6.1", "cpus": 2, "cpu_model": "Test", "memory_gib": 8, "congestion_control": "cubic",
-       "versions": {"fanout": "abc"}}
+from lab import results, stats, units
 
 
-def record(system="swarm", peers=2, repeat=1, seconds=1.0, status="ok", exhausted=None):
-    p = plan.Point(system, peers, 1 << 20, 100.0)
-    kind = "client-server" if system == "direct" else "p2p"
-    head = {"key": plan.Run(p, repeat).key, "repeat": repeat, "kind": kind, "point": p.as_dict(),
-            "status": status, "error": None, "env": ENV, "ended_at": "2026-01-02T03:04:05+00:00"}
-    if status != "ok":
-        return {**head, "error": "network: no bridge"}
-    link = {"rx_bytes": 1, "tx_bytes": 1, "retransmits": 0, "cpu_seconds": 0.1, "received_payload": 1 << 20}
-    return {**head, "bound_seconds": 0.8, "distribution_seconds": seconds, "mean_seconds": seconds * 0.9,
-            "ratio": seconds / 0.8, "available": peers, "expected": peers, "retransmits": 3,
-            "peers": [{"host": f"h{i + 2}", "role": "peer", "verified": True, "error": None,
-                       "started": 0.0, "driver_seconds": seconds, "daemon_seconds": seconds - 0.01,
-                       "bytes_from_origin": 1, "bytes_from_peers": 2, **link} for i in range(peers)],
-            "origin": {"sent_bytes": 1 << 20, "sent_source": "system", **link}, "tracker": link,
-            "cpu": {"daemon_seconds": 0.1, "daemon_seconds_per_gib": 7.5, "machine_seconds": 1,
-                    "busy": 0.4, "busy_max": 0.5, "full_windows": 0, "softirq": 0, "steal": 0,
-                    "exhausted": exhausted}}
+def run(system="swarm", peers=2, repeat=1, seconds=1.0, **more):
+    return record(point(system, peers), repeat, seconds=seconds, **more)
+
+
+BUSY = "processors 99 % busy"
 
 
 def test_the_last_record_of_a_run_counts_and_a_torn_line_does_not(tmp_path):
-    results.append(tmp_path, record(status="failed"))
-    results.append(tmp_path, record(repeat=2))
-    results.append(tmp_path, record())
+    results.append(tmp_path, run(status="failed"))
+    results.append(tmp_path, run(repeat=2))
+    results.append(tmp_path, run())
     with open(tmp_path / results.RESULTS, "a", encoding="ascii") as f:
         f.write('{"key": "swarm-n2-10')
     assert [(r["repeat"], r["status"]) for r in results.load(tmp_path)] == [(1, "ok"), (2, "ok")]
@@ -40,69 +27,121 @@ def test_no_results_yet(tmp_path):
     assert "No run" in results.markdown({}, [])
 
 
-def test_rows_take_medians_and_are_in_order():
-    rows = results.rows([record(repeat=i, seconds=s) for i, s in enumerate((1.0, 3.0, 1.2), 1)]
-                        + [record("direct", 1), record("direct", 3)])
-    assert [(r.system, r.point.peers) for r in rows] == [("direct", 1), ("direct", 3), ("swarm", 2)]
-    assert (rows[2].distribution.median, rows[2].distribution.low, rows[2].distribution.high) == (1.2, 1.0, 3.0)
-
-
-def test_availability_counts_every_peer_of_every_run():
-    ok, failed = record(repeat=1), record(repeat=2, status="failed")
-    assert results.Row([ok]).availability() == "2/2 (100%)"
-    assert results.Row([ok, record(repeat=2)]).availability() == "2/2 (100%)"
-    assert results.Row([failed]).availability() == "0/2 (0%)"
-    assert results.Row([ok, failed]).availability() == "1/2 (50.0%)"
-
-
-def test_out_of_cpu_when_half_the_runs_were():
-    spent = [record(repeat=i, exhausted="processors 99 % busy") for i in (1, 2)]
-    good = [record(repeat=i) for i in (3, 4, 5)]
-    assert results.Row(spent + good[:2]).out_of_cpu
-    assert not results.Row(spent[:1] + good).out_of_cpu
-
-
 def test_resume_repeats_what_failed_and_again_what_ran_out_of_cpu():
-    good, failed = record(), record(repeat=2, status="failed")
-    spent = record(repeat=3, exhausted="processors 99 % busy")
+    good, failed, spent = run(), run(repeat=2, status="failed"), run(repeat=3, exhausted=BUSY)
     assert results.done([good, failed, spent], again=False) == {good["key"], spent["key"]}
     assert results.done([good, failed, spent], again=True) == {good["key"]}
 
 
-def test_summary_files(tmp_path):
-    for r in (record("direct", 2), record(), record(repeat=2, status="failed"),
-              record("direct", 4, exhausted="processors 99 % busy")):
+def test_rows_are_in_the_order_in_which_the_sweep_names_its_systems():
+    records = [run("swarm", 2), run("direct", 3), run("mine", 1), run("direct", 1)]
+    config = {"points": [point(s).as_dict() for s in ("mine", "direct", "swarm")]}
+    assert ([(r.system, r.point.peers) for r in stats.rows(records, config)]
+            == [("mine", 1), ("direct", 1), ("direct", 3), ("swarm", 2)])
+    assert [r.system for r in stats.rows(records)] == ["swarm", "direct", "direct", "mine"]
+
+
+def test_rows_of_a_system_go_by_scenario_size_link_and_peers():
+    points = [point(peers=1), point(peers=2, kill=units.Event(1, 0.5)), point(bw=None), point(bw=20.0),
+              point(bw=20.0, peers=1), point(size=MIB)]
+    rows = stats.rows([record(p) for p in points])
+    assert [r.point for r in rows] == [points[i] for i in (5, 4, 3, 0, 2, 1)]
+
+
+def test_the_median_leaves_disturbed_runs_out():
+    records = [run(repeat=i, seconds=s, exhausted=e) for i, (s, e) in enumerate(
+        ((1.0, None), (9.0, BUSY), (1.2, None), (8.0, BUSY), (1.1, None)), 1)]
+    row = stats.Row(records)
+    assert row.distribution.median == 1.1 and row.distribution.n == 3
+    assert not row.disturbed and row.notes() == "2 of 5 disturbed, left out"
+
+
+def test_where_all_runs_were_disturbed_the_median_is_over_them_and_marked():
+    row = stats.Row([run(repeat=i, seconds=s, exhausted=BUSY) for i, s in enumerate((1.0, 3.0, 2.0), 1)])
+    assert row.disturbed and row.distribution.median == 2.0 and row.notes() == "all 3 disturbed"
+    assert "○" in results.table([row])
+
+
+def test_half_the_runs_disturbed_is_no_reason_to_call_the_median_so():
+    row = stats.Row([run(repeat=1, exhausted=BUSY), run(repeat=2)])
+    assert not row.disturbed and "○" not in results.table([row])
+
+
+@pytest.mark.parametrize("values,low,high", [
+    ((1.0, 1.0, 1.0), 1.0, 1.0),
+    ((1.0, 2.0, 3.0, 4.0, 5.0), 1.0, 5.0),  # 6 % of the resamples have their median at an end
+])
+def test_interval_of_a_median(values, low, high):
+    stat = stats.Stat(values)
+    assert (stat.low, stat.high) == (low, high)
+
+
+def test_the_interval_of_many_runs_is_narrower_than_their_spread_and_always_the_same():
+    values = tuple(float(i) for i in range(1, 22))
+    low, high = stats.interval(values)
+    assert 1 < low < 11 < high < 21
+    stats.interval.cache_clear()
+    assert stats.interval(values) == (low, high)
+
+
+def test_one_run_has_no_interval():
+    assert stats.Stat([1.5]).text() == "1.50" and stats.Stat([]).text() == "–"
+
+
+def test_availability_counts_every_peer_of_every_run():
+    ok, failed = run(repeat=1), run(repeat=2, status="failed")
+    assert stats.Row([ok]).availability() == "2/2 (100%)"
+    assert stats.Row([ok, run(repeat=2)]).availability() == "2/2 (100%)"
+    assert stats.Row([failed]).availability() == "0/2 (0%)"
+    assert stats.Row([ok, failed]).availability() == "1/2 (50.0%)"
+
+
+def test_a_system_without_a_title_goes_by_its_name():
+    bare = run("mine")
+    del bare["title"]
+    assert stats.Row([bare]).title == "mine" and stats.Row([run("swarm")]).title == "fanout swarm"
+
+
+def test_size_and_link_have_columns_where_they_vary():
+    plain = results.table(stats.rows([record(point())]))
+    several = results.table(stats.rows([record(point()), record(point(bw=None)), record(point(size=MIB))]))
+    assert "| link |" not in plain and "| size |" not in plain
+    assert "| size | link |" in several and "| 10 MiB | no rate |" in several and "| 1 MiB | 100 Mbit/s |" in several
+    assert "| – | – |" in several  # no bound, no ratio
+
+
+def test_summary_file(tmp_path):
+    for r in (run("direct", 2), run(), run(repeat=2, status="failed"), run("direct", 1, exhausted=BUSY)):
         results.append(tmp_path, r)
-    results.write(tmp_path, {"command": "sweep.py --x"})
+    results.write(tmp_path, {"command": "sweep.py --x", "seed": 7})
     text = (tmp_path / results.SUMMARY_MD).read_text()
-    for part in ("average", "available", "2/2 (100%)", "1 of 2 failed", "○", "processors 99 % busy",
-                 "network: no bridge", "sweep.py --x", "Linux 6.1, cubic", "fanout abc"):
+    for part in ("# 10 MiB at 100 Mbit/s", "average", "available", "2/2 (100%)", "1 of 2 failed", "○", BUSY,
+                 "network: no bridge", "`sweep.py --x`, seed 7", "Linux 6.1, cubic", "fanout abc1234",
+                 "1 peer (1 of 1 run"):
         assert part in text
-    with open(tmp_path / results.SUMMARY_CSV, encoding="utf-8") as f:
-        rows = list(csv.DictReader(f))
-    assert [r["system"] for r in rows] == ["direct", "direct", "swarm"]
-    assert rows[2]["distribution_s"] == "1.0000" and rows[2]["hosts"] == "3"
+    assert "1 peers" not in text and "Warning" not in text
+
+
+def test_every_version_that_took_part_is_named():
+    other = {**ENV, "host": "other", "versions": {**ENV["versions"], "fanout": "def5678"}}
+    records = [run(repeat=i, env=other if i > 2 else ENV) for i in (1, 2, 3)]
+    text = results.markdown({}, records)
+    assert "fanout abc1234 (2 runs), def5678 (1 run), Mininet 2.3.0" in text
+    assert "labhost: 2 × Test, 8 GiB (2 runs), other: 2 × Test, 8 GiB (1 run)" in text
+    assert "**Warning: not all runs had the same machine, fanout.**" in text
 
 
 def test_a_section_says_what_was_run_where():
-    text = results.section("rivals", {"command": "sweep.py --x"}, [record()])
-    assert text.startswith("## rivals\n\n`sweep.py --x`, 2026-01-02 03:04 to 03:04 UTC, on 2 × Test")
+    text = results.section("rivals", {"command": "sweep.py --x"}, [run()])
+    assert text.startswith("## rivals\n\n`sweep.py --x`, 2026-01-02 03:04 to 03:04 UTC, on labhost: 2 × Test")
     assert "| fanout swarm | 3 | 2 |" in text
 
 
-def test_plots_are_drawn_from_results_alone(tmp_path):
-    for n in (1, 2, 4):
-        for s in ("direct", "swarm"):
-            results.append(tmp_path, record(s, n, seconds=n * 0.9 if s == "direct" else 1.0))
-    (tmp_path / "curves").mkdir()
-    (tmp_path / "curves" / (record("swarm", 4)["key"] + ".json")).write_text(json.dumps(
-        {"times": [0, 0.5, 1], "received": {f"h{i}": [0, 1 << 19, 1 << 20] for i in range(2, 6)}}))
-    names = {f.rpartition("/")[2] for f in plots.draw(str(tmp_path), {"axis": "peers"})}
-    for want in ("client-server-vs-p2p", "mean-p2p", "mean-client-server", "time-by-system", "ratio",
-                 "origin-upload", "cpu", "curves-swarm"):
-        assert {want + ".png", want + ".svg"} <= names
+def test_a_sweep_over_midnight_says_both_days():
+    late = {**run(repeat=2), "ended_at": "2026-01-03T00:10:00.000+00:00"}
+    assert "2026-01-02 03:04 to 2026-01-03 00:10 UTC" in results.provenance({}, [run(), late])
 
 
-def test_nothing_to_draw(tmp_path):
-    results.append(tmp_path, record(status="failed"))
-    assert plots.draw(str(tmp_path), {}) == []
+def test_records_survive_the_file(tmp_path):
+    results.append(tmp_path, run())
+    assert json.dumps(results.load(tmp_path)[0]) == json.dumps(run())
