@@ -4,72 +4,74 @@ import json
 import os
 import re
 import time
+from typing import Dict, Optional
 
 from . import netns
-from .systems import Finish, System, alive, output
+from .procs import Proc
+from .systems import Bench, Finish, System, alive, output
+from .topology import Host
 
 TRACKER, ORIGIN, ORIGIN_HTTP, PEER, PEER_HTTP = 2680, 2684, 2694, 2685, 2695
 # An emulated host has one core. Left to itself, the Go runtime of every daemon takes all of
 # the machine's for its own, and wakes threads on them that find nothing to do.
 ONE_CORE = {"GOMAXPROCS": "1"}
 WAIT = 30  # seconds a call may hang in the daemon: Prefer: wait
+MAX_CHUNK = 64 << 20
 
 
 class Fanout(System):
     strategy = ""
     scenarios = frozenset({"kill", "join", "corrupt"})
-    daemons = ("tracker", "origin", "peerd")
+    built = True
 
-    def __init__(self, bench):
+    def __init__(self, bench: Bench):
         super().__init__(bench)
-        self._peerd, self._calls = {}, {}
-        self._origin = None
+        self._peerd: Dict[Host, Proc] = {}
+        self._calls: Dict[Host, netns.Http] = {}
 
     @classmethod
-    def problem(cls, repo):
-        for daemon in cls.daemons:
-            if not os.access(os.path.join(repo, "bin", daemon), os.X_OK):
-                return f"bin/{daemon} is not built: run `make build` (needs Go)"
-        return None
-
-    @classmethod
-    def versions(cls, repo):
+    def versions(cls, repo: str) -> Dict[str, str]:
         commit = output("git", "-C", repo, "describe", "--always", "--dirty", "--exclude", "*")
         settings = " ".join(f"{k}={v}" for k, v in ONE_CORE.items())
         return {"fanout": f"{commit or 'unknown'} ({settings})"}
 
-    def _daemon(self, host, name, *args):
+    def _daemon(self, host: Host, name: str, *args: str) -> Proc:
         return self.bench.procs.start(
             host, name, [os.path.join(self.bench.repo, "bin", name), *args], env=ONE_CORE)
 
     @property
-    def tracker_url(self):
+    def tracker_url(self) -> str:
         return f"http://{self.bench.tracker.ip}:{TRACKER}"
 
-    def setup(self):
+    def chunk_size(self) -> Optional[int]:
+        """Bytes, or None to leave it to the origin."""
+        return None
+
+    def setup(self) -> None:
         b = self.bench
         tracker = self._daemon(b.tracker, "tracker", "--insecure",
                                "--listen", f"{b.tracker.ip}:{TRACKER}",
                                "--data-dir", b.dir_of(b.tracker))
         b.wait_http(b.tracker, TRACKER, "/readyz", tracker)
-        self._origin = self._daemon(b.origin, "origin", "--insecure",
-                                    "--tracker", self.tracker_url,
-                                    "--listen", f"{b.origin.ip}:{ORIGIN}",
-                                    "--http", f"{b.origin.ip}:{ORIGIN_HTTP}", b.file)
-        b.wait_http(b.origin, ORIGIN_HTTP, "/readyz", self._origin)
+        size = self.chunk_size()
+        origin = self._daemon(b.origin, "origin", "--insecure", "--tracker", self.tracker_url,
+                              "--listen", f"{b.origin.ip}:{ORIGIN}", "--http", f"{b.origin.ip}:{ORIGIN_HTTP}",
+                              *(["--chunk-size", f"{size}B"] if size else []), b.file)
+        b.wait_http(b.origin, ORIGIN_HTTP, "/readyz", origin)
         for host in b.liars:
             liar = self._daemon(host, "liar", "--tracker", self.tracker_url,
                                 "--listen", f"{host.ip}:{PEER}", "--id", host.name, b.file_name)
-            netns.wait_until(lambda h=host, p=liar: self._listens(h, p), 10,
-                             f"the liar on {host.name} did not listen")
+            self._wait_listens(host, liar)
 
     @staticmethod
-    def _listens(host, proc):
-        alive(proc)
-        netns.connect(host.pid, (host.ip, PEER), 1).close()
-        return True
+    def _wait_listens(host: Host, proc: Proc) -> None:
+        def listens() -> bool:
+            alive(proc)
+            netns.connect(host.pid, (host.ip, PEER), 1).close()
+            return True
+        netns.wait_until(listens, 10, f"the liar on {host.name} did not listen")
 
-    def ready(self, peer):
+    def ready(self, peer: Host) -> None:
         b = self.bench
         proc = self._daemon(peer, "peerd", "--insecure", "--tracker", self.tracker_url,
                             "--data-dir", b.dir_of(peer), "--id", peer.name,
@@ -79,12 +81,12 @@ class Fanout(System):
         self._calls[peer] = netns.Http(peer, PEER_HTTP)
         self._calls[peer].connect()
 
-    def start(self, peer):
+    def start(self, peer: Host) -> None:
         self._calls[peer].send_call(
             "POST", "/v1/downloads", {"file": self.bench.file_name, "strategy": self.strategy},
             {"Prefer": f"wait={WAIT}"})
 
-    def wait(self, peer, deadline):
+    def wait(self, peer: Host, deadline: float) -> Finish:
         call = self._calls[peer]
         while True:
             left = deadline - time.monotonic()
@@ -103,7 +105,14 @@ class Fanout(System):
                 raise RuntimeError(f"download {d['state']}: {d.get('error') or 'no reason given'}")
             self.start(peer)  # the same file again gives the same download
 
-    def origin_bytes(self):
+    def lies(self, host: Host) -> int:
+        total = 0
+        for proc in self.bench.procs.of(host, "liar"):
+            with open(proc.log, encoding="utf-8", errors="replace") as log:
+                total += sum(line.startswith("lied about chunk") for line in log)
+        return total
+
+    def origin_bytes(self) -> Optional[int]:
         _, body = netns.get(self.bench.origin, ORIGIN_HTTP, "/metrics")
         return metric_sum(body.decode(), "fanout_sent_bytes_total")
 
@@ -119,22 +128,36 @@ class Static(Fanout):
     title = "fanout static"
 
 
+class StaticOne(Fanout):
+    """The table of the report: as many chunks as peers, one owned by each."""
+    name, strategy = "static-one", "static"
+    title = "fanout static, one chunk per peer"
+
+    def chunk_size(self) -> int:
+        point = self.bench.point
+        size = -(-point.size // point.peers)
+        if size > MAX_CHUNK:
+            raise RuntimeError(f"one chunk for each of {point.peers} peers would be {size} bytes; "
+                               f"the largest is {MAX_CHUNK}: choose a smaller --size or more peers")
+        return size
+
+
 class Swarm(Fanout):
     name = strategy = "swarm"
     title = "fanout swarm"
 
 
-def final_path(data_dir, path):
+def final_path(data_dir: str, path: str) -> str:
     return path if os.path.isabs(path) else os.path.join(data_dir, path)
 
 
-def metric_sum(text, name):
+def metric_sum(text: str, name: str) -> Optional[int]:
     """The sum of a counter over its labels, from Prometheus text; None if it is not there. Pure."""
     found = re.findall(rf"^{re.escape(name)}(?:\{{[^}}]*\}})? (\S+)", text, re.M)
     return int(sum(map(float, found))) if found else None
 
 
-def problem_text(body):
+def problem_text(body: bytes) -> str:
     """The readable part of an application/problem+json answer."""
     try:
         d = json.loads(body)

@@ -7,6 +7,7 @@ busy measures the machine instead of the network: `verdict` says so.
 import os
 import threading
 import time
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import topology
 
@@ -17,18 +18,19 @@ STEAL = 0.10          # of the machine taken away by its host
 WINDOW = 0.25         # seconds
 
 
-def parse_stat(line):
+def parse_stat(line: str) -> Dict[str, int]:
     """The `cpu` line of /proc/stat -> {'total', 'idle', 'softirq', 'steal'} in ticks. Pure."""
     f = [int(x) for x in line.split()[1:9]]
     user, nice, system, idle, iowait, irq, softirq, steal = f
     return {"total": sum(f), "idle": idle + iowait, "softirq": softirq + irq, "steal": steal}
 
 
-def shares(samples):
+def shares(samples: Sequence[Tuple[float, Dict[str, Any]]]) -> Dict[str, float]:
     """[(seconds, ticks dict)] -> mean shares and the busy share of each window. Pure."""
     first, last = samples[0][1], samples[-1][1]
     total = max(1, last["total"] - first["total"])
-    windows, at = [], samples[0]
+    windows: List[float] = []
+    at = samples[0]
     for s in samples[1:]:
         if s[0] - at[0] >= WINDOW:
             ticks = max(1, s[1]["total"] - at[1]["total"])
@@ -44,7 +46,7 @@ def shares(samples):
             "seconds": (total - (last["idle"] - first["idle"])) / os.sysconf("SC_CLK_TCK")}
 
 
-def verdict(s):
+def verdict(s: Dict[str, float]) -> Optional[str]:
     """Why the run measured the machine, or None. Pure."""
     if s["busy"] > BUSY_MEAN:
         return f"processors {s['busy'] * 100:.0f} % busy"
@@ -58,46 +60,52 @@ def verdict(s):
 class Watch(threading.Thread):
     """Samples until stopped; afterwards `cpu()` and `curves()` tell what it saw."""
 
-    def __init__(self, peers, size, interval):
+    def __init__(self, peers: Sequence[topology.Host], size: int, interval: float):
         super().__init__(daemon=True)
         self._size, self._interval = size, interval
         self._stat = os.open("/proc/stat", os.O_RDONLY)
         # What a switch port sends is what the host behind it receives, after the shaper.
         self._ports = {p.name: [os.open(f"/sys/class/net/{p.port}/statistics/tx_{what}", os.O_RDONLY)
                                 for what in ("bytes", "packets")] for p in peers}
-        self._cpu, self._times = [], []
-        self._rx = {name: [] for name in self._ports}
-        self._base = {}
+        self._cpu: List[Tuple[float, Dict[str, int]]] = []
+        self._times: List[float] = []
+        self._rx: Dict[str, List[int]] = {name: [] for name in self._ports}
+        self._base: Dict[str, int] = {}
         self._end = threading.Event()
-        self._t0 = None
+        self._t0: Optional[float] = None
 
-    def begin(self, t0):
+    def begin(self, t0: float) -> None:
         self._t0 = t0
         self._base = {n: self._received(n) for n in self._ports}
         self._sample()
         self.start()
 
-    def _sample(self):
+    def _sample(self) -> None:
+        assert self._t0 is not None
         now = time.monotonic()
         self._cpu.append((now, parse_stat(os.pread(self._stat, 256, 0).decode().split("\n")[0])))
         for n in self._ports:
             self._rx[n].append(self._received(n) - self._base[n])
         self._times.append(now - self._t0)
 
-    def _received(self, name):
+    def _received(self, name: str) -> int:
         """Payload bytes; see topology.payload."""
         count, packets = (int(os.pread(fd, 32, 0)) for fd in self._ports[name])
         return topology.payload(count, packets)
 
-    def run(self):
+    def run(self) -> None:
         while not self._end.wait(self._interval):
             self._sample()
 
-    def progress(self, name):
-        """Payload received as a share of the file; above 1 where bytes came twice."""
-        return self._rx[name][-1] / self._size
+    def progress(self, name: str) -> float:
+        """Payload received by now as a share of the file; above 1 where bytes came twice."""
+        return (self._received(name) - self._base[name]) / self._size
 
-    def finish(self):
+    def total(self) -> int:
+        """Payload bytes that all peers have received by the latest sample."""
+        return sum(rx[-1] for rx in self._rx.values() if rx)
+
+    def finish(self) -> None:
         if self._t0 is not None and not self._end.is_set():
             self._end.set()
             self.join()
@@ -105,10 +113,10 @@ class Watch(threading.Thread):
         for fd in (self._stat, *(fd for fds in self._ports.values() for fd in fds)):
             os.close(fd)
 
-    def cpu(self):
+    def cpu(self) -> Dict[str, float]:
         return shares(self._cpu)
 
-    def curves(self):
+    def curves(self) -> Dict[str, Any]:
         """Times and, for every peer, payload bytes received by then."""
         return {"times": [round(t, 4) for t in self._times],
                 "received": self._rx}

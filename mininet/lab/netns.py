@@ -12,18 +12,19 @@ import os
 import socket
 import threading
 import time
+from typing import Any, Callable, Dict, Optional, Tuple
 
 CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _setns(fd):
+def _setns(fd: int) -> None:
     if _libc.setns(fd, CLONE_NEWNET):
         errno = ctypes.get_errno()
         raise OSError(errno, "setns: " + os.strerror(errno))
 
 
-def connect(pid, address, timeout):
+def connect(pid: int, address: Tuple[str, int], timeout: float) -> socket.socket:
     """A TCP connection made in the network namespace of process `pid`."""
     home = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY)
     try:
@@ -51,37 +52,39 @@ def connect(pid, address, timeout):
 class Http(http.client.HTTPConnection):
     """An HTTP connection whose socket lives in a host's namespace."""
 
-    def __init__(self, host, port, address=None, timeout=10):
+    def __init__(self, host: Any, port: int, address: Optional[str] = None, timeout: float = 10):
         super().__init__(address or host.ip, port, timeout=timeout)
         self._pid = host.pid
 
-    def connect(self):
-        self.sock = connect(self._pid, (self.host, self.port), self.timeout)
+    def connect(self) -> None:
+        self.sock = connect(self._pid, (self.host, self.port), self.timeout or 10)
 
-    def call(self, method, path, body=None, headers=None):
+    def call(self, method: str, path: str, body: Any = None,
+             headers: Optional[Dict[str, str]] = None) -> Tuple[int, bytes]:
         """One request; returns (status, bytes)."""
         self.send_call(method, path, body, headers)
         return self.read_answer()
 
-    def send_call(self, method, path, body=None, headers=None):
+    def send_call(self, method: str, path: str, body: Any = None,
+                  headers: Optional[Dict[str, str]] = None) -> None:
         headers = dict(headers or {})
         if body is not None and not isinstance(body, (bytes, str)):
             body = json.dumps(body)
             headers.setdefault("Content-Type", "application/json")
         self.request(method, path, body=body, headers=headers)
 
-    def read_answer(self):
+    def read_answer(self) -> Tuple[int, bytes]:
         answer = self.getresponse()
         return answer.status, answer.read()
 
-    def allow(self, timeout):
+    def allow(self, timeout: float) -> None:
         """Set how long the next read or write may take."""
         self.timeout = timeout
         if self.sock:
             self.sock.settimeout(timeout)
 
 
-def get(host, port, path, address=None, timeout=5):
+def get(host: Any, port: int, path: str, address: Optional[str] = None, timeout: float = 5) -> Tuple[int, bytes]:
     conn = Http(host, port, address, timeout)
     try:
         return conn.call("GET", path)
@@ -89,7 +92,7 @@ def get(host, port, path, address=None, timeout=5):
         conn.close()
 
 
-def wait_until(condition, timeout, what, interval=0.02):
+def wait_until(condition: Callable[[], Any], timeout: float, what: str, interval: float = 0.02) -> None:
     """Poll until condition() is true; TimeoutError names what did not happen."""
     deadline = time.monotonic() + timeout
     while True:

@@ -1,18 +1,22 @@
 """What a sweep consists of: points, runs, their order, and how long it may take. Pure."""
 
-from dataclasses import asdict, dataclass
-from typing import Optional, Tuple
+import random
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import units
 
 
 @dataclass(frozen=True)
 class Point:
-    """One experiment. Peers are numbered from 0 and live on hosts h2, h3, ...; h1 is the origin."""
+    """One experiment. Peers are numbered from 0 and live on hosts h2, h3, ...; h1 is the origin.
+
+    Rates are in Mbit/s. Without `bw`, links have no rate: they are as fast as the machine.
+    """
     system: str
     peers: int
     size: int
-    bw: float
+    bw: Optional[float]
     uplinks: Optional[Tuple[float, ...]] = None
     kill: Optional[units.Event] = None
     join: Optional[units.Event] = None
@@ -21,28 +25,31 @@ class Point:
     trunk: Optional[float] = None
     cc: Optional[str] = None
     switch: str = "bridge"
+    queue_ms: Optional[float] = None
+    delay_ms: float = 0.0
+    loss: float = 0.0
 
-    def peer_uplinks(self):
+    def peer_uplinks(self) -> List[Optional[float]]:
         return list(self.uplinks) if self.uplinks else [self.bw] * self.peers
 
-    def rack(self, peer):
+    def rack(self, peer: int) -> int:
         """Racks are 1 and 2; the second half of the peers is in rack 2."""
         return 2 if self.topology == "two-racks" and peer >= self.peers // 2 else 1
 
-    def victims(self):
+    def victims(self) -> List[int]:
         """The first peers are killed ..."""
         return list(range(self.kill.peers)) if self.kill else []
 
-    def latecomers(self):
+    def latecomers(self) -> List[int]:
         """... and the last ones join late."""
         return list(range(self.peers - self.join.peers, self.peers)) if self.join else []
 
-    def network(self):
+    def network(self) -> Tuple[Any, ...]:
         """What the emulated network depends on: points that agree in it can share one."""
-        return (self.peers, self.bw, self.uplinks, self.corrupt, self.topology,
-                self.trunk, self.cc, self.switch)
+        return (self.peers, self.bw, self.uplinks, self.corrupt, self.topology, self.trunk,
+                self.cc, self.switch, self.queue_ms, self.delay_ms, self.loss)
 
-    def scenario(self):
+    def scenario(self) -> str:
         """What is unusual, in words: '' for the plain star."""
         words = []
         if self.topology != "star":
@@ -55,13 +62,19 @@ class Point:
             words.append(f"join {self.join}")
         if self.corrupt:
             words.append(f"{self.corrupt} lying")
+        if self.queue_ms:
+            words.append(f"queues of {self.queue_ms:g} ms")
+        if self.delay_ms:
+            words.append(f"delay {self.delay_ms:g} ms")
+        if self.loss:
+            words.append(f"loss {self.loss:g} %")
         if self.cc:
             words.append(self.cc)
         if self.switch != "bridge":
             words.append(self.switch)
         return "; ".join(words)
 
-    def as_dict(self):
+    def as_dict(self) -> Dict[str, Any]:
         d = asdict(self)
         d["uplinks"] = list(self.uplinks) if self.uplinks else None
         d["kill"] = str(self.kill) if self.kill else None
@@ -70,8 +83,9 @@ class Point:
         return d
 
     @classmethod
-    def from_dict(cls, d):
-        d = {k: v for k, v in d.items() if k != "scenario"}
+    def from_dict(cls, d: Dict[str, Any]) -> "Point":
+        known = {f.name for f in fields(cls)}
+        d = {k: v for k, v in d.items() if k in known}
         d["uplinks"] = tuple(d["uplinks"]) if d.get("uplinks") else None
         for k in ("kill", "join"):
             d[k] = units.event(d[k]) if d.get(k) else None
@@ -85,10 +99,10 @@ class Run:
     repeat: int
 
     @property
-    def key(self):
+    def key(self) -> str:
         """Names the run in files and lets --resume find it; the same in every session."""
         p = self.point
-        parts = [p.system, f"n{p.peers}", f"{p.size}B", f"{p.bw:g}M"]
+        parts = [p.system, f"n{p.peers}", f"{p.size}B", "norate" if p.bw is None else f"{p.bw:g}M"]
         if p.uplinks:
             parts.append("up" + compress(p.uplinks).replace(",", "_"))
         if p.kill:
@@ -99,58 +113,78 @@ class Run:
             parts.append(f"corrupt{p.corrupt}")
         if p.topology != "star":
             parts.append(f"{p.topology}{p.trunk:g}M")
+        if p.queue_ms:
+            parts.append(f"queue{p.queue_ms:g}ms")
+        if p.delay_ms:
+            parts.append(f"delay{p.delay_ms:g}ms")
+        if p.loss:
+            parts.append(f"loss{p.loss:g}")
         if p.cc:
             parts.append(p.cc)
         if p.switch != "bridge":
             parts.append(p.switch)
         return "-".join(parts + [f"r{self.repeat}"])
 
+    def title(self) -> str:
+        """For a person who watches."""
+        p = self.point
+        return f"{p.system}, {units.human_peers(p.peers)}, #{self.repeat}"
 
-def compress(rates):
+
+def compress(rates: Tuple[float, ...]) -> str:
     """[100, 100, 20] -> '100x2,20x1'."""
-    out = []
+    out: List[List[float]] = []
     for r in rates:
         if out and out[-1][0] == r:
             out[-1][1] += 1
         else:
             out.append([r, 1])
-    return ",".join(f"{r:g}x{n}" for r, n in out)
+    return ",".join(f"{r:g}x{n:g}" for r, n in out)
 
 
-def runs(points, repeat):
-    """The order of a sweep, grouped by network so that one can be shared.
+def runs(points: List[Point], repeat: int, seed: int) -> List[List[Run]]:
+    """The order of a sweep, drawn by chance from the seed: groups of runs that share a network.
 
-    Within a network, the systems take turns: a machine that slows down for a minute
-    then hurts one repetition of each, not all repetitions of one.
+    All points are measured once before any is measured again, each time in another order. So
+    a machine that is slow for some minutes, or slower by the hour, hurts one repetition of many
+    points, not all of one, and no system always runs after the same other.
     """
-    groups = {}
-    for p in points:
-        groups.setdefault(p.network(), []).append(p)
-    return [[Run(p, r) for r in range(1, repeat + 1) for p in group]
-            for group in groups.values()]
+    chance = random.Random(seed)
+    out = []
+    for r in range(1, repeat + 1):
+        groups: Dict[Tuple[Any, ...], List[Run]] = {}
+        for p in points:
+            groups.setdefault(p.network(), []).append(Run(p, r))
+        for group in groups.values():
+            chance.shuffle(group)
+        order = list(groups.values())
+        chance.shuffle(order)
+        out += order
+    return out
 
 
 class Eta:
     """How long the rest takes: the bound times what the system needed of it so far, plus upkeep."""
-    GUESS = {"direct": 1.02, "nginx": 1.02, "static": 1.4, "swarm": 1.15,
+    GUESS = {"direct": 1.02, "nginx": 1.02, "static": 1.4, "static-one": 1.8, "swarm": 1.15,
              "aria2": 3.5, "libtorrent": 2.5}
+    UPKEEP = 2.5  # seconds, until the first run has told
 
-    def __init__(self, bound_of):
+    def __init__(self, bound_of: Callable[[Run], Optional[float]]):
         self._bound_of = bound_of  # run -> seconds
-        self._ratios = {}          # system -> [measured / bound]
-        self._upkeep = []
+        self._ratios: Dict[str, List[float]] = {}   # system -> [measured / bound]
+        self._upkeep: List[float] = []
 
-    def done(self, run, measured, wall):
+    def done(self, run: Run, measured: Optional[float], wall: float) -> None:
         bound = self._bound_of(run)
-        if measured is not None:
+        if measured is not None and bound:
             self._ratios.setdefault(run.point.system, []).append(measured / bound)
         self._upkeep.append(max(0.0, wall - (measured or 0.0)))
 
-    def rest(self, todo):
-        upkeep = sum(self._upkeep) / len(self._upkeep) if self._upkeep else 2.0
+    def rest(self, todo: List[Run]) -> float:
+        upkeep = sum(self._upkeep) / len(self._upkeep) if self._upkeep else self.UPKEEP
         total = 0.0
         for run in todo:
             seen = self._ratios.get(run.point.system)
             ratio = sum(seen) / len(seen) if seen else self.GUESS.get(run.point.system, 2.0)
-            total += self._bound_of(run) * ratio + upkeep
+            total += (self._bound_of(run) or 1.0) * ratio + upkeep
         return total

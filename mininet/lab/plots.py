@@ -63,7 +63,7 @@ def subtitle(rows):
     p = rows[0].point
     scenarios = sorted({r.point.scenario() for r in rows} - {""})
     n = max(len(r.ok) for r in rows)
-    text = f"{units.human_size(p.size)}, links of {p.bw:g} Mbit/s"
+    text = f"{units.human_size(p.size)}, links of {units.human_rate(p.bw)}"
     if scenarios:
         text += ", " + " / ".join(scenarios)
     return text + (f"; median of {n}, whiskers min–max" if n > 1 else "; one run")

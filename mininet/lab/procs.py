@@ -6,23 +6,18 @@ import signal
 import subprocess
 import threading
 import time
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 TICK = os.sysconf("SC_CLK_TCK")
-MARK = "FANOUT_LAB"  # in the environment of everything a sweep starts; see cleanup.py
 
 
-def start_time(pid):
-    """Clock ticks from boot to the start of the process: with the pid, its identity."""
-    return int(_stat(pid)[19])
-
-
-def cpu_seconds(pid):
+def cpu_seconds(pid: int) -> float:
     """User plus system time of a living process and its reaped children."""
     fields = _stat(pid)
     return sum(int(fields[i]) for i in (11, 12, 13, 14)) / TICK
 
 
-def _stat(pid):
+def _stat(pid: int) -> List[str]:
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
         return f.read().rpartition(")")[2].split()
 
@@ -30,18 +25,19 @@ def _stat(pid):
 class Proc:
     """One process in a host's namespaces, with its own session and log file."""
 
-    def __init__(self, host, role, argv, log, cwd, env=None, stdin=None, stdout=None):
+    def __init__(self, host: Any, role: str, argv: Sequence[str], log: str, cwd: str,
+                 env: Optional[Dict[str, str]] = None, stdin: Optional[int] = None, stdout: Optional[int] = None):
         self.host, self.role, self.argv, self.log = host, role, argv, log
-        self._final = None
+        self._final: Optional[float] = None
         self._lock = threading.Lock()
         with open(log, "ab") as out:
-            self.popen = subprocess.Popen(
+            self.popen: Any = subprocess.Popen(
                 ["mnexec", "-da", str(host.pid), *argv], cwd=cwd,
                 env={**os.environ, **(env or {})},
                 stdin=stdin or subprocess.DEVNULL, stdout=stdout or out, stderr=out)
-        self.pid = self.popen.pid
+        self.pid: int = self.popen.pid
 
-    def poll(self):
+    def poll(self) -> Optional[int]:
         """The exit status, or None while it runs. Reaps, and keeps the CPU time used."""
         with self._lock:
             if self.popen.returncode is None:
@@ -51,7 +47,7 @@ class Proc:
                     self.popen.returncode = os.waitstatus_to_exitcode(status)
             return self.popen.returncode
 
-    def wait(self, timeout):
+    def wait(self, timeout: float) -> Optional[int]:
         """The exit status, known without delay; None when time is up."""
         if self.poll() is not None:
             return self.popen.returncode
@@ -62,7 +58,8 @@ class Proc:
             os.close(fd)
         return self.poll()
 
-    def cpu(self):
+    def cpu(self) -> float:
+        """Seconds so far, or in all."""
         if self.poll() is None:
             try:
                 return cpu_seconds(self.pid)
@@ -70,7 +67,7 @@ class Proc:
                 pass
         return self._final or 0.0
 
-    def signal(self, number):
+    def signal(self, number: int) -> None:
         """To the process and, once it leads its own session, to all that it started."""
         if self.poll() is not None:
             return
@@ -90,43 +87,45 @@ class ProcDied(RuntimeError):
 class Procs:
     """All processes of one run."""
 
-    def __init__(self, log_dir, data_dir):
+    def __init__(self, log_dir: str, data_dir: str):
         self._dir, self._data = log_dir, data_dir
-        self._all = []
+        self._all: List[Proc] = []
         self._lock = threading.Lock()
 
-    def home(self, host):
-        """The host's own directory. Its processes run there: cleanup.py knows them by it."""
+    def home(self, host: Any) -> str:
+        """The host's own directory."""
         path = os.path.join(self._data, host.name)
         os.makedirs(path, exist_ok=True)
         return path
 
-    def start(self, host, role, argv, **how):
+    def start(self, host: Any, role: str, argv: Sequence[Union[str, int]], cwd: Optional[str] = None,
+              **how: Any) -> Proc:
+        """Runs argv on the host, in its directory unless told another."""
         log = os.path.join(self._dir, f"{role}-{host.name}.log")
-        proc = Proc(host, role, [str(a) for a in argv], log, self.home(host), **how)
+        proc = Proc(host, role, [str(a) for a in argv], log, cwd or self.home(host), **how)
         with self._lock:
             self._all.append(proc)
         return proc
 
-    def of(self, host=None, role=None):
+    def of(self, host: Any = None, role: Optional[str] = None) -> List[Proc]:
         with self._lock:
             return [p for p in self._all
                     if (host is None or p.host is host) and (role is None or p.role == role)]
 
-    def cpu(self):
+    def cpu(self) -> Dict[Tuple[str, str], float]:
         """{(host name, role): CPU seconds so far}."""
-        out = {}
+        out: Dict[Tuple[str, str], float] = {}
         for p in self.of():
             k = (p.host.name, p.role)
             out[k] = out.get(k, 0.0) + p.cpu()
         return out
 
-    def kill(self, host):
+    def kill(self, host: Any) -> None:
         """kill -9, as a power cut would."""
         for p in self.of(host=host):
             p.signal(signal.SIGKILL)
 
-    def stop(self, grace=3.0):
+    def stop(self, grace: float = 3.0) -> None:
         """Ask all to end, then insist."""
         procs = self.of()
         for p in procs:
@@ -140,7 +139,7 @@ class Procs:
             p.wait(5)
 
 
-def tail(path, lines=5):
+def tail(path: str, lines: int = 5) -> str:
     """The end of a log, for an error message."""
     try:
         with open(path, "rb") as f:

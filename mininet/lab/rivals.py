@@ -10,28 +10,30 @@ import sys
 import textwrap
 import time
 import urllib.parse
+from typing import Any, Dict, Optional, Tuple
 
 from . import netns
-from .procs import ProcDied
-from .systems import Finish, System, alive, output, which
+from .procs import Proc, ProcDied
+from .systems import Bench, Finish, System, alive, output, which
+from .topology import Host
 
 
 class Nginx(System):
     """Client/server: nginx with sendfile, one curl a peer. Nothing is verified, as is usual."""
-    name, title, kind = "nginx", "nginx + curl", "client-server"
+    name, title, kind = "nginx", "nginx + curl (verifies nothing)", "client-server"
     commands = ("nginx", "curl")
     PORT = 8080
 
-    def __init__(self, bench):
+    def __init__(self, bench: Bench):
         super().__init__(bench)
-        self._curl = {}
+        self._curl: Dict[Host, Proc] = {}
 
     @classmethod
-    def versions(cls, repo):
+    def versions(cls, repo: str) -> Dict[str, str]:
         return {"nginx": output(which("nginx"), "-v").rpartition("/")[2],
                 "curl": output("curl", "--version").split(" ")[1]}
 
-    def setup(self):
+    def setup(self) -> None:
         b = self.bench
         home = b.dir_of(b.origin)
         self._sent = os.path.join(home, "sent")
@@ -61,14 +63,14 @@ class Nginx(System):
         nginx = b.procs.start(b.origin, "nginx", [which("nginx"), "-e", "stderr", "-c", conf])
         b.wait_http(b.origin, self.PORT, "/up", nginx)
 
-    def start(self, peer):
+    def start(self, peer: Host) -> None:
         b = self.bench
         url = f"http://{b.origin.ip}:{self.PORT}/{urllib.parse.quote(b.file_name)}"
         self._curl[peer] = b.procs.start(
             peer, "curl", ["sh", "-c", "curl -sSf -o f.part -w '%{time_total}' \"$0\" && mv f.part f",
                            url], stdout=subprocess.PIPE)
 
-    def wait(self, peer, deadline):
+    def wait(self, peer: Host, deadline: float) -> Finish:
         proc = self._curl[peer]
         status = proc.wait(deadline - time.monotonic())
         if status is None:
@@ -80,7 +82,7 @@ class Nginx(System):
         return Finish(os.path.join(self.bench.dir_of(peer), "f"), float(took),
                       self.bench.point.size, 0)
 
-    def origin_bytes(self):
+    def origin_bytes(self) -> Optional[int]:
         # A worker writes its log line after the client has seen the last byte.
         with open(self._sent, encoding="ascii") as f:
             lines = f.read().split()
@@ -91,7 +93,7 @@ class BitTorrent(System):
     """What the BitTorrent rivals share: a .torrent, opentracker, a seed on the origin."""
     ANNOUNCE = 6969
 
-    def _torrent(self, piece):
+    def _torrent(self, piece: int) -> Tuple[str, bytes, bytes]:
         import libtorrent as lt
         b = self.bench
         fs = lt.file_storage()
@@ -106,7 +108,7 @@ class BitTorrent(System):
         info = lt.torrent_info(lt.bdecode(raw))
         return path, raw, info.info_hash().to_bytes()
 
-    def _opentracker(self, info_hash):
+    def _opentracker(self, info_hash: bytes) -> None:
         b = self.bench
         home = b.dir_of(b.tracker)
         with open(os.path.join(home, "white"), "w", encoding="ascii") as f:
@@ -116,19 +118,19 @@ class BitTorrent(System):
                              [which("opentracker"), "-i", b.tracker.ip, "-p", self.ANNOUNCE,
                               "-P", self.ANNOUNCE, "-d", home, "-u", "nobody", "-w", "white"])
         self._scrape = "/scrape?info_hash=" + urllib.parse.quote(info_hash, safe="")
-        netns.wait_until(lambda: alive(proc) or netns.get(b.tracker, self.ANNOUNCE, "/stats"),
+        netns.wait_until(lambda: alive(proc) and netns.get(b.tracker, self.ANNOUNCE, "/stats"),
                          10, "opentracker did not answer")
 
-    def _wait_seed(self, proc):
+    def _wait_seed(self, proc: Proc) -> None:
         b = self.bench
 
-        def listed():
+        def listed() -> bool:
             alive(proc)
             return complete(netns.get(b.tracker, self.ANNOUNCE, self._scrape)[1]) >= 1
         netns.wait_until(listed, 20, "the seed was not listed by opentracker", interval=0.05)
 
 
-def complete(scrape):
+def complete(scrape: bytes) -> int:
     """How many seeds a scrape answer counts. Pure."""
     m = re.search(rb"8:completei(\d+)e", scrape)
     return int(m[1]) if m else 0
@@ -145,19 +147,21 @@ class Aria2(BitTorrent):
              "--bt-request-peer-speed-limit=1000M", "--listen-port=6881", "--enable-rpc=true",
              "--disable-ipv6=true", f"--rpc-listen-port={RPC}")
 
-    def __init__(self, bench):
+    def __init__(self, bench: Bench):
         super().__init__(bench)
-        self._fifo, self._proc, self._call = {}, {}, {}
+        self._fifo: Dict[Host, int] = {}
+        self._proc: Dict[Host, Proc] = {}
+        self._call: Dict[Host, netns.Http] = {}
 
     @classmethod
-    def problem(cls, repo):
+    def problem(cls, repo: str) -> Optional[str]:
         return super().problem(repo) or libtorrent_problem(cls.name)
 
     @classmethod
-    def versions(cls, repo):
+    def versions(cls, repo: str) -> Dict[str, str]:
         return {"aria2": output("aria2c", "--version").rpartition(" ")[2]}
 
-    def setup(self):
+    def setup(self) -> None:
         b = self.bench
         # Many small pieces spread sooner, but cost aria2 much at the start of a small file.
         piece = (256 if b.point.size <= 32 << 20 else 128) << 10
@@ -167,12 +171,11 @@ class Aria2(BitTorrent):
             f.write("#!/bin/sh\necho done > \"$LAB_FIFO\"\n")
         os.chmod(self._hook, 0o755)
         self._opentracker(info_hash)
-        self._seed = b.procs.start(b.origin, "aria2c", ["aria2c", *self.FLAGS,
-                                   "--bt-seed-unverified=true", "-d", os.path.dirname(b.file),
-                                   torrent])
+        self._seed = b.procs.start(b.origin, "aria2c", ["aria2c", *self.FLAGS, "--bt-seed-unverified=true",
+                                                        "-d", os.path.dirname(b.file), torrent])
         self._wait_seed(self._seed)
 
-    def ready(self, peer):
+    def ready(self, peer: Host) -> None:
         b = self.bench
         home = b.dir_of(peer)
         fifo = os.path.join(home, "done.fifo")
@@ -182,12 +185,12 @@ class Aria2(BitTorrent):
                              f"--on-bt-download-complete={self._hook}"],
                              env={"LAB_FIFO": fifo})
         self._proc[peer] = proc
-        netns.wait_until(lambda: alive(proc) or self._rpc(peer, "aria2.getVersion"), 15,
+        netns.wait_until(lambda: alive(proc) and self._rpc(peer, "aria2.getVersion"), 15,
                          f"aria2c on {peer.name} did not answer")
         self._call[peer] = netns.Http(peer, self.RPC, "127.0.0.1")
         self._call[peer].connect()
 
-    def _rpc(self, host, method, *params, conn=None):
+    def _rpc(self, host: Host, method: str, *params: Any, conn: Optional[netns.Http] = None) -> Any:
         own = conn or netns.Http(host, self.RPC, "127.0.0.1")
         try:
             status, body = own.call("POST", "/jsonrpc", {"jsonrpc": "2.0", "id": "lab",
@@ -200,16 +203,16 @@ class Aria2(BitTorrent):
             raise RuntimeError(f"{method}: {answer.get('error', status)}")
         return answer["result"]
 
-    def start(self, peer):
+    def start(self, peer: Host) -> None:
         self._call[peer].allow(30)
         self._rpc(peer, "aria2.addTorrent", base64.b64encode(self._raw).decode(),
                   conn=self._call[peer])
 
-    def wait(self, peer, deadline):
+    def wait(self, peer: Host, deadline: float) -> Finish:
         wait_readable(self._fifo[peer], self._proc[peer], deadline)
         return Finish(os.path.join(self.bench.dir_of(peer), self.bench.file_name))
 
-    def origin_bytes(self):
+    def origin_bytes(self) -> Optional[int]:
         active = self._rpc(self.bench.origin, "aria2.tellActive", ["uploadLength"])
         return sum(int(a["uploadLength"]) for a in active)
 
@@ -218,27 +221,27 @@ class Libtorrent(BitTorrent):
     name, title = "libtorrent", "libtorrent"
     commands = ("opentracker",)
 
-    def __init__(self, bench):
+    def __init__(self, bench: Bench):
         super().__init__(bench)
-        self._proc = {}
+        self._proc: Dict[Host, Proc] = {}
 
     @classmethod
-    def problem(cls, repo):
+    def problem(cls, repo: str) -> Optional[str]:
         return super().problem(repo) or libtorrent_problem(cls.name)
 
     @classmethod
-    def versions(cls, repo):
+    def versions(cls, repo: str) -> Dict[str, str]:
         import libtorrent
         return {"libtorrent": libtorrent.__version__}
 
-    def _process(self, host, mode, torrent, home):
+    def _process(self, host: Host, mode: str, torrent: str, home: str) -> Proc:
         queue = 4 if self.bench.point.size <= 32 << 20 else 16
         return self.bench.procs.start(
             host, "libtorrent", [sys.executable, os.path.join(os.path.dirname(__file__), "lt_peer.py"),
                                  mode, torrent, home, host.ip, queue],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
-    def setup(self):
+    def setup(self) -> None:
         b = self.bench
         piece = (64 if b.point.size <= 32 << 20 else 256) << 10
         self._file, _, info_hash = self._torrent(piece)
@@ -246,33 +249,33 @@ class Libtorrent(BitTorrent):
         self._seed = self._process(b.origin, "seed", self._file, os.path.dirname(b.file))
         self._wait_seed(self._seed)
 
-    def ready(self, peer):
+    def ready(self, peer: Host) -> None:
         proc = self._process(peer, "peer", self._file, self.bench.dir_of(peer))
         self._proc[peer] = proc
         self._line(proc, time.monotonic() + 20)
 
     @staticmethod
-    def _line(proc, deadline):
+    def _line(proc: Proc, deadline: float) -> str:
         wait_readable(proc.popen.stdout, proc, deadline)
         line = proc.popen.stdout.readline().decode()
         if not line:
             alive(proc)
         return line
 
-    def start(self, peer):
+    def start(self, peer: Host) -> None:
         tell(self._proc[peer])
 
-    def wait(self, peer, deadline):
+    def wait(self, peer: Host, deadline: float) -> Finish:
         seconds = float(self._line(self._proc[peer], deadline))
         return Finish(os.path.join(self.bench.dir_of(peer), self.bench.file_name), seconds)
 
 
-def tell(proc):
+def tell(proc: Proc) -> None:
     proc.popen.stdin.write(b"go\n")
     proc.popen.stdin.flush()
 
 
-def wait_readable(source, proc, deadline):
+def wait_readable(source: Any, proc: Proc, deadline: float) -> None:
     """Until there is something to read; TimeoutError, or ProcDied where nothing will come."""
     while True:
         left = deadline - time.monotonic()
@@ -285,7 +288,7 @@ def wait_readable(source, proc, deadline):
             raise ProcDied(f"{proc.role} on {proc.host.name} ended")
 
 
-def libtorrent_problem(name):
+def libtorrent_problem(name: str) -> Optional[str]:
     try:
         import libtorrent  # noqa: F401
     except ImportError:

@@ -5,126 +5,167 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type
 
-from . import bound, guard, topology
+from . import bound, guard, topology, units
+from .plan import Run
 from .procs import Procs
-from .systems import Bench
+from .systems import Bench, Finish, System
+
+UNSHAPED = 20e6  # bytes per second: slower than any machine carries, where links have no rate
+Counters = Dict[str, Dict[str, int]]
 
 
 class Outcome:
-    """What became of one peer."""
+    """What became of one peer. Moments are in seconds after the common start."""
 
-    def __init__(self, host, role):
+    def __init__(self, host: topology.Host, role: str):
         self.host, self.role = host, role   # role: peer, late or killed
-        self.started = 0.0                  # after the common start
-        self.seconds = None                 # from its own start, as the driver sees it
-        self.finish = None
-        self.error = None
+        self.started = 0.0                  # when its time begins: late for a latecomer
+        self.asked: Optional[float] = None  # when it was told to start
+        self.seconds: Optional[float] = None  # from its own start, as the driver sees it
+        self.finish: Optional[Finish] = None
+        self.error: Optional[str] = None
         self.verified = False
+        self.killed: Optional[Tuple[float, float]] = None  # when, and what share of the file it had
+        self.joined: Optional[Tuple[float, float]] = None  # when, and what share the others had
+
+    def ended(self) -> Optional[float]:
+        return None if self.seconds is None else self.started + self.seconds
 
 
 class Runner:
     """Holds what one run needs; `go` returns its record."""
 
-    def __init__(self, run, system_class, net, file, data_dir, log_dir, repo, linger=0.0):
+    def __init__(self, run: Run, system_class: Type[System], net: topology.Network, file: str, data_dir: str,
+                 log_dir: str, repo: str, linger: float = 0.0, beat: Callable[[str], None] = lambda _: None):
         self.run, self.point, self.net = run, run.point, net
         self.kind = system_class.kind
         self.procs = Procs(log_dir, data_dir)
         self.bench = Bench(run.point, net, self.procs, data_dir, file, repo)
         self.system = system_class(self.bench)
-        self.limit = 20 * bound.for_point(run.point, self.kind) + 30
+        self.limit = time_limit(run, self.kind)
         self.linger = linger
-        self._t0 = None
+        self._beat = beat
+        self._t0 = 0.0
 
-    def go(self):
+    def go(self) -> Dict[str, Any]:
         os.makedirs(self.bench.data_dir)
+        load = os.getloadavg()[0]
         try:
+            self._beat(f"{self.run.title()}, starting its programs")
             self.system.setup()
             outcomes = self._outcomes()
             early = [o for o in outcomes if o.role != "late"]
             with ThreadPoolExecutor(max_workers=16) as pool:
-                list(pool.map(lambda o: self.system.ready(o.host), early))
-            return self._measure(outcomes)
+                list(pool.map(lambda o: self._ready(o.host), early))
+            return {**self._measure(outcomes), "load": round(load, 2)}
         finally:
+            self._beat("")
             self.procs.stop()
             self.bench.wipe()
 
-    def _outcomes(self):
+    def _ready(self, host: topology.Host) -> None:
+        self.system.ready(host)
+        self._beat(f"{self.run.title()}, starting its programs, {host.name} done")
+
+    def _outcomes(self) -> List[Outcome]:
         killed, late = set(self.point.victims()), set(self.point.latecomers())
         return [Outcome(h, "killed" if i in killed else "late" if i in late else "peer")
                 for i, h in enumerate(self.bench.peers)]
 
-    def _measure(self, outcomes):
-        hosts = [self.bench.origin, self.bench.tracker, *self.bench.peers]
-        interval = min(1.0, max(0.05, bound.for_point(self.point, self.kind) / 100))
+    def _measure(self, outcomes: List[Outcome]) -> Dict[str, Any]:
+        hosts = [self.bench.origin, self.bench.tracker, *self.bench.peers, *self.bench.liars]
+        interval = min(1.0, max(0.05, (bound.for_point(self.point, self.kind) or 0.0) / 100))
         watch = guard.Watch(self.bench.peers, self.point.size, interval)
-        before = counters(hosts)
+        before, drops = counters(hosts), self.net.dropped()
         cpu_before = self.procs.cpu()
         early = [o for o in outcomes if o.role != "late"]
         try:
             barrier = threading.Barrier(len(early) + 1, action=self._common_start)
             threads = {o: self._spawn(o, barrier) for o in early}
             watch.begin(time.monotonic())
-            barrier.wait(10)
-            threads.update(self._events(outcomes, watch, list(threads.values())))
-            for o, t in threads.items():
-                if o.role != "killed":
-                    t.join(max(0.0, self._t0 + self.limit + 5 - time.monotonic()))
+            barrier.wait(30)
+            threads.update(self._events(outcomes, watch, threads))
+            self._join({o: t for o, t in threads.items() if o.role != "killed"}, watch)
         finally:
             watch.finish()
         cpu = {k: v - cpu_before.get(k, 0.0) for k, v in self.procs.cpu().items()}
         after = counters(hosts)
+        dropped = self.net.dropped() - drops
         for o in outcomes:
             self._verify(o)
         sent = self._origin_bytes()
         time.sleep(self.linger)
-        return self._record(outcomes, watch, cpu, before, after, sent)
+        return self._record(outcomes, watch, cpu, before, after, sent, dropped)
 
-    def _common_start(self):
+    def _join(self, threads: Dict[Outcome, threading.Thread], watch: guard.Watch) -> None:
+        """Waits for all to end, or for the time limit, and tells of progress meanwhile."""
+        seen: Tuple[int, int] = (-1, -1)
+        for thread in threads.values():
+            while thread.is_alive() and time.monotonic() < self._t0 + self.limit + 5:
+                thread.join(0.5)
+                done = sum(not t.is_alive() for t in threads.values())
+                now = (done, watch.total() // (1 << 16))  # less than 64 KiB is announcing, not progress
+                if now != seen:
+                    seen = now
+                    self._beat(f"{self.run.title()}, {done} of {len(threads)} peers are done; it is given up "
+                               f"after {units.human_time(self.limit)}")
+
+    def _common_start(self) -> None:
         self._t0 = time.monotonic()
 
-    def _spawn(self, outcome, barrier=None):
+    def _since_start(self) -> float:
+        return time.monotonic() - self._t0
+
+    def _spawn(self, outcome: Outcome, barrier: Optional[threading.Barrier] = None) -> threading.Thread:
         t = threading.Thread(target=self._download, args=(outcome, barrier), daemon=True)
         t.start()
         return t
 
-    def _download(self, o, barrier):
+    def _download(self, o: Outcome, barrier: Optional[threading.Barrier]) -> None:
         """The life of one peer. Whatever goes wrong is its outcome, not the sweep's end."""
         try:
             if barrier:
-                barrier.wait(10)
+                barrier.wait(30)
             else:
                 self.system.ready(o.host)
-                o.started = time.monotonic() - self._t0
+                o.started = self._since_start()
+            o.asked = self._since_start()
             self.system.start(o.host)
             finish = self.system.wait(o.host, self._t0 + self.limit)
-            o.seconds = time.monotonic() - self._t0 - o.started
+            o.seconds = self._since_start() - o.started
             o.finish = finish
-        except Exception as e:  # noqa: BLE001 - any failure of a system under test is a result
+        except Exception as e:  # noqa: B902 - any failure of a system under test is a result
             o.error = f"{o.host.name}: {e}" if str(e) else f"{o.host.name}: {type(e).__name__}"
 
-    def _events(self, outcomes, watch, threads):
-        """Kill and let join when it is time; returns the latecomers and their threads."""
+    def _events(self, outcomes: List[Outcome], watch: guard.Watch,
+                threads: Dict[Outcome, threading.Thread]) -> Dict[Outcome, threading.Thread]:
+        """Kill and let join when it is time; returns the latecomers' threads."""
         doomed = [o for o in outcomes if o.role == "killed"]
         late = [o for o in outcomes if o.role == "late"]
         early = [o for o in outcomes if o.role == "peer"]
-        added = {}
-        while (doomed or late) and time.monotonic() < self._t0 + self.limit:
+        added: Dict[Outcome, threading.Thread] = {}
+        while (doomed or late) and self._since_start() < self.limit:
             for o in list(doomed):
-                if watch.progress(o.host.name) >= self.point.kill.at:
+                share = watch.progress(o.host.name)
+                if self.point.kill and share >= self.point.kill.at:
                     self.procs.kill(o.host)
+                    o.killed = (self._since_start(), share)
                     doomed.remove(o)
-            if late:
+            if late and self.point.join:
                 mean = sum(watch.progress(o.host.name) for o in early) / len(early)
                 if mean >= self.point.join.at:
-                    added = {o: self._spawn(o) for o in late}
+                    for o in late:
+                        o.joined = (self._since_start(), mean)
+                        added[o] = self._spawn(o)
                     late = []
-            if not any(t.is_alive() for t in threads):
-                break  # all failed before it was time
-            time.sleep(0.01)
+            if not any(t.is_alive() for t in threads.values()):
+                break  # all ended before it was time
+            time.sleep(0.005)
         return added
 
-    def _verify(self, o):
+    def _verify(self, o: Outcome) -> None:
         """Believe no one: compare what is on the disk with what the origin offered."""
         if not o.finish or o.role == "killed":
             return
@@ -135,61 +176,113 @@ class Runner:
         except OSError as e:
             o.error = f"{o.host.name}: {e}"
 
-    def _origin_bytes(self):
+    def _origin_bytes(self) -> Optional[int]:
         try:
             return self.system.origin_bytes()
-        except Exception:  # noqa: BLE001 - the link's counter is there instead
+        except Exception:  # noqa: B902 - the link's counter is there instead
             return None
 
-    def _record(self, outcomes, watch, cpu, before, after, sent):
+    def _record(self, outcomes: List[Outcome], watch: guard.Watch, cpu: Dict[Tuple[str, str], float],
+                before: Counters, after: Counters, sent: Optional[int], dropped: int) -> Dict[str, Any]:
         p = self.point
-        expected = [o for o in outcomes if o.role != "killed"]
-        done = [o for o in expected if o.verified]
-        late = [o.started for o in done if o.role == "late"]
-        limit = bound.for_point(p, self.kind, max(late) if late else None)
-        ends = [o.started + o.seconds for o in done]
-        whole = len(done) == len(expected)
-        machine = watch.cpu()
         delta = {n: {k: after[n][k] - before[n][k] for k in after[n]} for n in after}
         link = topology.payload(delta["h1"]["tx_bytes"], delta["h1"]["tx_packets"])
-        for name, d in delta.items():
+        for d in delta.values():
             d["received_payload"] = topology.payload(d["rx_bytes"], d["rx_packets"])
-        daemons = sum(cpu.values())
+            d["sent_payload"] = topology.payload(d["tx_bytes"], d["tx_packets"])
+        liars = {h.name: self.system.lies(h) for h in self.bench.liars}
+        expected = [o for o in outcomes if o.role != "killed"]
+        done = [o for o in expected if o.verified]
+        error = failure(expected, done) or missed(outcomes, liars)
+        ends = [t for t in (o.ended() for o in done) if t is not None]
+        late = [o.started for o in done if o.role == "late"]
+        limit = bound.for_point(p, self.kind, max(late) if late else None)
+        took = max(ends) if ends and not error else None
+        asked = [o.asked - o.started for o in outcomes if o.asked is not None]
         return {
-            "status": "ok" if whole else "failed",
-            "error": None if whole else "; ".join(o.error for o in expected if o.error) or
-                     "not complete in time",
+            "status": "failed" if error else "ok", "error": error,
             "bound_seconds": limit,
-            "distribution_seconds": max(ends) if whole and ends else None,
-            "mean_seconds": sum(o.seconds for o in done) / len(done) if done else None,
-            "ratio": max(ends) / limit if whole and ends else None,
+            "mean_bound_seconds": bound.mean_for_point(p, self.kind),
+            "distribution_seconds": took,
+            "mean_seconds": sum(o.seconds or 0.0 for o in done) / len(done) if done else None,
+            "ratio": took / limit if took and limit else None,
             "available": len(done), "expected": len(expected),
-            "peers": [{
-                "host": o.host.name, "role": o.role, "verified": o.verified, "error": o.error,
-                "started": round(o.started, 6), "driver_seconds": o.seconds,
-                "daemon_seconds": o.finish.seconds if o.finish else None,
-                "bytes_from_origin": o.finish.from_origin if o.finish else None,
-                "bytes_from_peers": o.finish.from_peers if o.finish else None,
-                "cpu_seconds": host_cpu(cpu, o.host), **delta[o.host.name]} for o in outcomes],
+            "start_skew_seconds": round(max(asked) - min(asked), 6) if asked else None,
+            "peers": [{**self._peer(o), "cpu_seconds": host_cpu(cpu, o.host), **delta[o.host.name]}
+                      for o in outcomes],
             "origin": {"sent_bytes": int(sent if sent is not None else link),
                        "sent_source": "system" if sent is not None else "link",
                        "cpu_seconds": host_cpu(cpu, self.bench.origin), **delta["h1"]},
             "tracker": {"cpu_seconds": host_cpu(cpu, self.bench.tracker), **delta["tracker"]},
+            "liars": [{"host": h.name, "lies": liars[h.name], "cpu_seconds": host_cpu(cpu, h), **delta[h.name]}
+                      for h in self.bench.liars],
             "retransmits": sum(d["retransmits"] for d in delta.values()),
-            "cpu": {"daemon_seconds": daemons,
-                    "daemon_seconds_per_gib":
-                        daemons / (len(done) * p.size / (1 << 30)) if done else None,
-                    "machine_seconds": machine["seconds"], "busy": machine["busy"],
-                    "busy_max": machine["busy_max"], "full_windows": machine["full_windows"],
-                    "softirq": machine["softirq"], "steal": machine["steal"],
-                    "exhausted": guard.verdict(machine)},
+            "queue": {**self.net.queue(), "dropped": dropped},
+            "buffers": {"rmem": topology.BUFFERS, "wmem": topology.BUFFERS},
+            "cpu": machine(watch.cpu(), sum(cpu.values()), len(done) * p.size, p.bw is not None),
             "curves": watch.curves(),
         }
 
+    @staticmethod
+    def _peer(o: Outcome) -> Dict[str, Any]:
+        killed, joined = o.killed or (None, None), o.joined or (None, None)
+        return {"host": o.host.name, "role": o.role, "verified": o.verified, "error": o.error,
+                "started": round(o.started, 6), "asked": o.asked, "driver_seconds": o.seconds,
+                "daemon_seconds": o.finish.seconds if o.finish else None,
+                "bytes_from_origin": o.finish.from_origin if o.finish else None,
+                "bytes_from_peers": o.finish.from_peers if o.finish else None,
+                "killed_at_seconds": killed[0], "killed_share": killed[1],
+                "joined_at_seconds": joined[0], "joined_share": joined[1]}
 
-def counters(hosts):
+
+def time_limit(run: Run, kind: str) -> float:
+    """Seconds after which a run is given up."""
+    least = bound.for_point(run.point, kind)
+    return 20 * least + 30 if least else 60 + run.point.peers * run.point.size / UNSHAPED
+
+
+def failure(expected: Sequence[Outcome], done: Sequence[Outcome]) -> Optional[str]:
+    """Why not all of them have the file, or None."""
+    if len(done) == len(expected):
+        return None
+    return "; ".join(o.error for o in expected if o.error) or "not complete in time"
+
+
+def missed(outcomes: Sequence[Outcome], liars: Dict[str, int]) -> Optional[str]:
+    """Why the scenario did not happen, or None: a run without its kill is no run with a kill."""
+    for o in (o for o in outcomes if o.role == "killed"):
+        ended = o.ended()
+        if not o.killed:
+            return f"{o.host.name} was not killed: the transfer ended before it was time"
+        if ended is not None:
+            return (f"{o.host.name} was not killed in its transfer: it had the file after {ended:.2f} s, "
+                    f"and was killed after {o.killed[0]:.2f} s ({o.killed[1] * 100:.0f} %)")
+    early = [t for t in (o.ended() for o in outcomes if o.role == "peer") if t is not None]
+    for o in (o for o in outcomes if o.role == "late"):
+        if not o.joined:
+            return f"{o.host.name} did not join: the transfer ended before it was time"
+        if early and max(early) < o.started:
+            return (f"{o.host.name} came too late: it joined after {o.started:.2f} s, when the others "
+                    f"had been done since {max(early):.2f} s")
+    for name, lies in liars.items():
+        if not lies:
+            return f"{name} did not lie: nobody asked it for anything"
+    return None
+
+
+def machine(seen: Dict[str, float], daemons: float, delivered: int, judged: bool) -> Dict[str, Any]:
+    """What processors did. Links without a rate are meant to be as fast as they: no verdict then."""
+    return {"daemon_seconds": daemons,
+            "daemon_seconds_per_gib": daemons / (delivered / (1 << 30)) if delivered else None,
+            "machine_seconds": seen["seconds"], "busy": seen["busy"],
+            "busy_max": seen["busy_max"], "full_windows": seen["full_windows"],
+            "softirq": seen["softirq"], "steal": seen["steal"],
+            "exhausted": guard.verdict(seen) if judged else None}
+
+
+def counters(hosts: Sequence[topology.Host]) -> Counters:
     return {h.name: {**h.traffic(), "retransmits": h.retransmits()} for h in hosts}
 
 
-def host_cpu(cpu, host):
+def host_cpu(cpu: Dict[Tuple[str, str], float], host: topology.Host) -> float:
     return round(sum(v for (name, _), v in cpu.items() if name == host.name), 3)

@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import Optional
+from typing import Dict, FrozenSet, Optional, Tuple
 
 from . import netns
+from .plan import Point
+from .procs import Proc, ProcDied, Procs, tail
+from .topology import Host, Network
 
 
 @dataclass
@@ -28,14 +31,15 @@ class System:
     name = ""
     title = ""            # in tables and plots
     kind = "p2p"          # or "client-server": which bound applies
-    scenarios = frozenset({"kill", "join"})   # and "corrupt"
-    commands = ()         # what must be in PATH
+    scenarios: FrozenSet[str] = frozenset({"kill", "join"})   # and "corrupt"
+    commands: Tuple[str, ...] = ()   # what must be in PATH
+    built = False         # whether it is this repository's daemons, which Prometheus finds at the tracker
 
-    def __init__(self, bench):
+    def __init__(self, bench: "Bench"):
         self.bench = bench
 
     @classmethod
-    def problem(cls, repo):
+    def problem(cls, repo: str) -> Optional[str]:
         """Why it cannot run here, in one line, or None."""
         for command in cls.commands:
             if not which(command):
@@ -43,26 +47,30 @@ class System:
         return None
 
     @classmethod
-    def versions(cls, repo):
+    def versions(cls, repo: str) -> Dict[str, str]:
         """{program: version}."""
         return {}
 
-    def setup(self):
+    def setup(self) -> None:
         """Start what is not a peer, and offer the file. Returns when peers may come."""
         raise NotImplementedError
 
-    def ready(self, peer):
+    def ready(self, peer: Host) -> None:
         """Bring up the peer's process, to the point where it waits to be told."""
 
-    def start(self, peer):
+    def start(self, peer: Host) -> None:
         """Tell the peer to download. Returns at once."""
         raise NotImplementedError
 
-    def wait(self, peer, deadline):
+    def wait(self, peer: Host, deadline: float) -> Finish:
         """Block until the peer has the file; a Finish. deadline is of time.monotonic()."""
         raise NotImplementedError
 
-    def origin_bytes(self):
+    def lies(self, host: Host) -> int:
+        """How often a lying host has sent wrong bytes; only for systems that can do --corrupt."""
+        return 0
+
+    def origin_bytes(self) -> Optional[int]:
         """Payload bytes the origin sent, or None to take them from its link's counter."""
         return None
 
@@ -70,47 +78,48 @@ class System:
 class Bench:
     """What one run works with: the network, its processes, the file, a place for data."""
 
-    def __init__(self, point, net, procs, data_dir, file, repo):
+    def __init__(self, point: Point, net: Network, procs: Procs, data_dir: str, file: str, repo: str):
         self.point, self.net, self.procs, self.repo = point, net, procs, repo
         self.data_dir, self.file = data_dir, file
         self.file_name = os.path.basename(file)
         self.origin, self.tracker = net.hosts["h1"], net.hosts["tracker"]
         self.peers, self.liars = net.peers(), net.liars()
 
-    def dir_of(self, host):
+    def dir_of(self, host: Host) -> str:
         return self.procs.home(host)
 
-    def wipe(self):
+    def wipe(self) -> None:
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
-    def wait_http(self, host, port, path, proc, timeout=15, address=None):
+    def wait_http(self, host: Host, port: int, path: str, proc: Proc, timeout: float = 15,
+                  address: Optional[str] = None) -> None:
         """Until GET answers 200. Says so if the process dies instead."""
-        def answered():
+        def answered() -> bool:
             alive(proc)
             return netns.get(host, port, path, address, timeout=2)[0] == 200
         netns.wait_until(answered, timeout,
                          f"{proc.role} on {host.name} did not answer 200 at {path}")
 
 
-def alive(proc):
-    from .procs import ProcDied, tail
+def alive(proc: Proc) -> bool:
+    """True; ProcDied, with the last line of its log, unless the process runs."""
     status = proc.poll()
     if status is not None:
         why = tail(proc.log, 1)
         raise ProcDied(f"{proc.role} on {proc.host.name} ended with status {status}"
                        + (f": {why}" if why else ""))
+    return True
 
 
-def which(command):
-    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+def which(command: str) -> str:
+    """The path of a program, or ''."""
+    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or ""
 
 
-def output(*argv):
-    """First line a command prints, or '' also where it fails: what it says then is no version."""
+def output(*argv: str) -> str:
+    """First line a command prints, or '' where it fails: what it says then is no answer."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    if done.returncode != 0:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
         return ""
     return ((done.stdout or done.stderr).strip().splitlines() or [""])[0]

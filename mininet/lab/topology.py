@@ -1,90 +1,94 @@
-"""The emulated network: one host a machine, one shaped link each, one switch or two.
+"""The emulated network: one host per machine, one link each, one switch or two.
 
     h1       the origin                 tracker  on a link of its own, not shaped
-    h2...    the peers                  root     the machine itself (Prometheus), not shaped
+    h2...    the peers                  root     the driver's namespace (Prometheus), not shaped
     x1...    lying peers, with --corrupt
 
-What Mininet was asked for is compared with what the kernel reports before anything is
-measured: Mininet ignores misspelt link parameters and rates it does not like.
+Lives in the network namespace of the sweep's own that the driver runs in; see space.py. What
+Mininet was asked for is compared with what the kernel reports before anything is measured:
+Mininet ignores misspelt link parameters and rates it does not like. No line to a shell of
+Mininet's grows with the number of hosts: its terminal takes no more than 4,095 bytes.
 """
 
 import ipaddress
-import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from typing import Any, Callable, Dict, List, Optional, TextIO, Tuple
 
+from . import plan
 from .procs import tail
 
-PREFIX = "flab"  # switches, their ports and the root's interface: see cleanup.py
-ROOT_INTF = PREFIX + "root"
-CANDIDATES = ("10.77.0.0/16", "10.177.0.0/16", "172.29.0.0/16", "192.168.0.0/16")
-ALLOWED_CC = "/proc/sys/net/ipv4/tcp_allowed_congestion_control"
+SUBNET = ipaddress.IPv4Network("10.77.0.0/16")
+TRACKER, ROOT = SUBNET.broadcast_address - 1, SUBNET.broadcast_address - 2
 HEADERS = 14 + 20 + 32  # Ethernet, IPv4, TCP with timestamps
+FRAME = 1514            # bytes of a full one
+PACKETS = 1000          # that an interface's queue holds, unless it is bounded in time
+# What Mininet sets on the machine, and with it the report's experiment had: minimum, default
+# and maximum of a socket's buffer, in bytes.
+BUFFERS = "10240 87380 16777216"
+STUCK = 60.0            # seconds; a host takes tens of milliseconds
 _UNITS = {"": 1e-6, "K": 1e-3, "M": 1.0, "G": 1e3}
+
+Placement = Tuple[Dict[str, int], List[Tuple[int, int, float]]]
 
 
 class TopologyError(RuntimeError):
     """The network is not what was asked for."""
 
 
-def topologies():
+def topologies() -> Dict[str, Callable[[plan.Point], Placement]]:
     """Name -> function that places hosts. To add one: see README.md."""
     return {"star": star, "two-racks": two_racks}
 
 
-def star(point):
+def star(point: plan.Point) -> Placement:
     """Everything on one switch. Returns ({host: switch}, trunks)."""
     return {}, []
 
 
-def two_racks(point):
+def two_racks(point: plan.Point) -> Placement:
     """Origin, tracker and the first half of the peers on switch 1, the others on switch 2."""
     far = {peer_name(i): 2 for i in range(point.peers) if point.rack(i) == 2}
-    return far, [(1, 2, point.trunk)]
+    return far, [(1, 2, point.trunk or 0.0)]
 
 
-def peer_name(index):
+def peer_name(index: int) -> str:
     return f"h{index + 2}"
 
 
-def free_subnet(used, candidates=CANDIDATES):
-    """The first candidate network that overlaps none of those in use. Pure."""
-    used = [ipaddress.ip_network(u, strict=False) for u in used]
-    for c in candidates:
-        net = ipaddress.ip_network(c)
-        if not any(net.overlaps(u) for u in used):
-            return net
-    raise TopologyError("no free IPv4 network for the lab among " + ", ".join(candidates))
-
-
-def used_subnets():
-    """What the machine routes already; default routes and our own do not count."""
-    routes = json.loads(subprocess.run(["ip", "-4", "-j", "route"], check=True,
-                                       capture_output=True, text=True).stdout or "[]")
-    return [r["dst"] for r in routes
-            if r["dst"] != "default" and not r.get("dev", "").startswith(PREFIX)]
-
-
-def parse_rates(text):
+def parse_rates(text: str) -> List[float]:
     """The HTB rates in the output of `tc class show`, in Mbit/s. Pure."""
     return [float(m[1]) * _UNITS[m[2]]
             for m in re.finditer(r"class htb .*?\brate (\d+(?:\.\d+)?)([KMG]?)bit", text)]
 
 
+def parse_drops(text: str) -> int:
+    """Packets that the queues in the output of `tc -s qdisc show` dropped; HTB repeats its leaf's. Pure."""
+    leaves = re.split(r"^qdisc ", text, flags=re.M)
+    return sum(int(m[1]) for leaf in leaves if not leaf.startswith("htb")
+               for m in re.finditer(r"\(dropped (\d+),", leaf))
+
+
+def queue_bytes(mbit: float, ms: float) -> int:
+    """What a queue may hold that a link of that rate empties in so many ms: two frames at least. Pure."""
+    return max(2 * FRAME, int(mbit * 1e6 / 8 * ms / 1e3))
+
+
 class Host:
     """A machine of the lab: what systems under test get to see."""
 
-    def __init__(self, node, name, ip, port=None):
+    def __init__(self, node: Any, name: str, ip: str, port: str):
         self.node, self.name, self.ip, self.port = node, name, ip, port
-        self.pid = node.pid
+        self.pid: int = node.pid
 
-    def proc_net(self, file):
+    def proc_net(self, file: str) -> str:
         with open(f"/proc/{self.pid}/net/{file}", encoding="ascii") as f:
             return f.read()
 
-    def traffic(self):
+    def traffic(self) -> Dict[str, int]:
         """Bytes and packets, received and sent, as the host's interface counts them."""
         for line in self.proc_net("dev").splitlines():
             name, _, rest = line.partition(":")
@@ -93,143 +97,172 @@ class Host:
                 return {"rx_bytes": f[0], "rx_packets": f[1], "tx_bytes": f[8], "tx_packets": f[9]}
         raise TopologyError(f"{self.name} has lost its interface")
 
-    def retransmits(self):
+    def retransmits(self) -> int:
         """TCP segments sent again, since the namespace was made."""
         keys, values = [line.split() for line in self.proc_net("snmp").splitlines()
                         if line.startswith("Tcp:")]
         return int(values[keys.index("RetransSegs")])
 
+    def run(self, *argv: str) -> str:
+        """What a command in the host's network prints; TopologyError where it fails."""
+        return run("mnexec", "-a", str(self.pid), *argv)
+
+
+def run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise TopologyError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+class Shaped:
+    """One end of a link, and the rate that it is to have in Mbit/s (None: none)."""
+
+    def __init__(self, node: Any, intf: str, mbit: Optional[float], host: Optional[Host] = None):
+        self.node, self.intf, self.mbit, self.host = node, intf, mbit, host
+
+    def tc(self, *args: str) -> str:
+        argv = ("tc", *args)
+        return self.host.run(*argv) if self.host else run(*argv)
+
 
 class Network:
     """A running network for one plan.Point.network()."""
 
-    def __init__(self, point, subnet=None, log="/dev/null"):
-        self.point, self._log = point, log
-        self.subnet = subnet or free_subnet(used_subnets())
-        self.net = None
-        self.hosts = {}
-        self._shaped = []    # (node, interface, Mbit/s or None)
-        self._allowed = None
+    def __init__(self, point: plan.Point, log: str = "/dev/null",
+                 beat: Callable[[str, float], None] = lambda *_: None):
+        self.point, self._log, self._beat = point, log, beat
+        self.net: Any = None
+        self.hosts: Dict[str, Host] = {}
+        self._ends: List[Shaped] = []
 
-    def start(self):
+    def start(self) -> None:
         """Mininet reports some problems by leaving the program; here all are TopologyError."""
         with open(self._log, "a", encoding="utf-8") as log:
             listen_to_mininet(log)
             try:
-                self._start()
+                self._build()
             except SystemExit:
                 raise TopologyError("Mininet gave up: " + (tail(self._log, 1) or "no reason given")) from None
             finally:
                 listen_to_mininet(sys.stderr)
+                self._beat("", 0.0)
 
-    def _start(self):
+    def _step(self, what: str) -> None:
+        self._beat(f"building a network of {self.point.peers + 1} hosts, {what}", STUCK)
+
+    def _build(self) -> None:
         from mininet.link import TCLink
         from mininet.net import Mininet
         p = self.point
-        self._allow_cc(p.cc)
-        switch = switch_class(p.switch)
-        self.net = Mininet(switch=switch, link=TCLink, controller=None,
-                           ipBase=str(self.subnet))
+        self._step("the switch")
+        Mininet.inited = True  # it would raise limits of the machine, as machine.Limits does, but for good
+        self.net = Mininet(switch=switch_class(p.switch), link=TCLink, controller=None, ipBase=str(SUBNET))
         elsewhere, trunks = topologies()[p.topology](p)
-        switches = {n: self.net.addSwitch(f"{PREFIX}{n}")
-                    for n in sorted({1, *elsewhere.values()})}
-        place = lambda name: switches[elsewhere.get(name, 1)]
+        switches = {n: self.net.addSwitch(f"s{n}") for n in sorted({1, *elsewhere.values()})}
 
-        addresses = self.subnet.hosts()
-        self._add("h1", next(addresses), place("h1"), p.bw, p.bw)
-        for i, up in enumerate(p.peer_uplinks()):
-            self._add(peer_name(i), next(addresses), place(peer_name(i)), up, p.bw)
-        for i in range(p.corrupt):
-            self._add(f"x{i + 1}", next(addresses), place(f"x{i + 1}"), p.bw, p.bw)
-        last = self.subnet.broadcast_address
-        self._add("tracker", last - 1, switches[1])
-        self._add("root", last - 2, switches[1])
+        addresses = SUBNET.hosts()
+        uplinks = {"h1": p.bw, **{peer_name(i): up for i, up in enumerate(p.peer_uplinks())},
+                   **{f"x{i + 1}": p.bw for i in range(p.corrupt)}}
+        for name, up in uplinks.items():
+            self._add(name, next(addresses), switches[elsewhere.get(name, 1)], up, p.bw)
+        self._add("tracker", TRACKER, switches[1])
+        self._add("root", ROOT, switches[1])
         for a, b, mbit in trunks:
-            link = self.net.addLink(switches[a], switches[b],
-                                    params1={"bw": mbit}, params2={"bw": mbit})
-            self._shaped += [(switches[a], link.intf1.name, mbit),
-                             (switches[b], link.intf2.name, mbit)]
+            link = self.net.addLink(switches[a], switches[b], params1={"bw": mbit}, params2={"bw": mbit})
+            self._ends += [Shaped(switches[a], link.intf1.name, mbit), Shaped(switches[b], link.intf2.name, mbit)]
+        self._step("starting it")
         self.net.start()
-        for host in self.hosts.values():
-            self._tune(host)
+        self._bound_queues()
         self.verify()
 
-    def _add(self, name, ip, switch, up=None, down=None):
-        in_ns = name != "root"
-        node = self.net.addHost(PREFIX + name if name == "root" else name,
-                                inNamespace=in_ns, ip=f"{ip}/{self.subnet.prefixlen}")
-        link = self.net.addLink(node, switch, intfName1=None if in_ns else ROOT_INTF,
-                                params1={"bw": up} if up else {},
-                                params2={"bw": down} if down else {})
-        self._shaped += [(node, link.intf1.name, up), (switch, link.intf2.name, down)]
-        self.hosts[name] = Host(node, name, str(ip), link.intf2.name)
+    def _add(self, name: str, ip: ipaddress.IPv4Address, switch: Any,
+             up: Optional[float] = None, down: Optional[float] = None) -> None:
+        self._step(name)
+        node = self.net.addHost(name, inNamespace=name != "root", ip=f"{ip}/{SUBNET.prefixlen}")
+        link = self.net.addLink(node, switch, params1={"bw": up} if up else {}, params2={"bw": down} if down else {})
+        host = Host(node, name, str(ip), link.intf2.name)
+        self.hosts[name] = host
+        self._ends += [Shaped(node, link.intf1.name, up, host), Shaped(switch, link.intf2.name, down)]
+        if name != "root":
+            self._tune(host)
 
-    def _allow_cc(self, name):
-        """A namespace may only choose what the machine allows everyone; restored by stop."""
-        with open(ALLOWED_CC, encoding="ascii") as f:
-            allowed = f.read().split()
-        if name and name not in allowed:
-            write_sysctl(ALLOWED_CC, " ".join([*allowed, name]))
-            self._allowed = allowed
-
-    def _tune(self, host):
+    def _tune(self, host: Host) -> None:
         """Each run starts from scratch: TCP must not remember the last one's paths."""
-        if host.name == "root":
-            return
-        settings = ["net.ipv4.tcp_no_metrics_save=1"]
+        settings = ["net.ipv4.tcp_no_metrics_save=1", f"net.ipv4.tcp_rmem={BUFFERS}", f"net.ipv4.tcp_wmem={BUFFERS}"]
         if self.point.cc:
             settings.append(f"net.ipv4.tcp_congestion_control={self.point.cc}")
-        out = host.node.cmd("sysctl", "-qw", *settings)
-        if out.strip():
-            raise TopologyError(f"{host.name}: {out.strip()}")
+        host.run("sysctl", "-qw", *settings)
 
-    def verify(self):
-        """Every interface has exactly the rate it was asked to have."""
-        by_node = {}
-        for node, intf, mbit in self._shaped:
-            by_node.setdefault(node, []).append((intf, mbit))
-        for node, wanted in by_node.items():
-            shell = "; ".join(f"echo @{i}; tc class show dev {i}" for i, _ in wanted)
-            found = parse_sections(node.cmd(f"sh -c '{shell}' 2>&1"))
-            for intf, mbit in wanted:
-                check_rate(intf, mbit, parse_rates(found.get(intf, "")))
+    def _bound_queues(self) -> None:
+        """Both ends of every shaped link hold what it carries in queue_ms, and no burst is longer than
+        a quarter of that: where the kernel hands on up to 64 KiB as one packet, it would fit no queue."""
+        ms = self.point.queue_ms
+        if not ms:
+            return
+        limits = {end: queue_bytes(end.mbit, ms) for end in self._ends if end.mbit}
+        burst = max(2 * FRAME, min(65536, min(limits.values()) // 4))
+        for end, limit in limits.items():
+            self._step(f"the queue of {end.intf}")
+            end.tc("qdisc", "add", "dev", end.intf, "parent", "5:1", "handle", "6:", "bfifo", "limit", str(limit))
+            if end.host:
+                end.host.run("ip", "link", "set", "dev", end.intf, "gso_max_size", str(burst))
 
-    def congestion_control(self):
-        return self.hosts["h1"].node.cmd("cat /proc/sys/net/ipv4/tcp_congestion_control").strip()
+    def verify(self) -> None:
+        """Every interface has exactly the rate, and the queue, it was asked to have."""
+        for end in self._ends:
+            self._step(f"comparing {end.intf}")
+            check_rate(end.intf, end.mbit, parse_rates(end.tc("class", "show", "dev", end.intf)))
+            if self.point.queue_ms and end.mbit:
+                check_queue(end.intf, queue_bytes(end.mbit, self.point.queue_ms),
+                            end.tc("qdisc", "show", "dev", end.intf))
 
-    def ping_all(self):
+    def congestion_control(self) -> str:
+        return self.hosts["h1"].run("cat", "/proc/sys/net/ipv4/tcp_congestion_control").strip()
+
+    def dropped(self) -> int:
+        """Packets that the switches' queues have dropped so far."""
+        return parse_drops(run("tc", "-s", "qdisc", "show"))
+
+    def queue(self) -> Dict[str, Optional[int]]:
+        """What a port of the switch holds."""
+        p = self.point
+        if p.queue_ms and p.bw:
+            return {"limit_packets": None, "limit_bytes": queue_bytes(p.bw, p.queue_ms)}
+        return {"limit_packets": PACKETS if p.bw else None, "limit_bytes": None}
+
+    def ping_all(self) -> None:
+        self._beat("pinging from each host to each", 0.0)
         lost = self.net.pingAll(timeout=2)
         if lost:
             raise TopologyError(f"pingAll lost {lost:g} % of its packets")
 
-    def peers(self):
+    def peers(self) -> List[Host]:
         return [self.hosts[peer_name(i)] for i in range(self.point.peers)]
 
-    def liars(self):
+    def liars(self) -> List[Host]:
         return [self.hosts[f"x{i + 1}"] for i in range(self.point.corrupt)]
 
-    def stop(self):
-        if self.net:
-            self.net.stop()
-            self.net = None
-        if self._allowed:
-            write_sysctl(ALLOWED_CC, " ".join(self._allowed))
-            self._allowed = None
+    def stop(self) -> None:
+        """Removes switches and links, and ends Mininet's shells, with which the namespaces go. Asks none of
+        the shells for anything: whatever state they are in, this works."""
+        net, self.net = self.net, None
+        if not net:
+            return
+        nodes = [*net.hosts, *net.switches]
+        here = [intf.name for node in nodes if not node.inNamespace for intf in node.intfList() if intf.name != "lo"]
+        lines = "".join(f"link del {name}\n" for name in [*here, *(s.name for s in net.switches)])
+        subprocess.run(["ip", "-force", "-batch", "-"], input=lines, text=True, check=False, capture_output=True)
+        for node in nodes:
+            if node.shell and node.shell.poll() is None:
+                os.killpg(node.shell.pid, signal.SIGKILL)
+        for node in nodes:
+            if node.shell:
+                node.shell.wait()
+                node.cleanup()
 
 
-def parse_sections(text):
-    """'@a\\nx\\n@b\\ny' -> {'a': 'x', 'b': 'y'}. Pure."""
-    out, name = {}, None
-    for line in text.replace("\r", "").splitlines():
-        if line.startswith("@"):
-            name = line[1:]
-            out[name] = ""
-        elif name:
-            out[name] += line + "\n"
-    return out
-
-
-def check_rate(intf, wanted, found):
+def check_rate(intf: str, wanted: Optional[float], found: List[float]) -> None:
     """TopologyError unless the classes found are the one wanted (None: not shaped). Pure."""
     if wanted is None:
         if found:
@@ -239,20 +272,23 @@ def check_rate(intf, wanted, found):
         raise TopologyError(f"{intf}: wanted {wanted:g} Mbit/s, the kernel has {got}")
 
 
-def listen_to_mininet(stream):
-    """Its warnings (HTB's quantum, bridge-nf) help only where something failed."""
+def check_queue(intf: str, wanted: int, text: str) -> None:
+    """TopologyError unless `tc qdisc show` names that limit in bytes. Pure."""
+    m = re.search(r"^qdisc bfifo .*\blimit (\d+(?:\.\d+)?)([KM]?)b", text, re.M)
+    found = float(m[1]) * {"": 1, "K": 1 << 10, "M": 1 << 20}[m[2]] if m else 0.0
+    if abs(found - wanted) > 1 + wanted * 0.01:
+        raise TopologyError(f"{intf}: wanted a queue of {wanted} bytes, the kernel has {found:g}")
+
+
+def listen_to_mininet(stream: TextIO) -> None:
+    """Its warnings (HTB's quantum) help only where something failed."""
     from mininet.log import lg, setLogLevel
     setLogLevel("warning" if stream is not sys.stderr else "critical")
     for handler in lg.handlers:
         handler.setStream(stream)
 
 
-def write_sysctl(path, value):
-    with open(path, "w", encoding="ascii") as f:
-        f.write(value)
-
-
-def switch_class(name):
+def switch_class(name: str) -> Any:
     if name == "ovs":
         from mininet.node import OVSBridge
         return OVSBridge
@@ -260,20 +296,6 @@ def switch_class(name):
     return LinuxBridge
 
 
-def ovs_problem():
-    """Why --switch ovs cannot work here, or None."""
-    from shutil import which
-    if not which("ovs-vsctl"):
-        return "--switch ovs needs Open vSwitch: apt-get install openvswitch-switch"
-    if not os.path.isdir("/sys/module/openvswitch") and subprocess.run(
-            ["modprobe", "-q", "openvswitch"], check=False).returncode:
-        return "--switch ovs: this kernel has no openvswitch module; use --switch bridge"
-    if subprocess.run(["ovs-vsctl", "--timeout=3", "show"], check=False,
-                      capture_output=True).returncode:
-        return "--switch ovs: ovs-vswitchd does not answer; start it: systemctl start openvswitch-switch"
-    return None
-
-
-def payload(count, packets):
+def payload(count: int, packets: int) -> int:
     """TCP payload in an interface's counters, which count the headers of a burst once. Pure."""
     return max(0, count - HEADERS * packets)

@@ -5,6 +5,9 @@ Every parser raises ValueError with a message that names what was expected.
 
 import re
 from dataclasses import dataclass
+from typing import Callable, Collection, List, Optional, Set, TypeVar
+
+T = TypeVar("T")
 
 _SIZE = {"": 1, "B": 1,
          "K": 1 << 10, "KIB": 1 << 10, "KB": 10 ** 3,
@@ -13,7 +16,7 @@ _SIZE = {"": 1, "B": 1,
 MAX_RATE = 1000.0  # Mbit/s: Mininet silently ignores anything above
 
 
-def size(text):
+def size(text: str) -> int:
     """'10MiB' -> 10485760."""
     m = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     if not m or m[2].upper() not in _SIZE:
@@ -24,7 +27,7 @@ def size(text):
     return n
 
 
-def rate(text):
+def rate(text: str) -> float:
     """'100' or '100Mbit' -> 100.0 (Mbit/s)."""
     m = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:M|Mbit|Mbit/s|Mbps)?\s*", text, re.I)
     if not m:
@@ -35,9 +38,45 @@ def rate(text):
     return value
 
 
-def counts(text, least=1):
+def link(text: str) -> Optional[float]:
+    """'100' -> 100.0 (Mbit/s); 'none' -> None, a link without a rate."""
+    return None if text.strip().lower() == "none" else rate(text)
+
+
+def each(text: str, parse: Callable[[str], T]) -> List[T]:
+    """'1MiB,4MiB' -> [parse('1MiB'), parse('4MiB')], each once."""
+    return list(dict.fromkeys(parse(part) for part in text.split(",")))
+
+
+def milliseconds(text: str) -> float:
+    """'50ms' or '0.05s' -> 50.0."""
+    m = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s)\s*", text)
+    if not m:
+        raise ValueError(f"time {text!r}: expected ms or s, like 50ms")
+    value = float(m[1]) * (1000 if m[2] == "s" else 1)
+    if not 0 < value <= 10_000:
+        raise ValueError(f"time {text!r}: must be above 0 and at most 10s")
+    return value
+
+
+def percent(text: str) -> float:
+    """'1%' or '0.5%' -> 1.0, 0.5."""
+    m = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
+    if not m or not 0 < float(m[1]) < 100:
+        raise ValueError(f"{text!r}: expected a percentage above 0 and below 100, like 1%")
+    return float(m[1])
+
+
+def count(text: str, what: str, least: int, most: int) -> int:
+    """'5' -> 5; `what` names it in the error."""
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise ValueError(f"{what} {text!r}: expected a number from {least} to {most}")
+    return int(text)
+
+
+def counts(text: str, least: int = 1) -> List[int]:
     """'2-5,8' -> [2, 3, 4, 5, 8], sorted, each once."""
-    found = set()
+    found: Set[int] = set()
     for part in text.split(","):
         m = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
         if not m:
@@ -53,9 +92,9 @@ def counts(text, least=1):
     return sorted(found)
 
 
-def names(text, known, what):
+def names(text: str, known: Collection[str], what: str) -> List[str]:
     """'swarm,nginx' -> ['swarm', 'nginx'], each of them known, each once."""
-    found = []
+    found: List[str] = []
     for part in (p.strip() for p in text.split(",")):
         if part not in known:
             raise ValueError(f"unknown {what} {part!r}; known are {', '.join(known)}")
@@ -64,9 +103,9 @@ def names(text, known, what):
     return found
 
 
-def uplinks(text):
+def uplinks(text: str) -> List[float]:
     """'100x4,20x4' -> [100.0]*4 + [20.0]*4, one uplink a peer."""
-    found = []
+    found: List[float] = []
     for part in text.split(","):
         value, x, times = part.partition("x")
         if x and not re.fullmatch(r"\s*[1-9]\d{0,4}\s*", times):
@@ -81,11 +120,11 @@ class Event:
     peers: int
     at: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.peers}@{self.at * 100:g}%"
 
 
-def event(text):
+def event(text: str) -> Event:
     """'1@50%' -> Event(1, 0.5)."""
     m = re.fullmatch(r"\s*([1-9]\d{0,4})@(\d+(?:\.\d+)?)%\s*", text)
     if not m or not 0 < float(m[2]) < 100:
@@ -93,7 +132,7 @@ def event(text):
     return Event(int(m[1]), float(m[2]) / 100)
 
 
-def human_size(n):
+def human_size(n: int) -> str:
     """10485760 -> '10 MiB'."""
     for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if n >= unit:
@@ -101,7 +140,17 @@ def human_size(n):
     return f"{n} B"
 
 
-def human_time(seconds):
+def human_rate(mbit: Optional[float]) -> str:
+    """100.0 -> '100 Mbit/s'; None -> 'no rate'."""
+    return "no rate" if mbit is None else f"{mbit:g} Mbit/s"
+
+
+def human_peers(n: int) -> str:
+    """1 -> '1 peer'."""
+    return f"{n} peer" if n == 1 else f"{n} peers"
+
+
+def human_time(seconds: float) -> str:
     """95 -> '1m35s'."""
     s = int(round(seconds))
     if s < 60:

@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from lab import cli, results
+from lab import checks, cli, options, results
 
 
-def grid(*argv):
-    return cli.grid(cli.parser().parse_args(argv))
+def grid(*argv, command="sweep"):
+    return options.grid(options.parse(command, list(argv)))
 
 
 def test_default_is_the_reports_experiment():
@@ -17,6 +17,31 @@ def test_default_is_the_reports_experiment():
     assert {p["peers"] for p in config["points"]} == set(range(1, 14))
     assert {(p["size"], p["bw"]) for p in config["points"]} == {(10 << 20, 100.0)}
     assert [p["system"] for p in config["points"][:3]] == ["direct", "static", "swarm"]
+
+
+def test_the_report_is_all_of_the_reports_experiments():
+    config = grid(command="report")
+    points = config["points"]
+    assert len(points) == 13 * 3 * 2 and config["repeat"] == 5 and config["axis"] == "hosts"
+    assert {p["system"] for p in points} == {"direct", "static-one", "swarm"}
+    assert {p["bw"] for p in points} == {100.0, None}
+
+
+def test_single_needs_one_number_of_hosts():
+    assert [p["peers"] for p in grid("--hosts", "5", command="single")["points"]] == [4, 4, 4]
+    for argv, message in (((), "needs the number of hosts: --hosts N"), (("--hosts", "2-4"), "one number of hosts")):
+        with pytest.raises(options.Wrong, match=message):
+            grid(*argv, command="single")  # there is no terminal to ask at
+
+
+def test_several_sizes_and_rates():
+    points = grid("--size", "1MiB,4MiB", "--bw", "5,none", "--peers", "2", "--system", "swarm")["points"]
+    assert [(p["size"], p["bw"]) for p in points] == [(1 << 20, 5.0), (1 << 20, None), (4 << 20, 5.0), (4 << 20, None)]
+
+
+def test_the_order_is_drawn_and_recorded():
+    assert grid("--seed", "7")["seed"] == 7
+    assert len({grid()["seed"] for _ in range(3)}) == 3
 
 
 def test_hosts_count_the_origin_and_peers_do_not():
@@ -53,6 +78,17 @@ def test_trunk_is_half_by_default():
     (["--corrupt", "x"], "--corrupt 'x'"),
     (["--corrupt", "1", "--system", "nginx"], "nginx cannot do --corrupt"),
     (["--sise", "10MiB"], "unrecognized arguments"),
+    (["--queue", "50"], "time '50': expected ms or s"),
+    (["--delay", "20s"], "at most 10s"),
+    (["--loss", "1"], "expected a percentage"),
+    (["--loss", "100%"], "below 100"),
+    (["--queue", "50ms", "--bw", "none"], "--queue needs links with a rate"),
+    (["--uplinks", "5x2", "--bw", "100,none"], "--uplinks needs links with a rate"),
+    (["--topology", "two-racks", "--bw", "none"], "--topology needs links with a rate"),
+    (["--seed", "x"], "--seed 'x': expected"),
+    (["swep"], "unknown command 'swep'; known are report, single, plot"),
+    (["report", "--resume", "x"], "leave out report"),
+    (["single", "--peers", "2,3"], "one number of hosts"),
 ])
 def test_refuses(argv, message, capsys):
     assert cli.main(argv) == 2
@@ -62,29 +98,59 @@ def test_refuses(argv, message, capsys):
 
 def test_more_hosts_than_the_machine_holds(monkeypatch):
     gib = 1 << 30
-    assert cli.most_peers(8 * gib, None, gib) == (6, "memory")
-    assert cli.most_peers(8 * gib, 3 * gib, gib) == (2, "room for their files")
-    assert cli.most_peers(9999 * gib, None, 1) == (cli.BRIDGE_PORTS, "ports of a Linux bridge")
-    with pytest.raises(cli.Wrong, match="90000 peers with 10 MiB each: this machine holds"):
-        cli.choose_data(grid("--peers", "90000"), None)
+    assert checks.most_peers(8 * gib, None, gib) == (6, "memory")
+    assert checks.most_peers(8 * gib, 3 * gib, gib) == (2, "room for their files")
+    assert checks.most_peers(9999 * gib, None, 1) == (checks.BRIDGE_PORTS, "ports of a Linux bridge")
+    with pytest.raises(options.Wrong, match="90000 peers with 10 MiB each: this machine holds"):
+        checks.choose_data(grid("--peers", "90000"), None)
 
 
 def test_data_directory_must_be_writable():
-    with pytest.raises(cli.Wrong, match="not a directory that can be written to"):
-        cli.choose_data(grid(), "/nowhere")
+    with pytest.raises(options.Wrong, match="not a directory that can be written to"):
+        checks.choose_data(grid(), "/nowhere")
 
 
 def test_results_directory_must_be_writable(tmp_path):
     (tmp_path / "file").write_text("")
-    args = cli.parser().parse_args(["--out", str(tmp_path / "file" / "x")])
-    with pytest.raises(cli.Wrong, match="results directory .*: Not a directory"):
+    args = options.parser().parse_args(["--out", str(tmp_path / "file" / "x")])
+    with pytest.raises(options.Wrong, match="results directory .*: Not a directory"):
         cli.results_dir(args)
 
 
 def test_results_are_not_overwritten(tmp_path):
     (tmp_path / results.CONFIG).write_text("{}")
-    with pytest.raises(cli.Wrong, match="has a sweep already: go on with --resume"):
-        cli.results_dir(cli.parser().parse_args(["--out", str(tmp_path)]))
+    with pytest.raises(options.Wrong, match="has a sweep already: go on with --resume"):
+        cli.results_dir(options.parser().parse_args(["--out", str(tmp_path)]))
+
+
+def test_files_fit_in_memory_or_go_to_the_disk(tmp_path, monkeypatch):
+    assert checks.choose_data(grid("--peers", "2"), None) is None
+    assert checks.choose_data(grid("--peers", "2"), str(tmp_path)) == str(tmp_path)
+    monkeypatch.setattr(checks, "available_memory", lambda: 200 << 20)
+    assert checks.choose_data(grid("--peers", "2", "--size", "300MiB"), None) == checks.DISK
+
+
+def test_a_compile_error_shows_what_the_compiler_says(tmp_path, monkeypatch):
+    (tmp_path / "Makefile").write_text("build:\n\t@echo './peerd/main.go:3:1: syntax error'; exit 2\n")
+    monkeypatch.setattr(checks, "REPO", str(tmp_path))
+    with pytest.raises(options.Wrong, match="(?s)do not build:.*main.go:3:1: syntax error$"):
+        checks.build(["./peerd"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(options.Wrong, match="(Go|make) is not installed"):
+        checks.build(["./peerd"])
+
+
+def test_programs_that_are_not_built_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "REPO", str(tmp_path))
+    with pytest.raises(options.Wrong, match="bin/tracker is not there: leave out --no-build"):
+        checks.check_programs(grid("--system", "swarm"), cli.registry.systems(), False)
+
+
+def test_what_the_system_says_is_one_line(monkeypatch, capsys):
+    def full():
+        raise OSError(28, "No space left on device", "/x/sweep.json")
+    assert cli.guarded(full) == 2
+    assert capsys.readouterr().err == "sweep.py: /x/sweep.json: No space left on device\n"
 
 
 def test_again_takes_an_earlier_sweep(capsys):
@@ -101,6 +167,7 @@ def test_resume_takes_no_other_parameters(tmp_path, capsys):
 
 def test_plot_needs_a_sweep(tmp_path, capsys):
     assert cli.main(["plot", str(tmp_path)]) == 2
+    assert cli.main(["plot", str(tmp_path / "none")]) == 2
     assert cli.main(["plot"]) == 2
     assert "plot takes one directory" in capsys.readouterr().err
 

@@ -6,11 +6,12 @@ def point(**kw):
 
 
 ODD = dict(uplinks=(100.0, 100.0, 20.0, 20.0), kill=units.Event(1, 0.5), join=units.Event(2, 0.25),
-           corrupt=1, topology="two-racks", trunk=50.0, cc="cubic", switch="ovs")
+           corrupt=1, topology="two-racks", trunk=50.0, cc="cubic", switch="ovs", queue_ms=50.0, delay_ms=25.0,
+           loss=0.5)
 
 
 def test_a_point_survives_json():
-    for p in (point(), point(**ODD)):
+    for p in (point(), point(**ODD), point(bw=None)):
         assert plan.Point.from_dict(p.as_dict()) == p
 
 
@@ -19,13 +20,14 @@ def test_keys_tell_runs_apart_and_never_change():
     keys = {plan.Run(point(**{k: v}), 1).key for k, v in ODD.items() if k != "trunk"
             for v in (v,) if k != "topology"}
     keys |= {plan.Run(point(topology="two-racks", trunk=t), 1).key for t in (50.0, 20.0)}
-    assert len(keys) == 8
+    keys.add(plan.Run(point(bw=None), 1).key)
+    assert len(keys) == 12
 
 
 def test_scenario_in_words():
     assert point().scenario() == ""
     assert point(**ODD).scenario() == ("two-racks, trunk 50 Mbit/s; uplinks 100x2,20x2; kill 1@50%; "
-                                       "join 2@25%; 1 lying; cubic; ovs")
+                                       "join 2@25%; 1 lying; queues of 50 ms; delay 25 ms; loss 0.5 %; cubic; ovs")
 
 
 def test_first_peers_are_killed_last_ones_join():
@@ -34,12 +36,22 @@ def test_first_peers_are_killed_last_ones_join():
     assert [p.rack(i) for i in range(4)] == [1, 1, 2, 2]
 
 
-def test_systems_take_turns_on_one_network():
-    points = [point(system=s, peers=n) for n in (1, 2) for s in ("direct", "swarm")]
-    groups = plan.runs(points, 2)
-    assert [[(r.point.system, r.point.peers, r.repeat) for r in g] for g in groups] == [
-        [("direct", 1, 1), ("swarm", 1, 1), ("direct", 1, 2), ("swarm", 1, 2)],
-        [("direct", 2, 1), ("swarm", 2, 1), ("direct", 2, 2), ("swarm", 2, 2)]]
+def test_the_order_is_by_chance_but_every_point_is_measured_once_a_round():
+    points = [point(system=s, peers=n) for n in (1, 2, 4) for s in ("direct", "static", "swarm")]
+    groups = plan.runs(points, 4, seed=1)
+    flat = [r for g in groups for r in g]
+    assert len(flat) == len(set(flat)) == 4 * 9
+    assert [r.repeat for r in flat] == sorted(r.repeat for r in flat)
+    for g in groups:
+        assert len({r.point.network() for r in g}) == 1 and len(g) == 3
+    rounds = [[r.point for r in flat if r.repeat == i] for i in (1, 2, 3, 4)]
+    assert len({tuple(order) for order in rounds}) == 4  # none like another
+    assert plan.runs(points, 4, seed=1) == groups != plan.runs(points, 4, seed=2)
+
+
+def test_a_title_for_people():
+    assert plan.Run(point(peers=1), 2).title() == "swarm, 1 peer, #2"
+    assert plan.Run(point(), 2).title() == "swarm, 4 peers, #2"
 
 
 def test_eta_learns():

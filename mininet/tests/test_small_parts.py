@@ -1,14 +1,17 @@
-"""Metrics, marks, scrapes: small things with sharp edges."""
+"""Metrics, scrapes, silence: small things with sharp edges."""
 
 import importlib.util
 import os
-import signal
-import subprocess
+import re
+import socket
+import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 
-from lab import cleanup, fanout, procs, prom, rivals, systems
-from lab.cli import REPO
+from lab import fanout, machine, prom, pulse, rivals, runner, systems
+from lab.checks import REPO
 
 
 def test_the_real_mininet_wins_over_this_folder():
@@ -53,40 +56,80 @@ def test_scrape():
     assert rivals.complete(b"d5:filesdee") == 0
 
 
-def test_mark():
-    assert cleanup.parse_mark(b"A=1\0FANOUT_LAB=12.34\0B=2\0") == "12.34"
-    assert cleanup.parse_mark(b"XFANOUT_LAB=12.34\0") is None
-    assert cleanup.parse_cwd("/dev/shm/fanout-lab-12.34/run/h2") == "12.34"
-    assert cleanup.parse_cwd("/home/fanout") is None
-    me = os.getpid()
-    assert cleanup.owner_alive(f"{me}.{procs.start_time(me)}")
-    assert not cleanup.owner_alive(f"{me}.1") and not cleanup.owner_alive("junk")
-
-
-def test_an_orphan_is_found_and_a_child_of_a_living_driver_is_not():
-    def sleeper(value):
-        # Popen returns when it is sleep that runs, in the environment given.
-        return subprocess.Popen(["sleep", "infinity"], env={**os.environ, procs.MARK: value})
-    mine, lost = sleeper(f"{os.getpid()}.{procs.start_time(os.getpid())}"), sleeper("999999999.1")
-    try:
-        found = cleanup.orphans()
-        assert lost.pid in found and mine.pid not in found
-    finally:
-        for p in (mine, lost):
-            p.send_signal(signal.SIGKILL)
-            p.wait()
+def test_output_of_a_command_that_fails_is_no_answer(tmp_path):
+    assert systems.output("sh", "-c", "echo 1.2; echo noise >&2") == "1.2"
+    assert systems.output("sh", "-c", "echo fatal: detected dubious ownership >&2; exit 128") == ""
+    assert fanout.Swarm.versions(str(tmp_path))["fanout"].startswith("unknown ")
 
 
 def test_lock_excludes(tmp_path):
     path = str(tmp_path / "lock")
-    first, second = cleanup.Lock(path), cleanup.Lock(path)
+    first, second = machine.Lock(path), machine.Lock(path)
     assert first.take(wait=False) and not second.take(wait=False)
     assert second.holder() == str(os.getpid())
 
 
-def test_what_a_failing_command_says_is_no_version(tmp_path):
-    git = tmp_path / "git"
-    git.write_text("#!/bin/sh\necho 'fatal: detected dubious ownership' >&2\nexit 128\n")
-    git.chmod(0o755)
-    assert systems.output(str(git), "describe") == ""
-    assert systems.output("sh", "-c", "echo 1.2 >&2") == "1.2"
+def test_silence_is_broken(monkeypatch, capfd):
+    monkeypatch.setattr(pulse, "SILENCE", 0.1)
+    p = pulse.Pulse()
+    p.beat("host h7")
+    p.start()
+    limit = time.monotonic() + 60
+    said = ""
+    while "no progress" not in said and time.monotonic() < limit:
+        time.sleep(0.05)
+        said += capfd.readouterr().err
+    assert said.startswith("no progress for ") and "s: host h7\n" in said
+    with pytest.raises(pulse.Stuck, match="building s1"):
+        p.beat("building s1", limit=0.1)
+        time.sleep(60)
+    p.stop()
+
+
+def outcome(role="peer", started=0.0, seconds=None, killed=None, joined=None):
+    o = runner.Outcome(SimpleNamespace(name="h2"), role)
+    o.started, o.seconds, o.killed, o.joined = started, seconds, killed, joined
+    return o
+
+
+@pytest.mark.parametrize("outcomes, lies, why", [
+    ([outcome("killed", killed=(0.4, 0.5)), outcome(seconds=1.0)], {}, None),
+    ([outcome("killed", seconds=0.88), outcome(seconds=1.0)], {}, "was not killed: the transfer ended"),
+    ([outcome("killed", seconds=0.88, killed=(0.89, 1.0)), outcome(seconds=1.0)], {}, r"had the file after 0.88 s, .*"
+     r"killed after 0.89 s \(100 %\)"),
+    ([outcome("late", started=0.5, joined=(0.5, 0.5)), outcome(seconds=1.0)], {}, None),
+    ([outcome("late"), outcome(seconds=1.0)], {}, "did not join"),
+    ([outcome("late", started=1.5, joined=(0.9, 0.98)), outcome(seconds=1.0)], {}, "came too late"),
+    ([outcome(seconds=1.0)], {"x1": 3}, None),
+    ([outcome(seconds=1.0)], {"x1": 3, "x2": 0}, "x2 did not lie"),
+])
+def test_a_scenario_that_did_not_happen_is_a_failure(outcomes, lies, why):
+    found = runner.missed(outcomes, lies)
+    assert found is None if why is None else re.search(why, found), found
+
+
+def test_the_relay_carries_both_ways():
+    inside, outside = prom.listen(0), prom.listen(0)
+    threading.Thread(target=prom.relay, args=(outside, inside.getsockname()), daemon=True).start()
+    with socket.create_connection(outside.getsockname()) as client:
+        server, _ = inside.accept()
+        client.sendall(b"question")
+        client.shutdown(socket.SHUT_WR)
+        assert server.makefile("rb").read() == b"question"
+        server.sendall(b"answer")
+        server.close()
+        assert client.makefile("rb").read() == b"answer"
+    inside.close()
+    outside.close()
+
+
+def test_limits_are_put_back(tmp_path, monkeypatch):
+    (tmp_path / "low").write_text("10")
+    (tmp_path / "high").write_text("99")
+    (tmp_path / "cc").write_text("reno bbr")
+    monkeypatch.setattr(machine, "LIMITS", {"low": 50, "high": 50, "missing": 5})
+    monkeypatch.setattr(machine, "ALLOWED_CC", "cc")
+    monkeypatch.setattr(machine, "SYSCTL", str(tmp_path))
+    with machine.Limits("cubic"):
+        assert [(tmp_path / n).read_text() for n in ("low", "high", "cc")] == ["50", "99", "reno bbr cubic"]
+    assert [(tmp_path / n).read_text() for n in ("low", "high", "cc")] == ["10", "99", "reno bbr"]

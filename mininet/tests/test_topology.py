@@ -21,15 +21,21 @@ def test_check_rate():
             topology.check_rate("h1-eth0", wanted, found)
 
 
-def test_parse_sections():
-    assert topology.parse_sections("@a\r\nx\r\ny\r\n@b\r\n@c\nz\n") == {"a": "x\ny\n", "b": "", "c": "z\n"}
+def test_queues_are_bounded_in_bytes():
+    assert topology.queue_bytes(5, 50) == 31_250
+    assert topology.queue_bytes(0.1, 1) == 2 * 1514  # less would pass nothing
+    text = "qdisc htb 5: root refcnt 2\nqdisc bfifo 6: parent 5:1 limit 30Kb\n"
+    topology.check_queue("s1-eth1", 30 << 10, text)
+    for wanted, said in ((62_500, text), (30 << 10, "qdisc htb 5: root\n")):
+        with pytest.raises(topology.TopologyError, match="wanted a queue of"):
+            topology.check_queue("s1-eth1", wanted, said)
 
 
-def test_free_subnet_avoids_what_is_in_use():
-    assert str(topology.free_subnet([])) == "10.77.0.0/16"
-    assert str(topology.free_subnet(["10.0.0.0/8", "192.168.1.7"])) == "172.29.0.0/16"
-    with pytest.raises(topology.TopologyError, match="no free IPv4 network"):
-        topology.free_subnet(["0.0.0.0/0"])
+def test_drops_are_counted_once():
+    text = ("qdisc htb 5: dev s1-eth1 root\n Sent 9 bytes 2 pkt (dropped 7, overlimits 0 requeues 0)\n"
+            "qdisc bfifo 6: dev s1-eth1 parent 5:1\n Sent 9 bytes 2 pkt (dropped 7, overlimits 0 requeues 0)\n"
+            "qdisc bfifo 6: dev s1-eth2 parent 5:1\n Sent 9 bytes 2 pkt (dropped 3, overlimits 0 requeues 0)\n")
+    assert topology.parse_drops(text) == 10
 
 
 def test_payload_takes_the_headers_off():
