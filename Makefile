@@ -84,8 +84,10 @@ go-test-long:
 readme-test: ## The transcripts of README.md, as a reader would paste them.
 	README_TEST=1 go test -count=1 -timeout 30m ./internal/readmetest
 
-lab-test: ## The tests of the lab.
-	@if [ -d mininet/tests ]; then mininet/setup.sh && cd mininet && exec /usr/bin/python3 -m pytest -q tests; fi
+lab-test: ## The lab: types, style, tests.
+	mininet/setup.sh --test
+	cd mininet && mypy && flake8
+	cd mininet && /usr/bin/python3 -m pytest -q tests
 
 images: ## The container images, with version and revision from git.
 	FANOUT_VERSION='$(VERSION)' FANOUT_REVISION="$$(git describe --always --exclude='*' --abbrev=40 --dirty 2>/dev/null)" docker compose build
@@ -101,8 +103,8 @@ bench: build ## Micro-benchmarks, and one peer against curl from nginx. See docs
 	@scripts/setup.sh bench
 	@scripts/bench.sh
 
-sweep: ## The lab's experiment, as root: ARGS='...' for mininet/sweep.py.
-	mininet/sweep.py $(ARGS)
+sweep: ## The lab, as root: the report's experiments, or ARGS='...' for mininet/sweep.py.
+	mininet/sweep.py $(or $(ARGS),report)
 
 setup: ## Install what the other targets need.
 	scripts/setup.sh test bench

@@ -2,13 +2,17 @@
 # Installs what the lab needs, on Debian and Ubuntu. Does nothing, and at once, where all is there.
 #
 #   mininet/setup.sh           install what is missing (needs root)
-#   mininet/setup.sh --check   print what is missing; status 1 if anything is
+#   mininet/setup.sh --test    and what the lab's own tests need
+#   mininet/setup.sh --check   print what is missing to measure; status 1 if anything is
 #
 # Services of the packages (nginx, prometheus, opentracker) are neither started nor, if this
 # script installed them, left to start at the next boot: the lab starts its own.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 PY=/usr/bin/python3
+
+mode=${1:-}
+case $mode in "" | --test | --check) ;; *) echo "usage: setup.sh [--test | --check]" >&2; exit 2 ;; esac
 
 missing=""
 need() { # need PACKAGE COMMAND...: the package, unless all the commands are there
@@ -34,17 +38,25 @@ need curl curl
 need aria2 aria2c
 need opentracker opentracker
 need python3 "$PY"
+if [ "$mode" = --test ]; then
+	need mypy mypy
+	need flake8 flake8
+	need iptables iptables
+fi
 modules=" $(cd / && $PY -c '
 from importlib.util import find_spec
-print(*(m for m in ("mininet", "matplotlib", "libtorrent", "pytest") if find_spec(m)))' 2>/dev/null || true) "
+print(*(m for m in ("mininet", "matplotlib", "libtorrent", "pytest", "pandas") if find_spec(m)))' 2>/dev/null || true) "
 case $missing in *mininet*) ;; *) module mininet mininet ;; esac
 module python3-matplotlib matplotlib
 module python3-libtorrent libtorrent
-module python3-pytest pytest
+if [ "$mode" = --test ]; then
+	module python3-pytest pytest
+	module python3-pandas pandas
+fi
 
 missing=${missing# }
 [ -n "$missing" ] || exit 0
-if [ "${1:-}" = --check ]; then
+if [ "$mode" = --check ]; then
 	echo "$missing"
 	exit 1
 fi

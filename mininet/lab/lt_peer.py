@@ -8,11 +8,12 @@ A seed seeds. Both end when their stdin does.
 
 import sys
 import time
+from typing import Any
 
 import libtorrent as lt
 
 
-def session(ip, queue):
+def session(ip: str, queue: int) -> Any:
     return lt.session({
         "listen_interfaces": f"{ip}:6881", "outgoing_interfaces": ip,
         "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
@@ -29,7 +30,7 @@ def session(ip, queue):
     })
 
 
-def add(ses, torrent, directory, flags=0):
+def add(ses: Any, torrent: str, directory: str, flags: int = 0) -> Any:
     params = lt.add_torrent_params()
     params.ti = lt.torrent_info(torrent)
     params.save_path = directory
@@ -38,7 +39,7 @@ def add(ses, torrent, directory, flags=0):
     return ses.add_torrent(params)
 
 
-def main():
+def main() -> None:
     mode, torrent, directory, ip, queue = sys.argv[1:]
     ses = session(ip, int(queue))
     if mode == "seed":
