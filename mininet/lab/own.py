@@ -234,11 +234,6 @@ class OwnSystem(System):
         return (program_problem(f"server of {cls.name}", cls.server, cls.cwd)
                 or program_problem(f"client of {cls.name}", cls.client, cls.cwd))
 
-    @classmethod
-    def versions(cls, repo: str) -> Dict[str, str]:
-        """The commands: what is known of a program that is nobody's package."""
-        return {cls.name: f"{cls.server} | {cls.client}"}
-
     def _values(self, host: Any) -> Dict[str, str]:
         b = self.bench
         return {"file": b.file, "name": b.file_name, "server": b.origin.ip, "me": host.ip,
