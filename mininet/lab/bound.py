@@ -102,4 +102,4 @@ def _survivors(point: plan.Point) -> Tuple[List[float], int, Optional[float]]:
     first = point.kill.peers if point.kill else 0
     far = sum(1 for i in range(first, point.peers) if point.rack(i) == 2)
     trunk = point.trunk if point.topology == "two-racks" else None
-    return point.peer_uplinks()[first:], far, trunk
+    return [up or 0.0 for up in point.peer_uplinks()[first:]], far, trunk

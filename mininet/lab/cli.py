@@ -8,12 +8,13 @@ import shlex
 import signal
 import socket
 import sys
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Type
 
 from . import driver, machine, options, plots, prom, registry, results, space
 from .checks import REPO, check_machine, check_programs, choose_data, install
 from .options import Wrong
 from .pulse import say
+from .systems import System
 
 
 def results_dir(args: argparse.Namespace) -> str:
@@ -54,7 +55,7 @@ def sweep(command: str, argv: List[str]) -> int:
     directory = args.resume or results_dir(args)
     try:
         install(args.no_install)
-        check_programs(config, registry.systems(), not args.no_build)
+        check_programs(config, known_systems(config), not args.no_build)
         lock = machine.Lock()
         if not lock.take(wait=False):
             say(f"another sweep is running (process {lock.holder()}); waiting for it to end")
@@ -71,6 +72,10 @@ def sweep(command: str, argv: List[str]) -> int:
     if command == "single" and status <= 1:
         print(results.table(results.rows(results.load(directory), config)))
     return status
+
+
+def known_systems(config: Dict[str, Any]) -> Dict[str, Type[System]]:
+    return registry.systems(config.get("programs"), config.get("cwd"))
 
 
 def carry_out(args: argparse.Namespace, config: Dict[str, Any], data: Optional[str], directory: str) -> int:
@@ -103,7 +108,7 @@ def measure(args: argparse.Namespace, config: Dict[str, Any], data: str, directo
             del os.environ[name]  # no proxy of the machine's can be reached from there
     go_on = f"sweep.py --resume {shlex.quote(directory)}"
     try:
-        failed = driver.Sweep(directory, config, REPO, data, registry.systems(), outside, args.again).go()
+        failed = driver.Sweep(directory, config, REPO, data, known_systems(config), outside, args.again).go()
     except space.Stopped as e:
         say(f"\nstopped; go on with: {go_on}")
         return e.status

@@ -7,7 +7,7 @@ import random
 import sys
 from typing import Any, Dict, List, NoReturn, Optional
 
-from . import plan, prom, registry, topology, units
+from . import own, plan, prom, registry, topology, units
 
 EPILOG = """commands, each with the options above:
   sweep.py ...           a sweep
@@ -146,8 +146,7 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
         return given or DEFAULTS[name]
 
     try:
-        known = registry.systems()
-        chosen = units.names(of("system"), known, "system")
+        chosen, programs = own.parse(of("system"), registry.systems())
         sizes = units.each(of("size"), units.size)
         links = units.each(of("bw"), units.link)
         repeat = units.count(of("repeat"), "--repeat", 1, 1000)
@@ -163,6 +162,7 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
     except ValueError as e:
         raise Wrong(str(e)) from None
     check_scenario(base, peers)
+    known = registry.systems(programs)
     for name in chosen:
         for what in ("kill", "join", "corrupt"):
             if base[what] and what not in known[name].scenarios:
@@ -170,6 +170,7 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
     points = [plan.Point(system=name, peers=n, size=size, bw=bw, **with_trunk(base, bw))
               for size in sizes for bw in links for n in peers for name in chosen]
     return {"points": [p.as_dict() for p in points], "repeat": repeat, "seed": seed, "check": bool(args.check),
+            "programs": {name: list(commands) for name, commands in programs.items()}, "cwd": os.getcwd(),
             "keep_logs": args.keep_logs, "axis": "peers" if args.peers or uplinks else "hosts"}
 
 

@@ -10,9 +10,10 @@ The server runs on the origin and a client on every peer, as ordinary programs i
 sweep was started in. The server is ready when it listens; a client has finished when it ends with status 0,
 and must then have put the file at {out}. A system is client/server, unless one of its commands mentions
 {peers}: then it is peer-to-peer, is compared with that bound, and a peer has finished as soon as the whole
-file is at {out}, so that it may go on to serve the others.
+file is at {out} (looked for every 20 ms), so that it may go on to serve the others.
 """
 
+import filecmp
 import ipaddress
 import os
 import re
@@ -270,12 +271,15 @@ class OwnSystem(System):
     def wait(self, peer: Any, deadline: float) -> Finish:
         """Until the client has ended or, peer-to-peer, has the file."""
         proc, out = self._clients[peer], self._out(peer)
-        status = None
-        while status is None and not (self.kind == "p2p" and has_size(out, self.bench.point.size)):
+        status, pause = None, LOOK
+        while status is None and not (self.kind == "p2p" and has_size(out, self.bench.point.size)
+                                      and filecmp.cmp(out, self.bench.file, shallow=False)):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError("not complete in time")
-            status = proc.wait(min(left, LOOK) if self.kind == "p2p" else left)
+            if self.kind == "p2p" and has_size(out, self.bench.point.size):
+                pause = min(1.0, 1.2 * pause)  # it has holes still, and comparing costs processor time
+            status = proc.wait(min(left, pause) if self.kind == "p2p" else left)
         if status:
             alive(proc)
         if not os.path.isfile(out):
