@@ -97,7 +97,7 @@ func TestEveryFrameLeavesOnceInOrderWhenItIsDue(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	c := newCarrier(time.Hour, 0, 2)
 	a, _ := pair()
-	fits := 2 * ((blockSize-maxFrame)/1514 + 1)
+	fits := 2 * ((blockSize-maxFrame)/1514 + 1) // a frame needs the room of the longest one
 	for range fits + 10 {
 		c.space()
 		c.enter(a, 1514, 0)

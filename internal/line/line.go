@@ -23,7 +23,8 @@ type line struct {
 	out io.Writer
 }
 
-// newLine attaches the ends of all links.
+// newLine attaches the ends of all links. Where frames are to be lost, segments are carried
+// one by one: a burst would be lost as a whole, which no link does.
 func (g *grammar) newLine(links []link, out io.Writer) (_ *line, err error) {
 	l := &line{out: out}
 	defer func() {
@@ -33,11 +34,11 @@ func (g *grammar) newLine(links []link, out io.Writer) (_ *line, err error) {
 	}()
 	ends := make([][]*end, min(g.Loops, max(1, len(links))))
 	for i, k := range links {
-		a, err := l.attach(k.A)
+		a, err := l.attach(k.A, g.Loss == 0)
 		if err != nil {
 			return nil, err
 		}
-		b, err := l.attach(k.B)
+		b, err := l.attach(k.B, g.Loss == 0)
 		if err != nil {
 			return nil, err
 		}
@@ -55,8 +56,8 @@ func (g *grammar) newLine(links []link, out io.Writer) (_ *line, err error) {
 	return l, nil
 }
 
-func (l *line) attach(d device) (*end, error) {
-	t, err := attach(d)
+func (l *line) attach(d device, bursts bool) (*end, error) {
+	t, err := attach(d, bursts)
 	if err != nil {
 		return nil, err
 	}

@@ -207,7 +207,7 @@ func (l *loop) leave() error {
 		}
 		switch _, err := unix.Write(f.to.fd, data); err {
 		case nil:
-			l.tally.left(len(data), late)
+			l.tally.left(len(data)-vnetHeader, late)
 		case unix.EINTR:
 			continue
 		case unix.EBADFD:

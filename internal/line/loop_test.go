@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/binary"
-	"slices"
 	"testing"
 	"time"
 
@@ -128,14 +127,16 @@ func sockets(t *testing.T, e *end) int {
 	return p[1]
 }
 
-func send(fd int, number uint64) { unix.Write(fd, binary.BigEndian.AppendUint64(nil, number)) }
+func send(fd int, number uint64) {
+	unix.Write(fd, binary.BigEndian.AppendUint64(make([]byte, vnetHeader), number))
+}
 
 func receive(t *testing.T, fd int) uint64 {
 	t.Helper()
-	data := make([]byte, 9)
+	data := make([]byte, 64)
 	n, err := unix.Read(fd, data)
-	if err != nil || n != 8 {
+	if err != nil || n != vnetHeader+8 {
 		t.Fatal(n, err)
 	}
-	return binary.BigEndian.Uint64(slices.Clone(data[:8]))
+	return binary.BigEndian.Uint64(data[vnetHeader:n])
 }

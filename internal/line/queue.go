@@ -3,9 +3,12 @@
 package main
 
 const (
-	// maxFrame is more than Ethernet's 1518 bytes: nothing in the lab has a greater MTU.
-	maxFrame  = 2048
-	blockSize = 64 << 10
+	// vnetHeader is what the kernel puts before a frame: whether its checksum is still to be
+	// made, and the size of the segments that it is still to be cut into. It goes along.
+	vnetHeader = 10
+	// maxFrame is more than the longest IP packet, an Ethernet header and a tag.
+	maxFrame  = 64<<10 + 64
+	blockSize = 1 << 20
 )
 
 // queue holds the frames that are on the way, the oldest first, packed in blocks of the pool.
