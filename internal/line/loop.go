@@ -111,11 +111,11 @@ func (l *loop) close() {
 
 func (l *loop) now() int64 { return int64(time.Since(l.began)) }
 
-// run carries frames until end is called, or a device is gone. Its thread ends with the
-// goroutine: nothing else is to run at its priority.
+// run carries frames until end is called, or a device is gone.
 func (l *loop) run() error {
 	runtime.LockOSThread()
-	first()
+	defer runtime.UnlockOSThread()
+	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	events := make([]unix.EpollEvent, 64)
 	for {
 		if err := l.arm(); err != nil {
@@ -132,14 +132,6 @@ func (l *loop) run() error {
 			return err
 		}
 	}
-}
-
-// first puts the thread before all programs, which a link does not wait for. Where that is not
-// allowed, frames are late on a busy machine, which the report tells. Nice values would not
-// do: the kernel compares them within a session only.
-func first() {
-	unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0)
-	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 }
 
 // turn carries what there is to carry.
