@@ -4,11 +4,12 @@ Words are those of the project: the *origin* has the file, *peers* want it, the
 *distribution time* runs from the common start until the last peer has the whole
 verified file, and the *bound* is the least time any scheme of that kind can take.
 
-    units, bound, plan, results    pure: no process, no network
-    topology, netns, procs         the emulated network and what runs in it
-    systems, fanout, rivals        the systems under test, one small class each
-    registry                       which systems there are
-    guard, prom                    who watches: the machine, and Prometheus
-    runner, driver                 one run; a whole sweep
-    plots, cleanup, cli            figures, leftovers, the command line
+    units, plan, bound, options    pure: what a sweep consists of, and the command line
+    results, tidy, stats, plots    pure, too: what it leaves
+    space, machine, checks         a world of the sweep's own, and what it needs of the machine
+    topology, line, ovs, netns     the emulated network
+    procs, systems                 what runs in it, and what a system under test owes
+    fanout, rivals, own, registry  the systems, one small class each; registry knows them all
+    guard, pulse, prom, provenance who watches: processors, silence, Prometheus; who, where, when
+    runner, driver, cli            one run; a whole sweep; the commands
 """

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any, Dict, List, Optional, Tuple, Type
 
-from . import plan, units
+from . import line, ovs, plan, units
 from .machine import sysctl
 from .options import Wrong
 from .systems import System
@@ -34,9 +34,9 @@ def most_peers(memory: int, data: Optional[int], size: int) -> Tuple[int, str]:
 
 def available_memory() -> int:
     with open("/proc/meminfo", encoding="ascii") as f:
-        for line in f:
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+        for text in f:
+            if text.startswith("MemAvailable:"):
+                return int(text.split()[1]) * 1024
     return 0
 
 
@@ -94,16 +94,22 @@ def check_programs(config: Dict[str, Any], known: Dict[str, Type[System]], build
         targets += ["./tracker", "./origin", "./peerd"]
     if any(p["corrupt"] for p in config["points"]):
         targets.append("./internal/liar")
+    far = any(p.get("delay_ms") or p.get("loss") for p in config["points"])
+    if far and not line.has_netem():
+        targets.append("./internal/line")
     if targets and build_ours:
         build(targets)
     for target in targets:
         program = os.path.join(REPO, "bin", os.path.basename(target))
         if not os.access(program, os.X_OK):
             raise Wrong(f"{program} is not there: leave out --no-build, or go build -o bin/ {target}")
-    for system in chosen:
-        why = system.problem(REPO)
-        if why:
-            raise Wrong(why)
+    problems = [system.problem(REPO) for system in chosen]
+    if far:
+        problems.append(line.problem())
+    if any(p["switch"] == "ovs" for p in config["points"]):
+        problems.append(ovs.problem())
+    for why in filter(None, problems):
+        raise Wrong(why)
 
 
 def build(targets: List[str]) -> None:
@@ -118,5 +124,5 @@ def build(targets: List[str]) -> None:
     except FileNotFoundError:
         raise Wrong("make is not installed: apt-get install make, or use --no-build with daemons in bin/") from None
     if done.returncode:
-        said = [line for line in done.stdout.strip().splitlines() if not line.startswith("make")]
+        said = [text for text in done.stdout.strip().splitlines() if not text.startswith("make")]
         raise Wrong("the daemons do not build:\n  " + "\n  ".join(said or ["no output"]))

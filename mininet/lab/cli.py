@@ -10,7 +10,7 @@ import socket
 import sys
 from typing import Any, Callable, Dict, List, Optional, Type
 
-from . import driver, machine, options, plots, prom, registry, results, space
+from . import driver, machine, options, ovs, plots, prom, registry, results, space
 from .checks import REPO, check_machine, check_programs, choose_data, install
 from .options import Wrong
 from .pulse import say
@@ -83,6 +83,8 @@ def carry_out(args: argparse.Namespace, config: Dict[str, Any], data: Optional[s
     if not args.resume:
         with open(os.path.join(directory, results.CONFIG), "w", encoding="utf-8") as f:
             json.dump(config, f, indent=1)
+    if config["points"][0]["switch"] == "ovs" and ovs.note():
+        say(f"note: {ovs.note()}")
     outside = None if args.no_prometheus else prom.listen(args.prometheus_port)
     where = machine.data_dir(data) if data else space.MEMORY
     if data:

@@ -7,8 +7,8 @@ import time
 from typing import Dict, Optional
 
 from . import netns
-from .procs import Proc
-from .systems import Bench, Finish, System, alive, output
+from .procs import Proc, output
+from .systems import Bench, Finish, System, alive
 from .topology import Host
 
 TRACKER, ORIGIN, ORIGIN_HTTP, PEER, PEER_HTTP = 2680, 2684, 2694, 2685, 2695

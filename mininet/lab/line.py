@@ -4,28 +4,30 @@ A link that bin/line carries is two TAP devices instead of a veth pair, of the s
 at the same places, so that shaping, addresses and counters are as ever. See internal/line.
 """
 
+import functools
 import json
 import os
 import select
 import subprocess
 import time
 
-from mininet.link import TCLink
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
 
-from .procs import tail
+from .procs import cpu_seconds, tail
 
 BINARY = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
                       "bin", "line")
 TUN = "/dev/net/tun"
 HANGS = 60  # seconds; no verdict on the machine's speed
 LATE = 0.01  # share of the frames that may leave more than a millisecond after they were due
+End = Tuple[int, str]  # pid of a process in the network, 0 for this one, and the interface there
 
 
 class LineError(RuntimeError):
     """The line does not do what was asked for."""
 
 
-def has_netem():
+def has_netem() -> bool:
     """Whether the kernel has netem, tried in a namespace that is gone afterwards."""
     try:
         return subprocess.run(["unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "limit", "1"],
@@ -34,7 +36,7 @@ def has_netem():
         return False
 
 
-def problem():
+def problem() -> Optional[str]:
     """Why links can have neither delay nor loss here, or None."""
     if has_netem():
         return None
@@ -48,7 +50,7 @@ def problem():
     return None
 
 
-def netem_args(delay_ms, loss, limit):
+def netem_args(delay_ms: float, loss: float, limit: int) -> List[str]:
     """Arguments for `tc qdisc add dev X` below Mininet's HTB class; loss is in per cent. Pure.
 
     The limit is in packets: those on the way and those that wait for the shaper.
@@ -61,23 +63,30 @@ def netem_args(delay_ms, loss, limit):
     return args
 
 
-class TapLink(TCLink):
-    """A link whose ends are TAP devices: nothing passes before a Line has been started."""
+@functools.lru_cache(maxsize=None)
+def tap_link() -> Type[Any]:
+    """The class of links whose ends are TAP devices: nothing passes before a Line has been started."""
+    from mininet.link import TCLink
 
-    @classmethod
-    def makeIntfPair(cls, intfname1, intfname2, addr1=None, addr2=None,
-                     node1=None, node2=None, deleteIntfs=True):
-        for node, name, address in ((node1, intfname1, addr1), (node2, intfname2, addr2)):
-            command = f"ip tuntap add dev {name} mode tap"
-            if address:
-                command += f" && ip link set dev {name} address {address}"
-            out = node.cmd(command).strip()
-            if out:
-                raise LineError(f"{name}: {out}")
+    class TapLink(TCLink):
+        @classmethod
+        def makeIntfPair(cls, intfname1: str, intfname2: str, addr1: Optional[str] = None,
+                         addr2: Optional[str] = None, node1: Any = None, node2: Any = None,
+                         deleteIntfs: bool = True) -> None:
+            for node, name, address in ((node1, intfname1, addr1), (node2, intfname2, addr2)):
+                command = f"ip tuntap add dev {name} mode tap"
+                if address:
+                    command += f" && ip link set dev {name} address {address}"
+                out = node.cmd(command).strip()
+                if out:
+                    raise LineError(f"{name}: {out}")
 
-    def ends(self):
-        """What Line wants to know."""
-        return tuple((i.node.pid if i.node.inNamespace else 0, i.name) for i in (self.intf1, self.intf2))
+        def ends(self) -> Tuple[End, End]:
+            """What Line wants to know."""
+            a, b = ((i.node.pid if i.node.inNamespace else 0, i.name) for i in (self.intf1, self.intf2))
+            return a, b
+
+    return TapLink
 
 
 class Line:
@@ -86,11 +95,13 @@ class Line:
     Start it when all links have been made, and stop it before they are deleted.
     """
 
-    def __init__(self, links, delay_ms=0.0, loss=0.0, seed=1, log="/dev/null", loops=1):
-        self._links, self._log, self._popen = links, log, None
+    def __init__(self, links: Sequence[Tuple[End, End]], delay_ms: float = 0.0, loss: float = 0.0, seed: int = 1,
+                 log: str = "/dev/null", loops: int = 1):
+        self._links, self._log = links, log
+        self._popen: Any = None
         self._argv = [BINARY, f"--delay={delay_ms:g}ms", f"--loss={loss:g}", f"--seed={seed}", f"--loops={loops}"]
 
-    def start(self):
+    def start(self) -> None:
         """Returns when every device is attached; LineError if that fails."""
         links = [{"a": {"pid": a[0], "name": a[1]}, "b": {"pid": b[0], "name": b[1]}} for a, b in self._links]
         with open(self._log, "ab") as log:
@@ -104,22 +115,27 @@ class Line:
             self._end()
             raise
 
-    def problem(self):
+    def problem(self) -> Optional[str]:
         """Why it carries nothing any more, or None while it does. Does not wait."""
         status = self._popen.poll()
         return None if status is None else f"bin/line ended with status {status}: {tail(self._log, 1)}"
 
-    def report(self):
+    def report(self) -> Dict[str, Any]:
         """What it counted since the last report; see internal/line/report.go."""
         self._send("report")
         return json.loads(self._hear())
 
-    def cpu(self):
+    def cpu(self) -> float:
         """CPU seconds so far. The frames' further way, to the next queue, is in it."""
-        from .procs import cpu_seconds
         return cpu_seconds(self._popen.pid)
 
-    def stop(self):
+    def kill(self) -> None:
+        """Ends it, whatever it does."""
+        if self._popen:
+            self._popen.kill()
+            self._end()
+
+    def stop(self) -> Optional[Dict[str, Any]]:
         """Ends it, and returns what it counted since the last report; LineError if it had died."""
         if self._popen is None:
             return None
@@ -133,14 +149,14 @@ class Line:
             raise LineError(died)
         return last
 
-    def _send(self, text):
+    def _send(self, text: str) -> None:
         try:
             self._popen.stdin.write(text.encode() + b"\n")
             self._popen.stdin.flush()
         except BrokenPipeError:
             raise LineError(self._why()) from None
 
-    def _hear(self):
+    def _hear(self) -> str:
         """The next line; it says one thing at a time, when it was told to."""
         if not select.select([self._popen.stdout], [], [], HANGS)[0]:
             raise LineError("bin/line does not answer")
@@ -149,13 +165,13 @@ class Line:
             raise LineError(self._why())
         return text
 
-    def _why(self):
+    def _why(self) -> str:
         end = time.monotonic() + 5
         while self._popen.poll() is None and time.monotonic() < end:
             time.sleep(0.01)
         return self.problem() or "bin/line closed its pipes"
 
-    def _end(self):
+    def _end(self) -> None:
         popen, self._popen = self._popen, None
         for pipe in (popen.stdin, popen.stdout):
             try:
@@ -169,12 +185,13 @@ class Line:
             popen.wait()
 
 
-def doubts(report):
+def doubts(report: Dict[str, Any]) -> Optional[str]:
     """Why what was measured is the line and not the network, or None. Pure."""
     lost = report["dropped"] + report["overrun"]
     if lost:
         return f"bin/line lost {lost} frames that it should have carried"
     if report["late"] > LATE * report["carried"]:
         share = 100 * report["late"] / report["carried"]
-        return f"bin/line carried {share:.1f} % of the frames more than 1 ms too late (at most {report['late_max_us'] / 1000:.0f} ms)"
+        most = report["late_max_us"] / 1000
+        return f"bin/line carried {share:.1f} % of the frames more than 1 ms too late (at most {most:.0f} ms)"
     return None

@@ -189,7 +189,7 @@ def scenario(args: argparse.Namespace, links: List[Optional[float]]) -> Dict[str
         "delay_ms": units.milliseconds(args.delay) if args.delay else 0.0,
         "loss": units.percent(args.loss) if args.loss else 0.0,
     }
-    for name in ("uplinks", "queue", "topology"):
+    for name in ("uplinks", "queue", "topology", "delay", "loss"):
         if None in links and getattr(args, name):
             raise Wrong(f"--{name} needs links with a rate: leave `none` out of --bw")
     return base

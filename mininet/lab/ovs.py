@@ -16,8 +16,7 @@ from shutil import rmtree, which
 from typing import Any, Callable, Dict, List, Optional
 
 from .netns import wait_until
-from .procs import cpu_seconds, tail
-from .systems import output
+from .procs import cpu_seconds, output, tail
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 COMMANDS = ("ovsdb-tool", "ovsdb-server", "ovs-vsctl", "ovs-vswitchd")

@@ -22,8 +22,8 @@ import sys
 import time
 from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple, Type
 
-from .procs import Proc, tail
-from .systems import Bench, Finish, System, alive, which
+from .procs import Proc, tail, which
+from .systems import Bench, Finish, System, alive
 
 SERVER = {"file": "the file to send", "name": "its name without directories", "server": "the origin's address",
           "me": "the own address", "peers": "the addresses of all peers, with commas between",

@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import threading
@@ -149,3 +150,17 @@ def tail(path: str, lines: int = 5) -> str:
     except OSError:
         return ""
     return "\n".join(text.strip().splitlines()[-lines:])
+
+
+def which(command: str) -> str:
+    """The path of a program, or ''."""
+    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or ""
+
+
+def output(*argv: str) -> str:
+    """First line a command prints, or '' where it fails: what it says then is no answer."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return ((done.stdout or done.stderr).strip().splitlines() or [""])[0]

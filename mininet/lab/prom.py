@@ -11,8 +11,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, List, Tuple
 
-from .procs import tail
-from .systems import which
+from .procs import tail, which
 
 PORT = 9090
 INTERVAL = 1.0

@@ -7,7 +7,8 @@ import socket
 from typing import Any, Dict, List, Type
 
 from .plan import Point
-from .systems import System, output
+from .procs import output
+from .systems import System
 
 
 def now() -> datetime.datetime:

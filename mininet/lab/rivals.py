@@ -13,8 +13,8 @@ import urllib.parse
 from typing import Any, Dict, Optional, Tuple
 
 from . import netns
-from .procs import Proc, ProcDied
-from .systems import Bench, Finish, System, alive, output, which
+from .procs import Proc, ProcDied, output, which
+from .systems import Bench, Finish, System, alive
 from .topology import Host
 
 

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type
 
-from . import bound, guard, topology, units
+from . import bound, guard, line, topology, units
 from .plan import Run
 from .procs import Procs
 from .systems import Bench, Finish, System
@@ -79,6 +79,7 @@ class Runner:
         interval = min(1.0, max(0.05, (bound.for_point(self.point, self.kind) or 0.0) / 100))
         watch = guard.Watch(self.bench.peers, self.point.size, interval)
         before, drops = counters(hosts), self.net.dropped()
+        self.net.line()
         cpu_before = self.procs.cpu()
         early = [o for o in outcomes if o.role != "late"]
         try:
@@ -91,13 +92,13 @@ class Runner:
         finally:
             watch.finish()
         cpu = {k: v - cpu_before.get(k, 0.0) for k, v in self.procs.cpu().items()}
-        after = counters(hosts)
+        after, carried = counters(hosts), self.net.line()
         dropped = self.net.dropped() - drops
         for o in outcomes:
             self._verify(o)
         sent = self._origin_bytes()
         time.sleep(self.linger)
-        return self._record(outcomes, watch, cpu, before, after, sent, dropped)
+        return self._record(outcomes, watch, cpu, before, after, sent, dropped, carried)
 
     def _join(self, threads: Dict[Outcome, threading.Thread], watch: guard.Watch) -> None:
         """Waits for all to end, or for the time limit, and tells of progress meanwhile."""
@@ -183,7 +184,8 @@ class Runner:
             return None
 
     def _record(self, outcomes: List[Outcome], watch: guard.Watch, cpu: Dict[Tuple[str, str], float],
-                before: Counters, after: Counters, sent: Optional[int], dropped: int) -> Dict[str, Any]:
+                before: Counters, after: Counters, sent: Optional[int], dropped: int,
+                carried: Optional[Dict[str, Any]]) -> Dict[str, Any]:
         p = self.point
         delta = {n: {k: after[n][k] - before[n][k] for k in after[n]} for n in after}
         link = topology.payload(delta["h1"]["tx_bytes"], delta["h1"]["tx_packets"])
@@ -219,7 +221,8 @@ class Runner:
             "retransmits": sum(d["retransmits"] for d in delta.values()),
             "queue": {**self.net.queue(), "dropped": dropped},
             "buffers": {"rmem": topology.BUFFERS, "wmem": topology.BUFFERS},
-            "cpu": machine(watch.cpu(), sum(cpu.values()), len(done) * p.size, p.bw is not None),
+            "line": carried,
+            "cpu": machine(watch.cpu(), sum(cpu.values()), len(done) * p.size, p.bw is not None, carried),
             "curves": watch.curves(),
         }
 
@@ -270,14 +273,16 @@ def missed(outcomes: Sequence[Outcome], liars: Dict[str, int]) -> Optional[str]:
     return None
 
 
-def machine(seen: Dict[str, float], daemons: float, delivered: int, judged: bool) -> Dict[str, Any]:
+def machine(seen: Dict[str, float], daemons: float, delivered: int, judged: bool,
+            carried: Optional[Dict[str, Any]]) -> Dict[str, Any]:
     """What processors did. Links without a rate are meant to be as fast as they: no verdict then."""
+    why = guard.verdict(seen) or (line.doubts(carried) if carried else None)
     return {"daemon_seconds": daemons,
             "daemon_seconds_per_gib": daemons / (delivered / (1 << 30)) if delivered else None,
             "machine_seconds": seen["seconds"], "busy": seen["busy"],
             "busy_max": seen["busy_max"], "full_windows": seen["full_windows"],
             "softirq": seen["softirq"], "steal": seen["steal"],
-            "exhausted": guard.verdict(seen) if judged else None}
+            "exhausted": why if judged else None}
 
 
 def counters(hosts: Sequence[topology.Host]) -> Counters:

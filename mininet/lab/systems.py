@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from typing import Dict, FrozenSet, Optional, Tuple
 
 from . import netns
 from .plan import Point
-from .procs import Proc, ProcDied, Procs, tail
+from .procs import Proc, ProcDied, Procs, tail, which
 from .topology import Host, Network
 
 
@@ -109,17 +108,3 @@ def alive(proc: Proc) -> bool:
         raise ProcDied(f"{proc.role} on {proc.host.name} ended with status {status}"
                        + (f": {why}" if why else ""))
     return True
-
-
-def which(command: str) -> str:
-    """The path of a program, or ''."""
-    return shutil.which(command, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or ""
-
-
-def output(*argv: str) -> str:
-    """First line a command prints, or '' where it fails: what it says then is no answer."""
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return ((done.stdout or done.stderr).strip().splitlines() or [""])[0]

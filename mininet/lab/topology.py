@@ -18,7 +18,7 @@ import subprocess
 import sys
 from typing import Any, Callable, Dict, List, Optional, TextIO, Tuple
 
-from . import plan
+from . import line, ovs, plan, space
 from .procs import tail
 
 SUBNET = ipaddress.IPv4Network("10.77.0.0/16")
@@ -72,6 +72,11 @@ def parse_drops(text: str) -> int:
                for m in re.finditer(r"\(dropped (\d+),", leaf))
 
 
+def queue_packets(mbit: float, ms: float) -> int:
+    """What a queue of full frames may hold, where it is counted in them. Pure."""
+    return max(2, queue_bytes(mbit, ms) // FRAME)
+
+
 def queue_bytes(mbit: float, ms: float) -> int:
     """What a queue may hold that a link of that rate empties in so many ms: two frames at least. Pure."""
     return max(2 * FRAME, int(mbit * 1e6 / 8 * ms / 1e3))
@@ -90,8 +95,8 @@ class Host:
 
     def traffic(self) -> Dict[str, int]:
         """Bytes and packets, received and sent, as the host's interface counts them."""
-        for line in self.proc_net("dev").splitlines():
-            name, _, rest = line.partition(":")
+        for text in self.proc_net("dev").splitlines():
+            name, _, rest = text.partition(":")
             if name.strip() == f"{self.name}-eth0":
                 f = [int(x) for x in rest.split()]
                 return {"rx_bytes": f[0], "rx_packets": f[1], "tx_bytes": f[8], "tx_packets": f[9]}
@@ -99,8 +104,8 @@ class Host:
 
     def retransmits(self) -> int:
         """TCP segments sent again, since the namespace was made."""
-        keys, values = [line.split() for line in self.proc_net("snmp").splitlines()
-                        if line.startswith("Tcp:")]
+        keys, values = [text.split() for text in self.proc_net("snmp").splitlines()
+                        if text.startswith("Tcp:")]
         return int(values[keys.index("RetransSegs")])
 
     def run(self, *argv: str) -> str:
@@ -135,6 +140,9 @@ class Network:
         self.net: Any = None
         self.hosts: Dict[str, Host] = {}
         self._ends: List[Shaped] = []
+        self._vswitch: Optional[ovs.Private] = None
+        self._line: Optional[line.Line] = None
+        self._netem = False
 
     def start(self) -> None:
         """Mininet reports some problems by leaving the program; here all are TopologyError."""
@@ -144,6 +152,8 @@ class Network:
                 self._build()
             except SystemExit:
                 raise TopologyError("Mininet gave up: " + (tail(self._log, 1) or "no reason given")) from None
+            except (line.LineError, ovs.OvsError) as e:
+                raise TopologyError(str(e)) from None
             finally:
                 listen_to_mininet(sys.stderr)
                 self._beat("", 0.0)
@@ -156,6 +166,12 @@ class Network:
         from mininet.net import Mininet
         p = self.point
         self._step("the switch")
+        far = bool(p.delay_ms or p.loss)
+        self._netem = far and line.has_netem()
+        shaped = {"cls": line.tap_link()} if far and not self._netem else {}
+        if p.switch == "ovs":
+            self._vswitch = ovs.Private(os.path.join(space.MEMORY, "ovs"))
+            self._vswitch.start()
         Mininet.inited = True  # it would raise limits of the machine, as machine.Limits does, but for good
         self.net = Mininet(switch=switch_class(p.switch), link=TCLink, controller=None, ipBase=str(SUBNET))
         elsewhere, trunks = topologies()[p.topology](p)
@@ -165,27 +181,32 @@ class Network:
         uplinks = {"h1": p.bw, **{peer_name(i): up for i, up in enumerate(p.peer_uplinks())},
                    **{f"x{i + 1}": p.bw for i in range(p.corrupt)}}
         for name, up in uplinks.items():
-            self._add(name, next(addresses), switches[elsewhere.get(name, 1)], up, p.bw)
+            self._add(name, next(addresses), switches[elsewhere.get(name, 1)], up, p.bw, **shaped)
         self._add("tracker", TRACKER, switches[1])
         self._add("root", ROOT, switches[1])
         for a, b, mbit in trunks:
-            link = self.net.addLink(switches[a], switches[b], params1={"bw": mbit}, params2={"bw": mbit})
+            link = self.net.addLink(switches[a], switches[b], params1={"bw": mbit}, params2={"bw": mbit}, **shaped)
             self._ends += [Shaped(switches[a], link.intf1.name, mbit), Shaped(switches[b], link.intf2.name, mbit)]
         self._step("starting it")
         self.net.start()
-        self._bound_queues()
+        if shaped:
+            self._begin_line()
+        self._lengthen() if self._netem else self._bound_queues()
         self.verify()
 
     def _add(self, name: str, ip: ipaddress.IPv4Address, switch: Any,
-             up: Optional[float] = None, down: Optional[float] = None) -> None:
+             up: Optional[float] = None, down: Optional[float] = None, **how: Any) -> None:
         self._step(name)
         node = self.net.addHost(name, inNamespace=name != "root", ip=f"{ip}/{SUBNET.prefixlen}")
-        link = self.net.addLink(node, switch, params1={"bw": up} if up else {}, params2={"bw": down} if down else {})
+        link = self.net.addLink(node, switch, params1={"bw": up} if up else {}, params2={"bw": down} if down else {},
+                                **how)
         host = Host(node, name, str(ip), link.intf2.name)
         self.hosts[name] = host
         self._ends += [Shaped(node, link.intf1.name, up, host), Shaped(switch, link.intf2.name, down)]
         if name != "root":
             self._tune(host)
+        if self._vswitch:
+            ovs.tune(node, link.intf1.name)
 
     def _tune(self, host: Host) -> None:
         """Each run starts from scratch: TCP must not remember the last one's paths."""
@@ -193,6 +214,24 @@ class Network:
         if self.point.cc:
             settings.append(f"net.ipv4.tcp_congestion_control={self.point.cc}")
         host.run("sysctl", "-qw", *settings)
+
+    def _begin_line(self) -> None:
+        """Links with delay and loss, of a kernel without netem: bin/line carries their frames."""
+        self._step("the line")
+        p = self.point
+        ends = [link.ends() for link in self.net.links if isinstance(link, line.tap_link())]
+        self._line = line.Line(ends, delay_ms=p.delay_ms, loss=p.loss, log=self._log)
+        self._line.start()
+
+    def _lengthen(self) -> None:
+        """The same by netem, whose queue holds the frames on the way as well as those that wait."""
+        p = self.point
+        for end in self._ends:
+            if end.mbit:
+                self._step(f"the delay of {end.intf}")
+                waiting = queue_packets(end.mbit, p.queue_ms) if p.queue_ms else PACKETS
+                end.tc("qdisc", "add", "dev", end.intf,
+                       *line.netem_args(p.delay_ms, p.loss, waiting + queue_packets(end.mbit, p.delay_ms)))
 
     def _bound_queues(self) -> None:
         """Both ends of every shaped link hold what it carries in queue_ms, and no burst is longer than
@@ -213,7 +252,7 @@ class Network:
         for end in self._ends:
             self._step(f"comparing {end.intf}")
             check_rate(end.intf, end.mbit, parse_rates(end.tc("class", "show", "dev", end.intf)))
-            if self.point.queue_ms and end.mbit:
+            if self.point.queue_ms and end.mbit and not self._netem:
                 check_queue(end.intf, queue_bytes(end.mbit, self.point.queue_ms),
                             end.tc("qdisc", "show", "dev", end.intf))
 
@@ -223,6 +262,10 @@ class Network:
     def dropped(self) -> int:
         """Packets that the switches' queues have dropped so far."""
         return parse_drops(run("tc", "-s", "qdisc", "show"))
+
+    def line(self) -> Optional[Dict[str, Any]]:
+        """What bin/line has counted since it was last asked; None where no link needs it."""
+        return self._line.report() if self._line else None
 
     def queue(self) -> Dict[str, Optional[int]]:
         """What a port of the switch holds."""
@@ -246,9 +289,18 @@ class Network:
     def stop(self) -> None:
         """Removes switches and links, and ends Mininet's shells, with which the namespaces go. Asks none of
         the shells for anything: whatever state they are in, this works."""
+        carrier, self._line = self._line, None
+        if carrier:
+            carrier.kill()
         net, self.net = self.net, None
-        if not net:
-            return
+        if net:
+            self._remove(net)
+        if self._vswitch:
+            self._vswitch.stop()
+            self._vswitch = None
+
+    @staticmethod
+    def _remove(net: Any) -> None:
         nodes = [*net.hosts, *net.switches]
         here = [intf.name for node in nodes if not node.inNamespace for intf in node.intfList() if intf.name != "lo"]
         lines = "".join(f"link del {name}\n" for name in [*here, *(s.name for s in net.switches)])
@@ -290,8 +342,7 @@ def listen_to_mininet(stream: TextIO) -> None:
 
 def switch_class(name: str) -> Any:
     if name == "ovs":
-        from mininet.node import OVSBridge
-        return OVSBridge
+        return ovs.switch_class()
     from mininet.nodelib import LinuxBridge
     return LinuxBridge
 

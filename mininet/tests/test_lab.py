@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lab import results
+from lab import line, ovs, results
 from real import (SWEEP, assert_nothing_left, begin, daemons_missing, end, needs_lab, own_network, sweep, wait_for_text,
                   with_processes)
 
@@ -60,6 +60,23 @@ def test_a_kill_a_latecomer_and_bounded_queues_are_recorded(tmp_path):
     assert killed["role"] == "killed" and 0.4 <= killed["killed_share"] and killed["killed_at_seconds"] > 0
     assert late["role"] == "late" and 0.4 <= late["joined_share"] and late["started"] >= late["joined_at_seconds"]
     assert record["queue"]["limit_bytes"] == 125_000 and record["queue"]["limit_packets"] is None
+
+
+@pytest.mark.parametrize("argv", [
+    pytest.param(["--delay", "5ms", "--loss", "0.1%", "--queue", "50ms"], id="delay and loss", marks=pytest.mark.skipif(
+        line.problem() is not None, reason=str(line.problem()))),
+    pytest.param(["--switch", "ovs"], id="ovs", marks=pytest.mark.skipif(
+        ovs.problem() is not None, reason=str(ovs.problem()))),
+])
+def test_other_links_and_another_switch(tmp_path, argv):
+    done = sweep("--system", "nginx", "--peers", "3", "--size", "2MiB", "--bw", "20", "--repeat", "1",
+                 "--topology", "two-racks", "--no-prometheus", "--out", str(tmp_path), *argv)
+    assert done.returncode == 0, done.stderr
+    record, = results.load(tmp_path)
+    assert record["available"] == 3 and record["ratio"] > 0.99
+    if record["line"]:  # and no netem
+        assert record["line"]["carried"] > 3 * 2 * (2 << 20) / 65536 and record["line"]["late_max_us"] > 0
+    assert_nothing_left()
 
 
 def test_eighty_hosts_and_more(tmp_path):

@@ -100,7 +100,7 @@ def network():
     """Two hosts on one switch, a third on a second switch, and a trunk."""
     from mininet.net import Mininet
     from mininet.nodelib import LinuxBridge
-    net = Mininet(switch=LinuxBridge, link=line.TapLink, controller=None, ipBase="10.77.0.0/16")
+    net = Mininet(switch=LinuxBridge, link=line.tap_link(), controller=None, ipBase="10.77.0.0/16")
     shaped = {"params1": {"bw": 20}, "params2": {"bw": 20}}
     switches = [net.addSwitch("flab1"), net.addSwitch("flab2")]
     links = [net.addLink(net.addHost(f"h{i + 1}", ip=f"10.77.0.{i + 1}/16"), switches[i // 2], **shaped)
@@ -115,7 +115,9 @@ def delay():
     carrier = line.Line(ends, delay_ms=20)
     carrier.start()
     h1 = net.get("h1")
-    rtts = lambda ip: [float(x) for x in re.findall(r"time=([\d.]+)", h1.cmd(f"ping -n -c 5 -i 0.2 -W 20 {ip}"))]
+
+    def rtts(ip):
+        return [float(x) for x in re.findall(r"time=([\d.]+)", h1.cmd(f"ping -n -c 5 -i 0.2 -W 20 {ip}"))]
     out = {"near": rtts("10.77.0.2"), "far": rtts("10.77.0.3"), "report": carrier.report(), "again": carrier.stop()}
     out["rate"] = [m for k in net.links for i in (k.intf1, k.intf2)
                    for m in re.findall(r"rate (\w+)", i.node.cmd(f"tc class show dev {i.name}"))]

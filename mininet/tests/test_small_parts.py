@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab import fanout, machine, prom, pulse, rivals, runner, systems
+from lab import fanout, machine, procs, prom, pulse, rivals, runner
 from lab.checks import REPO
 
 
@@ -57,8 +57,8 @@ def test_scrape():
 
 
 def test_output_of_a_command_that_fails_is_no_answer(tmp_path):
-    assert systems.output("sh", "-c", "echo 1.2; echo noise >&2") == "1.2"
-    assert systems.output("sh", "-c", "echo fatal: detected dubious ownership >&2; exit 128") == ""
+    assert procs.output("sh", "-c", "echo 1.2; echo noise >&2") == "1.2"
+    assert procs.output("sh", "-c", "echo fatal: detected dubious ownership >&2; exit 128") == ""
     assert fanout.Swarm.versions(str(tmp_path))["fanout"].startswith("unknown ")
 
 
