@@ -7,7 +7,7 @@ import random
 import sys
 from typing import Any, Dict, List, NoReturn, Optional
 
-from . import own, plan, prom, registry, topology, units
+from . import bound, own, plan, prom, registry, topology, units
 
 EPILOG = """commands, each with the options above:
   sweep.py ...           a sweep
@@ -35,7 +35,7 @@ PRESETS: Dict[str, Dict[str, str]] = {
     "single": {"system": "direct,static-one,swarm", "repeat": "1"},
 }
 GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "kill", "join", "corrupt", "topology",
-        "trunk", "queue", "delay", "loss", "cc", "switch", "seed", "check", "out")
+        "trunk", "queue", "delay", "loss", "cc", "switch", "longest", "seed", "check", "out")
 
 
 class Wrong(Exception):
@@ -72,6 +72,7 @@ def parser() -> Parser:
     p.add_argument("--cc", metavar="NAME", help="TCP congestion control, like cubic or bbr (default the kernel's)")
     p.add_argument("--switch", metavar="NAME", help="bridge (default) or ovs")
     p.add_argument("--check", action=argparse.BooleanOptionalAction, help="pingAll before each network is used")
+    p.add_argument("--longest", metavar="TIME", help="leave out points that no system could measure sooner, like 60s")
     p.add_argument("--seed", metavar="N", help="of the order of the runs (default drawn, and recorded)")
     p.add_argument("--out", metavar="DIR", help="results (default sweeps/DATE-TIME)")
     p.add_argument("--resume", metavar="DIR", help="go on with the sweep in DIR; takes all parameters from there")
@@ -151,6 +152,7 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
         links = units.each(of("bw"), units.link)
         repeat = units.count(of("repeat"), "--repeat", 1, 1000)
         seed = units.count(args.seed, "--seed", 0, 2**31) if args.seed else random.randrange(2**31)
+        longest = units.milliseconds(args.longest, 86_400_000) / 1e3 if args.longest else 0.0
         base = scenario(args, links)
         uplinks = base["uplinks"]
         if args.peers:
@@ -169,6 +171,10 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
                 raise Wrong(f"{name} cannot do --{what}")
     points = [plan.Point(system=name, peers=n, size=size, bw=bw, **with_trunk(base, bw))
               for size in sizes for bw in links for n in peers for name in chosen]
+    if args.longest:
+        points = [p for p in points if (bound.for_point(p, known[p.system].kind) or 0.0) <= longest]
+        if not points:
+            raise Wrong(f"--longest {args.longest} leaves out all points")
     return {"points": [p.as_dict() for p in points], "repeat": repeat, "seed": seed, "check": bool(args.check),
             "programs": {name: list(commands) for name, commands in programs.items()}, "cwd": os.getcwd(),
             "keep_logs": args.keep_logs, "axis": "peers" if args.peers or uplinks else "hosts"}

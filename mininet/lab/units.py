@@ -48,14 +48,14 @@ def each(text: str, parse: Callable[[str], T]) -> List[T]:
     return list(dict.fromkeys(parse(part) for part in text.split(",")))
 
 
-def milliseconds(text: str) -> float:
-    """'50ms' or '0.05s' -> 50.0."""
+def milliseconds(text: str, most: float = 10_000) -> float:
+    """'50ms' or '0.05s' -> 50.0; at most so many."""
     m = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s)\s*", text)
     if not m:
         raise ValueError(f"time {text!r}: expected ms or s, like 50ms")
     value = float(m[1]) * (1000 if m[2] == "s" else 1)
-    if not 0 < value <= 10_000:
-        raise ValueError(f"time {text!r}: must be above 0 and at most 10s")
+    if not 0 < value <= most:
+        raise ValueError(f"time {text!r}: must be above 0 and at most {most / 1000:g}s")
     return value
 
 

@@ -32,7 +32,7 @@ needs_lab = pytest.mark.skipif(reason() is not None, reason=str(reason()))
 
 
 def daemons_missing():
-    return any(not os.access(os.path.join(REPO, "bin", d), os.X_OK) for d in ("tracker", "origin", "peerd"))
+    return any(not os.access(os.path.join(REPO, "bin", d), os.X_OK) for d in ("tracker", "origin", "peerd", "liar"))
 
 
 def begin(*argv, before=(), env=None, terminal=None, command=None):

@@ -39,6 +39,14 @@ def test_several_sizes_and_rates():
     assert [(p["size"], p["bw"]) for p in points] == [(1 << 20, 5.0), (1 << 20, None), (4 << 20, 5.0), (4 << 20, None)]
 
 
+def test_points_that_take_too_long_are_left_out():
+    config = grid("--system", "direct,swarm", "--peers", "1,2,4", "--longest", "2s")
+    assert [(p["system"], p["peers"]) for p in config["points"]] == [
+        ("direct", 1), ("swarm", 1), ("direct", 2), ("swarm", 2), ("swarm", 4)]
+    with pytest.raises(options.Wrong, match="leaves out all"):
+        grid("--longest", "1ms")
+
+
 def test_the_order_is_drawn_and_recorded():
     assert grid("--seed", "7")["seed"] == 7
     assert len({grid()["seed"] for _ in range(3)}) == 3

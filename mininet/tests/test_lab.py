@@ -51,14 +51,16 @@ def test_three_peers_get_a_file_by_every_strategy(tmp_path):
 
 
 @pytest.mark.skipif(daemons_missing(), reason="bin/ is not built: run `make build`")
-def test_a_kill_a_latecomer_and_bounded_queues_are_recorded(tmp_path):
+def test_what_happened_is_recorded(tmp_path):
     done = sweep("--system", "swarm", "--peers", "4", "--size", "4MiB", "--bw", "20", "--repeat", "1",
-                 "--kill", "1@40%", "--join", "1@40%", "--queue", "50ms", "--no-prometheus", "--out", str(tmp_path))
+                 "--kill", "1@40%", "--join", "1@40%", "--corrupt", "1", "--queue", "50ms", "--no-prometheus",
+                 "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     record, = results.load(tmp_path)
     killed, late = record["peers"][0], record["peers"][3]
     assert killed["role"] == "killed" and 0.4 <= killed["killed_share"] and killed["killed_at_seconds"] > 0
     assert late["role"] == "late" and 0.4 <= late["joined_share"] and late["started"] >= late["joined_at_seconds"]
+    assert record["liars"][0]["host"] == "x1" and record["liars"][0]["lies"] > 0
     assert record["queue"]["limit_bytes"] == 125_000 and record["queue"]["limit_packets"] is None
 
 

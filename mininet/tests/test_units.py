@@ -73,3 +73,38 @@ def test_human_size(n, want):
 @pytest.mark.parametrize("s, want", [(4.6, "5s"), (95, "1m35s"), (3700, "1h01m")])
 def test_human_time(s, want):
     assert units.human_time(s) == want
+
+
+@pytest.mark.parametrize("text, want", [("50ms", 50.0), ("0.05s", 50.0), (" 1.5 ms ", 1.5), ("10s", 10_000.0)])
+def test_milliseconds(text, want):
+    assert units.milliseconds(text) == want
+
+
+@pytest.mark.parametrize("text", ["", "50", "0ms", "11s", "-1ms", "1m", "1e3ms"])
+def test_milliseconds_refuses(text):
+    with pytest.raises(ValueError, match="time"):
+        units.milliseconds(text)
+
+
+def test_percent():
+    assert units.percent("0.5 %") == 0.5
+    for text in ("1", "0%", "100%", "-1%", "x%"):
+        with pytest.raises(ValueError, match="percentage"):
+            units.percent(text)
+
+
+def test_links_may_have_no_rate():
+    assert units.each("100, none,100", units.link) == [100.0, None]
+    with pytest.raises(ValueError, match="rate ''"):
+        units.each("100,", units.link)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "11", "٣"])
+def test_count_names_what_it_counts(text):
+    with pytest.raises(ValueError, match="--repeat '.*': expected a number from 1 to 10"):
+        units.count(text, "--repeat", 1, 10)
+
+
+def test_for_people():
+    assert (units.human_peers(1), units.human_peers(2)) == ("1 peer", "2 peers")
+    assert (units.human_rate(2.5), units.human_rate(None)) == ("2.5 Mbit/s", "no rate")
