@@ -10,6 +10,10 @@
 // line asks for a report, a JSON object with what happened since the last one. The end of
 // stdin, or SIGTERM, ends it, with a report.
 //
+// What TCP sends together is one frame, as on a veth pair: carrying every segment for itself
+// takes several times the CPU, most of it in the kernel. Losses are of single segments all the
+// same; a burst that loses some goes on in parts.
+//
 // Rates are not its business: a shaper on each TAP's egress sees to them. What is its business
 // is to be on time, and to say when it was not; see report.
 //

@@ -23,8 +23,7 @@ type line struct {
 	out io.Writer
 }
 
-// newLine attaches the ends of all links. Where frames are to be lost, segments are carried
-// one by one: a burst would be lost as a whole, which no link does.
+// newLine attaches the ends of all links.
 func (g *grammar) newLine(links []link, out io.Writer) (_ *line, err error) {
 	l := &line{out: out}
 	defer func() {
@@ -34,11 +33,11 @@ func (g *grammar) newLine(links []link, out io.Writer) (_ *line, err error) {
 	}()
 	ends := make([][]*end, min(g.Loops, max(1, len(links))))
 	for i, k := range links {
-		a, err := l.attach(k.A, g.Loss == 0)
+		a, err := l.attach(k.A)
 		if err != nil {
 			return nil, err
 		}
-		b, err := l.attach(k.B, g.Loss == 0)
+		b, err := l.attach(k.B)
 		if err != nil {
 			return nil, err
 		}
@@ -56,8 +55,8 @@ func (g *grammar) newLine(links []link, out io.Writer) (_ *line, err error) {
 	return l, nil
 }
 
-func (l *line) attach(d device, bursts bool) (*end, error) {
-	t, err := attach(d, bursts)
+func (l *line) attach(d device) (*end, error) {
+	t, err := attach(d)
 	if err != nil {
 		return nil, err
 	}

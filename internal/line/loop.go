@@ -29,29 +29,61 @@ type carrier struct {
 	loss   float64 // probability
 	queue  queue
 	tally  tally
+	into   []byte         // where the next frame is read into
+	full   bool           // it is beyond
 	beyond [maxFrame]byte // for frames that the queue has no room for
-	full   bool           // what is read now goes beyond
+	torn   [maxFrame]byte // for a burst that loses segments
+	losses []int          // which
 }
 
 // space is where to read the next frame into.
 func (c *carrier) space() []byte {
-	b := c.queue.space()
-	if c.full = b == nil; c.full {
-		return c.beyond[:]
+	c.into = c.queue.space()
+	if c.full = c.into == nil; c.full {
+		c.into = c.beyond[:]
 	}
-	return b
+	return c.into
 }
 
-// enter takes the frame of n bytes that was read into space from an end.
+// enter takes the frame of n bytes that was read into space from an end. Every segment of a
+// burst may be lost, and the others go on in smaller ones.
 func (c *carrier) enter(from *end, n int, now int64) {
-	switch {
-	case c.loss > 0 && from.rng.Float64() < c.loss:
-		c.tally.lost++
-	case c.full:
-		c.tally.dropped++
-	default:
-		c.queue.push(frame{to: from.far, due: now + int64(c.delay), len: n})
+	if c.loss == 0 {
+		c.push(from, n, now)
+		return
 	}
+	b := cut(c.into[:n])
+	c.losses = c.losses[:0]
+	for i := range b.segments {
+		if from.rng.Float64() < c.loss {
+			c.losses = append(c.losses, i)
+		}
+	}
+	c.tally.lost += uint64(len(c.losses))
+	switch len(c.losses) {
+	case b.segments:
+		return
+	case 0:
+		c.push(from, n, now)
+		return
+	}
+	b.data = c.torn[:copy(c.torn[:], b.data)]
+	next := 0
+	for _, i := range append(c.losses, b.segments) {
+		if i > next {
+			c.push(from, b.part(c.space(), next, i), now)
+		}
+		next = i + 1
+	}
+}
+
+// push sends what is in space on its way.
+func (c *carrier) push(from *end, n int, now int64) {
+	if c.full {
+		c.tally.dropped++
+		return
+	}
+	c.queue.push(frame{to: from.far, due: now + int64(c.delay), len: n})
 }
 
 // loop carries the frames of some links, on a thread of its own.

@@ -100,7 +100,7 @@ func TestNoAllocationAFrame(t *testing.T) {
 	defer l.close()
 	events, buf, frame := []unix.EpollEvent{{Fd: 0}}, make([]byte, 64), make([]byte, 64)
 	if n := testing.AllocsPerRun(1000, func() {
-		unix.Write(mine, frame)
+		unix.Write(mine, frame) // no burst
 		l.turn(events)
 		l.arm()
 		unix.Read(others, buf)

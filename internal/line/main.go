@@ -37,10 +37,10 @@ func main() {
 
 // Run implements the command.
 func (g *grammar) Run(ctx context.Context, out io.Writer) error {
-	if g.Delay < 0 || g.Loss < 0 || g.Loss > 100 || g.Loops < 1 {
+	if g.Delay < 0 || !(g.Loss >= 0 && g.Loss <= 100) || g.Loops < 1 {
 		return errors.New("a delay is not negative, a loss is 0 to 100 per cent, and there is at least one loop")
 	}
-	first()
+	runFirst()
 	orders := bufio.NewReader(os.Stdin)
 	first, err := orders.ReadBytes('\n')
 	if err != nil {
@@ -59,11 +59,11 @@ func (g *grammar) Run(ctx context.Context, out io.Writer) error {
 	return l.run(ctx, orders)
 }
 
-// first puts the process before all programs, for which a link does not wait. Nice values
+// runFirst puts the process before all programs, for which a link does not wait. Nice values
 // would not do, since the kernel compares them within a session only. Nor would it do for the
 // threads of the loops alone, which may wait for what another thread of the Go runtime holds.
 // Where it is not allowed, frames are late on a busy machine, which the report tells.
-func first() {
+func runFirst() {
 	for range 2 { // a thread has the priority of the one that made it, which may be about to get it
 		tasks, _ := os.ReadDir("/proc/self/task")
 		for _, t := range tasks {

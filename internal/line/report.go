@@ -7,9 +7,9 @@ import "time"
 // report is what happened since the last one. Overrun, Dropped and Refused should be 0, and
 // Late a small part of Carried: otherwise it was the line that was measured.
 type report struct {
-	Carried uint64 `json:"carried"` // frames that arrived; without loss, a burst of TCP is one
+	Carried uint64 `json:"carried"` // frames that arrived; a burst of TCP is one
 	Bytes   uint64 `json:"bytes"`   // in them
-	Lost    uint64 `json:"lost"`    // frames lost on purpose
+	Lost    uint64 `json:"lost"`    // frames, and segments of bursts, lost on purpose
 	Dropped uint64 `json:"dropped"` // frames for which the line had no memory
 	Overrun uint64 `json:"overrun"` // frames the kernel dropped, as the line did not fetch them
 	Refused uint64 `json:"refused"` // frames the far end did not take, being down

@@ -34,10 +34,10 @@ type tap struct {
 	base uint64   // drops, at the last look
 }
 
-// attach opens a device that is there already, so that a name that is wrong is an error. In
-// bursts, it takes what TCP sends together as one frame, as a veth pair does: that costs a
-// small part of taking segments one by one.
-func attach(d device, bursts bool) (*tap, error) {
+// attach opens a device that is there already, so that a name that is wrong is an error. What
+// TCP sends together it takes as one frame, as a veth pair does: that costs a small part of
+// taking segments one by one.
+func attach(d device) (*tap, error) {
 	type outcome struct {
 		t   *tap
 		err error
@@ -47,7 +47,7 @@ func attach(d device, bursts bool) (*tap, error) {
 		// The thread is not unlocked: it ends with the goroutine, and with it its namespace.
 		// It is never the process's first, which main keeps for itself.
 		runtime.LockOSThread()
-		t, err := attachHere(d, bursts)
+		t, err := attachHere(d)
 		done <- outcome{t, err}
 	}()
 	o := <-done
@@ -57,7 +57,7 @@ func attach(d device, bursts bool) (*tap, error) {
 	return o.t, nil
 }
 
-func attachHere(d device, bursts bool) (_ *tap, err error) {
+func attachHere(d device) (_ *tap, err error) {
 	if d.Pid != 0 {
 		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", d.Pid))
 		if err != nil {
@@ -89,10 +89,7 @@ func attachHere(d device, bursts bool) (_ *tap, err error) {
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
 		return nil, fmt.Errorf("TUNSETIFF: %w", err)
 	}
-	offload := unix.TUN_F_CSUM
-	if bursts {
-		offload |= unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
-	}
+	offload := unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
 	if err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, offload); err != nil {
 		return nil, fmt.Errorf("TUNSETOFFLOAD: %w", err)
 	}

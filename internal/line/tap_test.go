@@ -94,7 +94,7 @@ func TestAttachNamesWhatIsMissing(t *testing.T) {
 		{device{1 << 30, "t0"}, "no such file"},
 		{device{0, "t0"}, "no such network interface"}, // this namespace has none
 	} {
-		if _, err := attach(c.d, true); err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), c.d.Name) {
+		if _, err := attach(c.d); err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), c.d.Name) {
 			t.Errorf("%+v: %v, want %s", c.d, err, c.want)
 		}
 	}

@@ -105,7 +105,9 @@ class Line:
         """Returns when every device is attached; LineError if that fails."""
         links = [{"a": {"pid": a[0], "name": a[1]}, "b": {"pid": b[0], "name": b[1]}} for a, b in self._links]
         with open(self._log, "ab") as log:
-            self._popen = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+            # In a session of its own, for Ctrl-C to end it no earlier than what it carries for.
+            self._popen = subprocess.Popen(self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                                           start_new_session=True)
         try:
             self._send(json.dumps(links))
             said = self._hear()

@@ -88,6 +88,16 @@ def test_loss_is_counted():
 
 
 @in_mininet
+def test_what_tcp_sends_arrives_whole_though_segments_are_lost():
+    got = run("stream")
+    assert got["received"] == got["sent"]
+    assert got["report"]["lost"] > 0 and got["report"]["dropped"] == got["report"]["overrun"] == 0
+    assert got["retransmits"] > 0 and got["bad"] == 0
+    # Bursts go as one frame: otherwise there were more frames than full segments.
+    assert got["whole"]["carried"] < got["whole"]["bytes"] / 1514
+
+
+@in_mininet
 def test_a_line_that_died_is_told():
     got = run("death")
     assert got["before"] is None and "ended with status -9" in got["after"] and got["after"] == got["stop"]
@@ -169,6 +179,46 @@ def loss():
     return out
 
 
+DIGEST = """
+import hashlib, socket
+s = socket.create_server(("", 9))
+print("bound", flush=True)
+c, d, n = s.accept()[0], hashlib.sha256(), 0
+while data := c.recv(1 << 16):
+    d.update(data)
+    n += len(data)
+print(n, d.hexdigest(), flush=True)
+"""
+STREAM = """
+import hashlib, os, socket
+data = os.urandom(4 << 20)
+with socket.create_connection(("10.77.0.2", 9)) as s:
+    s.sendall(data)
+print(len(data), hashlib.sha256(data).hexdigest(), flush=True)
+"""
+
+
+def stream():
+    net, ends = network()
+    h1, h2 = net.get("h1", "h2")
+    out = {}
+    for loss in (0, 2):
+        carrier = line.Line(ends, delay_ms=2, loss=loss)
+        carrier.start()
+        receiver = h2.popen([sys.executable, "-c", DIGEST])
+        assert receiver.stdout.readline() == b"bound\n", receiver.stderr.read()
+        sender = h1.popen([sys.executable, "-c", STREAM])
+        out["received"], out["sent"] = receiver.stdout.readline().decode(), sender.stdout.readline().decode()
+        receiver.wait()
+        out["report" if loss else "whole"] = carrier.stop()
+    count = lambda host, group, field: int(dict(zip(*[x.split() for x in host.cmd("cat /proc/net/snmp").splitlines()
+                                                      if x.startswith(group + ":")]))[field])
+    out["retransmits"] = count(h1, "Tcp", "RetransSegs")
+    out["bad"] = count(h2, "Tcp", "InErrs") + count(h2, "Tcp", "InCsumErrors") + count(h2, "Ip", "InHdrErrors")
+    net.stop()
+    return out
+
+
 def death():
     import tempfile
     net, ends = network()
@@ -193,4 +243,4 @@ def death():
 
 if __name__ == "__main__":
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    print(json.dumps({"delay": delay, "loss": loss, "death": death}[sys.argv[1]]()))
+    print(json.dumps({"delay": delay, "loss": loss, "stream": stream, "death": death}[sys.argv[1]]()))
