@@ -10,7 +10,7 @@ import socket
 import sys
 from typing import Any, Callable, Dict, List, Optional, Type
 
-from . import driver, machine, options, ovs, plots, prom, registry, results, space
+from . import doctor, driver, machine, options, ovs, plots, prom, registry, results, space
 from .checks import REPO, check_machine, check_programs, choose_data, install
 from .options import Wrong
 from .pulse import say
@@ -154,7 +154,8 @@ def reopen(argv: List[str]) -> int:
     return 0
 
 
-COMMANDS: Dict[str, Callable[[List[str]], int]] = {"plot": plot, "tables": tables, "prom": reopen}
+COMMANDS: Dict[str, Callable[[List[str]], int]] = {
+    "doctor": doctor.main, "plot": plot, "tables": tables, "prom": reopen}
 
 
 def command_of(argv: List[str]) -> Callable[[], int]:

@@ -13,10 +13,10 @@ import textwrap
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from . import ovs, units
+from .checks import HOST_MEMORY, REPO
+from .options import Wrong
 
 OK, NO, NOTE = "ok", "no", "note"
-REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-HOST_MEMORY = 32 << 20      # bytes: a host's shell, a daemon and its sockets
 MBIT_PER_CORE = 600.0       # peers × Mbit/s: two cores carry 8 × 100 easily, 16 × 100 just, 32 × 100 not
 RATES = (100, 50, 25, 20, 10, 5, 2, 1)
 COUNTS = (8, 16, 32, 64, 100)
@@ -35,8 +35,6 @@ PROBES: Tuple[Tuple[str, str, bool, str], ...] = (   # what, commands, whether t
     ("bridge", "ip link add name sw type bridge && ip link set sw up", True, "the switch"),
     ("HTB", "tc qdisc add dev lo root handle 5: htb default 1 && "
             "tc class add dev lo parent 5: classid 5:1 htb rate 100mbit burst 15k", True, "the rate of a link"),
-    ("TBF", "tc qdisc add dev lo root tbf rate 100mbit burst 15k limit 30000", False,
-     "an alternative to HTB"),
     ("netem", "tc qdisc add dev lo root netem delay 10ms loss 1%", False, "delay and loss of links"),
 )
 
@@ -105,13 +103,6 @@ class Machine:
         """How many processors this process may use."""
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def free(self, path: str) -> int:
-        """Bytes that a file system has left; 0 where there is none."""
-        try:
-            return shutil.disk_usage(path).free
-        except OSError:
-            return 0
-
 
 # The machine
 
@@ -174,9 +165,10 @@ def lacks(m: Machine, what: str) -> str:
     """The remedy where the kernel cannot do something."""
     if "microsoft" in m.release().lower():
         return WSL2
-    without = {"netem": "without it, --delay and --loss cannot be had", "TBF": "the lab uses HTB"}.get(what, "")
+    if what == "netem" and m.tun_works():
+        return "not needed: with --delay and --loss, bin/line carries the frames, in user space and for some CPU time"
     package = f"Debian, Ubuntu: apt-get install linux-modules-extra-{m.release()} or a distribution's full kernel"
-    return "; ".join(filter(None, (without, package + (", on the container's host" if container(m) else ""))))
+    return package + (", on the container's host" if container(m) else "")
 
 
 def optional(m: Machine) -> List[Finding]:
@@ -185,10 +177,11 @@ def optional(m: Machine) -> List[Finding]:
 
 
 def tun(m: Machine) -> Finding:
-    """TUN serves only Open vSwitch in user space."""
+    """TUN and TAP serve bin/line, and Open vSwitch in user space."""
     if m.tun_works():
         return Finding(OK, "TUN", ovs.TUN)
-    return Finding(NOTE, "TUN", "/dev/net/tun cannot be opened (only for --switch ovs without its kernel module)",
+    return Finding(NOTE, "TUN", "/dev/net/tun cannot be opened (for --delay, --loss and --switch ovs, on a "
+                   "kernel without netem and openvswitch)",
                    "in a container, --device /dev/net/tun; elsewhere, modprobe tun")
 
 
@@ -333,21 +326,14 @@ def memory(m: Machine) -> List[Finding]:
     """How many peers there is room for: each needs a copy of the file and some."""
     kib = re.search(r"^MemAvailable: +(\d+)", m.read("/proc/meminfo") or "", re.M)
     free = int(kib[1]) * 1024 if kib else 0
-    found = [room("memory", free, SIZE + HOST_MEMORY, "close programs, or give the machine more", True)]
-    shm = m.free("/dev/shm")
-    if shm * 0.95 < (PEERS + 1) * SIZE:
-        found.append(Finding(NOTE, "/dev/shm", f"{units.human_size(shm)}: too little for {PEERS} files of 10 MiB",
-                             "docker run --shm-size 4g; otherwise files lie in /tmp, and its disk is measured, too"))
-    else:
-        found.append(room("/dev/shm", shm, SIZE, "", False))
-    return found
+    return [room("memory", free, SIZE + HOST_MEMORY, "close programs, or give the machine more")]
 
 
-def room(what: str, free: int, each: int, remedy: str, needed: bool) -> Finding:
+def room(what: str, free: int, each: int, remedy: str) -> Finding:
     """A finding about bytes, as the number of peers that they are enough for. Pure."""
     peers, big = (max(0, (free * 9 // 10 - size) // (each - SIZE + size)) for size in (SIZE, 1 << 30))
     text = f"{units.human_size(free)}: {min(peers, 1000)} peers with 10 MiB each, {min(big, 1000)} with 1 GiB"
-    return Finding(OK, what, text) if peers >= PEERS else Finding(NO, what, text, remedy, needed)
+    return Finding(OK, what, text) if peers >= PEERS else Finding(NO, what, text, remedy, True)
 
 
 def neighbours(m: Machine) -> List[Finding]:
@@ -421,7 +407,7 @@ def numbers(version: str) -> Tuple[int, ...]:
 def main(argv: Sequence[str] = (), machine: Optional[Machine] = None) -> int:
     """Prints the page; 0 where a default sweep can run, 1 where it cannot."""
     if argv:
-        raise ValueError("doctor takes no arguments")
+        raise Wrong("doctor takes no arguments")
     found = examine(machine or Machine())
     print(page(found))
     return 0 if can_sweep(found) else 1

@@ -94,7 +94,7 @@ def test_trunk_is_half_by_default():
     (["--uplinks", "5x2", "--bw", "100,none"], "--uplinks needs links with a rate"),
     (["--topology", "two-racks", "--bw", "none"], "--topology needs links with a rate"),
     (["--seed", "x"], "--seed 'x': expected"),
-    (["swep"], "unknown command 'swep'; known are report, single, plot"),
+    (["swep"], "unknown command 'swep'; known are report, single, doctor, plot"),
     (["report", "--resume", "x"], "leave out report"),
     (["single", "--peers", "2,3"], "one number of hosts"),
 ])

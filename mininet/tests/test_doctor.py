@@ -7,6 +7,7 @@ import pytest
 
 from lab import doctor
 from lab.doctor import NO, NOTE, OK, Finding
+from lab.options import Wrong
 
 STAT = "cpu  100 0 100 700 0 0 0 100 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
 HEALTHY = {
@@ -29,7 +30,7 @@ class Fake(doctor.Machine):
         self.files = {**HEALTHY, **(files or {})}
         self.wrong = wrong or {}
         self.other: Dict[str, Any] = {"system": "Linux", "release": "6.1.0-generic", "uid": 0, "cores": 4,
-                                      "tun": True, "shm": 4 << 30, "absent": (), **other}
+                                      "tun": True, "absent": (), **other}
 
     def read(self, path: str) -> Optional[str]:
         return self.files.get(path)
@@ -62,9 +63,6 @@ class Fake(doctor.Machine):
     def cores(self) -> int:
         return self.other["cores"]
 
-    def free(self, path: str) -> int:
-        return self.other["shm"]
-
 
 def about(m: doctor.Machine, what: str) -> Finding:
     found, = [f for f in doctor.examine(m) if f.what == what]
@@ -92,8 +90,8 @@ UNKNOWN = 'Error: Specified qdisc kind is unknown.'
     (Fake(wrong={"type bridge": (2, "Error: Unknown device type.")}), "bridge", NO, "linux-modules-extra-6.1", False),
     (Fake(wrong={"htb": (2, UNKNOWN)}), "HTB", NO, "linux-modules-extra", False),
     (Fake(wrong={"htb": (127, "sh: 1: tc: not found")}), "HTB", NO, "iproute2", False),
-    (Fake(wrong={"netem": (2, UNKNOWN)}), "netem", NOTE, "--delay and --loss", True),
-    (Fake(wrong={"tbf": (2, UNKNOWN)}), "TBF", NOTE, "HTB", True),
+    (Fake(wrong={"netem": (2, UNKNOWN)}), "netem", NOTE, "bin/line carries", True),
+    (Fake(wrong={"netem": (2, UNKNOWN)}, tun=False), "netem", NOTE, "linux-modules-extra", True),
     (Fake(tun=False), "TUN", NOTE, "--device /dev/net/tun", True),
     (Fake(absent=("ovs-vswitchd",)), "Open vSwitch", NOTE, "apt-get install", True),
     (Fake(wrong={"modprobe": (1, "")}), "Open vSwitch", NOTE, "below 400", True),
@@ -117,7 +115,6 @@ UNKNOWN = 'Error: Specified qdisc kind is unknown.'
      "spread", True),
     (Fake({"/proc/1/environ": "A=b\0container=podman\0"}), "virtual", NOTE, "spread", True),
     (Fake({"/proc/meminfo": "MemAvailable: 200000 kB\n"}), "memory", NO, "more", False),
-    (Fake(shm=64 << 20), "/dev/shm", NOTE, "--shm-size", True),
 ])
 def test_each_lack_has_its_remedy(machine: Fake, what: str, state: str, words: str, sweeps: bool) -> None:
     found = about(machine, what)
@@ -168,7 +165,7 @@ def test_the_page_is_aligned_and_ends_with_the_verdict() -> None:
 def test_the_exit_status_is_the_verdict(capsys: Any) -> None:
     assert doctor.main((), Fake()) == 0 and doctor.main((), Fake(uid=1)) == 1
     assert "a default sweep can run here" in capsys.readouterr().out
-    with pytest.raises(ValueError):
+    with pytest.raises(Wrong, match="no arguments"):
         doctor.main(("x",))
 
 

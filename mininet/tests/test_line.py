@@ -211,8 +211,10 @@ def stream():
         out["received"], out["sent"] = receiver.stdout.readline().decode(), sender.stdout.readline().decode()
         receiver.wait()
         out["report" if loss else "whole"] = carrier.stop()
-    count = lambda host, group, field: int(dict(zip(*[x.split() for x in host.cmd("cat /proc/net/snmp").splitlines()
-                                                      if x.startswith(group + ":")]))[field])
+
+    def count(host, group, field):
+        lines = [x.split() for x in host.cmd("cat /proc/net/snmp").splitlines() if x.startswith(group + ":")]
+        return int(dict(zip(*lines))[field])
     out["retransmits"] = count(h1, "Tcp", "RetransSegs")
     out["bad"] = count(h2, "Tcp", "InErrs") + count(h2, "Tcp", "InCsumErrors") + count(h2, "Ip", "InHdrErrors")
     net.stop()
