@@ -226,6 +226,7 @@ class OwnSystem(System):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)
         self._clients: Dict[Any, Proc] = {}
+        self._server: Optional[Proc] = None
 
     @classmethod
     def problem(cls, repo: str) -> Optional[str]:
@@ -253,7 +254,7 @@ class OwnSystem(System):
         """Start the server; returns once it listens."""
         origin = self.bench.origin
         before = sockets(origin.proc_net)  # of another program, of an earlier run
-        server = self._start(origin, self.server)
+        self._server = server = self._start(origin, self.server)
         deadline = time.monotonic() + READY
         while True:
             alive(server)
@@ -272,29 +273,37 @@ class OwnSystem(System):
         """Until the client has ended or, peer-to-peer, has the file."""
         proc, out = self._clients[peer], self._out(peer)
         status, pause = None, LOOK
-        while status is None and not (self.kind == "p2p" and has_size(out, self.bench.point.size)
+        while status is None and not (self.kind == "p2p" and file_size(out) == self.bench.point.size
                                       and filecmp.cmp(out, self.bench.file, shallow=False)):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError("not complete in time")
-            if self.kind == "p2p" and has_size(out, self.bench.point.size):
+            if self.kind == "p2p" and file_size(out) == self.bench.point.size:
                 pause = min(1.0, 1.2 * pause)  # it has holes still, and comparing costs processor time
             status = proc.wait(min(left, pause) if self.kind == "p2p" else left)
         if status:
             alive(proc)
-        if not os.path.isfile(out):
-            last = tail(proc.log, 1)
-            raise RuntimeError(f"{proc.role} on {peer.name} ended with status 0, but put no file at {out}"
-                               + (f": {last}" if last else ""))
+        have, size = file_size(out), self.bench.point.size
+        if have != size:
+            why = f"put no file at {out}" if have is None else f"its file has {have} bytes instead of {size}"
+            raise RuntimeError(f"{proc.role} on {peer.name} ended with status 0, but {why}{self._said(proc)}")
         return Finish(out)
 
+    def _said(self, client: Proc) -> str:
+        """The last line in the client's log or, where that is empty, in the server's."""
+        for proc in filter(None, (client, self._server)):
+            line = tail(proc.log, 1)
+            if line:
+                return f"; {proc.role} said: {line}"
+        return ""
 
-def has_size(path: str, size: int) -> bool:
-    """Whether a file has at least so many bytes."""
+
+def file_size(path: str) -> Optional[int]:
+    """In bytes; None where there is no file."""
     try:
-        return os.path.getsize(path) >= size
+        return os.path.getsize(path) if os.path.isfile(path) else None
     except OSError:
-        return False
+        return None
 
 
 def silent(name: str, host: str, only_local: bool, last: str) -> str:

@@ -78,7 +78,7 @@ class Runner:
         hosts = [self.bench.origin, self.bench.tracker, *self.bench.peers, *self.bench.liars]
         interval = min(1.0, max(0.05, (bound.for_point(self.point, self.kind) or 0.0) / 100))
         watch = guard.Watch(self.bench.peers, self.point.size, interval)
-        before, drops = counters(hosts), self.net.dropped()
+        before, drops, switching = counters(hosts), self.net.dropped(), self.net.switch_cpu()
         self.net.line()
         cpu_before = self.procs.cpu()
         early = [o for o in outcomes if o.role != "late"]
@@ -94,11 +94,12 @@ class Runner:
         cpu = {k: v - cpu_before.get(k, 0.0) for k, v in self.procs.cpu().items()}
         after, carried = counters(hosts), self.net.line()
         dropped = self.net.dropped() - drops
+        switching = (self.net.switch_cpu() - switching) / self._since_start()
         for o in outcomes:
             self._verify(o)
         sent = self._origin_bytes()
         time.sleep(self.linger)
-        return self._record(outcomes, watch, cpu, before, after, sent, dropped, carried)
+        return self._record(outcomes, watch, cpu, before, after, sent, dropped, carried, switching)
 
     def _join(self, threads: Dict[Outcome, threading.Thread], watch: guard.Watch) -> None:
         """Waits for all to end, or for the time limit, and tells of progress meanwhile."""
@@ -185,7 +186,7 @@ class Runner:
 
     def _record(self, outcomes: List[Outcome], watch: guard.Watch, cpu: Dict[Tuple[str, str], float],
                 before: Counters, after: Counters, sent: Optional[int], dropped: int,
-                carried: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+                carried: Optional[Dict[str, Any]], switching: float) -> Dict[str, Any]:
         p = self.point
         delta = {n: {k: after[n][k] - before[n][k] for k in after[n]} for n in after}
         link = topology.payload(delta["h1"]["tx_bytes"], delta["h1"]["tx_packets"])
@@ -200,6 +201,7 @@ class Runner:
         late = [o.started for o in done if o.role == "late"]
         limit = bound.for_point(p, self.kind, max(late) if late else None)
         took = max(ends) if ends and not error else None
+        seen = watch.cpu()
         asked = [o.asked - o.started for o in outcomes if o.asked is not None]
         return {
             "status": "failed" if error else "ok", "error": error,
@@ -222,7 +224,8 @@ class Runner:
             "queue": {**self.net.queue(), "dropped": dropped},
             "buffers": {"rmem": topology.BUFFERS, "wmem": topology.BUFFERS},
             "line": carried,
-            "cpu": machine(watch.cpu(), sum(cpu.values()), len(done) * p.size, p.bw is not None, carried),
+            "cpu": {**machine(seen, sum(cpu.values()), len(done) * p.size),
+                    "exhausted": disturbed(seen, carried, switching) if p.bw else None},
             "curves": watch.curves(),
         }
 
@@ -273,16 +276,24 @@ def missed(outcomes: Sequence[Outcome], liars: Dict[str, int]) -> Optional[str]:
     return None
 
 
-def machine(seen: Dict[str, float], daemons: float, delivered: int, judged: bool,
-            carried: Optional[Dict[str, Any]]) -> Dict[str, Any]:
-    """What processors did. Links without a rate are meant to be as fast as they: no verdict then."""
-    why = guard.verdict(seen) or (line.doubts(carried) if carried else None)
+def machine(seen: Dict[str, float], daemons: float, delivered: int) -> Dict[str, Any]:
+    """What processors did."""
     return {"daemon_seconds": daemons,
             "daemon_seconds_per_gib": daemons / (delivered / (1 << 30)) if delivered else None,
             "machine_seconds": seen["seconds"], "busy": seen["busy"],
             "busy_max": seen["busy_max"], "full_windows": seen["full_windows"],
-            "softirq": seen["softirq"], "steal": seen["steal"],
-            "exhausted": why if judged else None}
+            "softirq": seen["softirq"], "steal": seen["steal"]}
+
+
+def disturbed(seen: Dict[str, float], carried: Optional[Dict[str, Any]], switching: float) -> Optional[str]:
+    """Why what was measured is the emulation and not the network, or None. Not asked of links without a
+    rate, which are meant to be as fast as the machine."""
+    why = guard.verdict(seen)
+    if not why and carried:
+        why = line.doubts(carried)
+    if not why and switching > guard.BUSY_MEAN:
+        why = f"the one thread of Open vSwitch {switching * 100:.0f} % busy"
+    return why
 
 
 def counters(hosts: Sequence[topology.Host]) -> Counters:

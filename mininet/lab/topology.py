@@ -263,6 +263,10 @@ class Network:
         """Packets that the switches' queues have dropped so far."""
         return parse_drops(run("tc", "-s", "qdisc", "show"))
 
+    def switch_cpu(self) -> float:
+        """CPU seconds so far of a switch in user space; 0 where the kernel switches."""
+        return self._vswitch.cpu() if self._vswitch and ovs.datapath() == "user" else 0.0
+
     def line(self) -> Optional[Dict[str, Any]]:
         """What bin/line has counted since it was last asked; None where no link needs it."""
         return self._line.report() if self._line else None

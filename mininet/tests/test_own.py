@@ -283,11 +283,17 @@ def test_a_server_may_speak_udp(bench: Any, programs: Any) -> None:
 
 @pytest.mark.parametrize("client, words", [
     ("sh -c 'echo cannot; exit 3' {out}", "sh on h2 ended with status 3: cannot"),
-    ("sh -c 'echo done' {out}", "sh on h2 ended with status 0, but put no file at .*/h2/the file.bin: done"),
+    ("sh -c 'echo done' {out}", "sh on h2 ended with status 0, but put no file at .*/h2/the file.bin; sh said: done"),
+    ("cp server.py {out}", "cp on h2 ended with status 0, but its file has [0-9]+ bytes instead of 3000000$"),
 ])
 def test_a_client_that_fails_says_why(bench: Any, programs: Any, client: str, words: str) -> None:
     with pytest.raises(RuntimeError, match=words):
         run(bench, SERVER, client, programs)
+
+
+def test_what_the_server_said_is_passed_on(bench: Any, programs: Any) -> None:
+    with pytest.raises(RuntimeError, match="has 0 bytes instead of 3000000; server.py said: FileNotFoundError"):
+        run(bench, SERVER + "x", CLIENT, programs)
 
 
 def test_a_client_that_hangs_is_not_waited_for(bench: Any, programs: Any) -> None:
