@@ -133,3 +133,12 @@ def test_limits_are_put_back(tmp_path, monkeypatch):
     with machine.Limits("cubic"):
         assert [(tmp_path / n).read_text() for n in ("low", "high", "cc")] == ["50", "99", "reno bbr cubic"]
     assert [(tmp_path / n).read_text() for n in ("low", "high", "cc")] == ["10", "99", "reno bbr"]
+
+
+def test_who_disturbed_a_run():
+    calm = {"busy": 0.3, "full_windows": 0.0, "steal": 0.0}
+    good = {"carried": 1000, "dropped": 0, "overrun": 0, "late": 0, "late_max_us": 0}
+    assert runner.disturbed(calm, good, 0.5) is None
+    assert "processors 95 % busy" in runner.disturbed({**calm, "busy": 0.95}, good, 0.0)
+    assert "bin/line lost 3 frames" in runner.disturbed(calm, {**good, "dropped": 3}, 0.0)
+    assert "Open vSwitch 97 % busy" in runner.disturbed(calm, None, 0.97)
