@@ -100,9 +100,12 @@ class Prometheus:
 
 
 def relay(outside: socket.socket, inside: Tuple[str, int]) -> None:
-    """Every connection to `outside` is carried to an address of this process's own network."""
+    """Every connection to `outside` is carried to an address of this process's own network, until it is closed."""
     while True:
-        client, _ = outside.accept()
+        try:
+            client, _ = outside.accept()
+        except OSError:
+            return
         try:
             server = socket.create_connection(inside, timeout=5)
         except OSError:

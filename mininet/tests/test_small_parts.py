@@ -110,7 +110,8 @@ def test_a_scenario_that_did_not_happen_is_a_failure(outcomes, lies, why):
 
 def test_the_relay_carries_both_ways():
     inside, outside = prom.listen(0), prom.listen(0)
-    threading.Thread(target=prom.relay, args=(outside, inside.getsockname()), daemon=True).start()
+    carrier = threading.Thread(target=prom.relay, args=(outside, inside.getsockname()), daemon=True)
+    carrier.start()
     with socket.create_connection(outside.getsockname()) as client:
         server, _ = inside.accept()
         client.sendall(b"question")
@@ -120,6 +121,9 @@ def test_the_relay_carries_both_ways():
         server.close()
         assert client.makefile("rb").read() == b"answer"
     inside.close()
+    outside.shutdown(socket.SHUT_RDWR)
+    carrier.join(60)
+    assert not carrier.is_alive()
     outside.close()
 
 
