@@ -96,7 +96,7 @@ func TestABurstLosesSegmentsAndNotMore(t *testing.T) {
 			c.queue.pop()
 		}
 	}
-	if c.tally.lost == 0 || arrived+int(c.tally.lost) != 40*bursts || c.tally.dropped != 0 {
+	if c.tally.lost == 0 || arrived+int(c.tally.lost) != 40*bursts || c.tally.segments != 40*bursts || c.tally.dropped != 0 {
 		t.Errorf("%d segments arrived, %d were lost of %d", arrived, c.tally.lost, 40*bursts)
 	}
 }

@@ -75,7 +75,7 @@ func TestEveryFrameLeavesOnceInOrderWhenItIsDue(t *testing.T) {
 				leave(t)
 			},
 			"": func(t *rapid.T) {
-				if got := arrived + uint64(len(way)) + c.tally.lost + c.tally.dropped; got != seq {
+				if got := arrived + uint64(len(way)) + c.tally.lost + c.tally.dropped; got != seq || c.tally.segments != seq {
 					t.Fatalf("%d frames accounted for, %d came", got, seq)
 				}
 				if c.queue.pool.made > limit {

@@ -48,11 +48,12 @@ func (c *carrier) space() []byte {
 // enter takes the frame of n bytes that was read into space from an end. Every segment of a
 // burst may be lost, and the others go on in smaller ones.
 func (c *carrier) enter(from *end, n int, now int64) {
+	b := cut(c.into[:n])
+	c.tally.segments += uint64(b.segments)
 	if c.loss == 0 {
 		c.push(from, n, now)
 		return
 	}
-	b := cut(c.into[:n])
 	c.losses = c.losses[:0]
 	for i := range b.segments {
 		if from.rng.Float64() < c.loss {

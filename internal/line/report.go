@@ -7,12 +7,13 @@ import "time"
 // report is what happened since the last one. Overrun, Dropped and Refused should be 0, and
 // Late a small part of Carried: otherwise it was the line that was measured.
 type report struct {
-	Carried uint64 `json:"carried"` // frames that arrived; a burst of TCP is one
-	Bytes   uint64 `json:"bytes"`   // in them
-	Lost    uint64 `json:"lost"`    // frames, and segments of bursts, lost on purpose
-	Dropped uint64 `json:"dropped"` // frames for which the line had no memory
-	Overrun uint64 `json:"overrun"` // frames the kernel dropped, as the line did not fetch them
-	Refused uint64 `json:"refused"` // frames the far end did not take, being down
+	Carried  uint64 `json:"carried"`  // frames that arrived; a burst of TCP is one
+	Bytes    uint64 `json:"bytes"`    // in them
+	Segments uint64 `json:"segments"` // frames that entered, the segments of bursts counted one by one
+	Lost     uint64 `json:"lost"`     // of Segments, lost on purpose
+	Dropped  uint64 `json:"dropped"`  // frames for which the line had no memory
+	Overrun  uint64 `json:"overrun"`  // frames the kernel dropped, as the line did not fetch them
+	Refused  uint64 `json:"refused"`  // frames the far end did not take, being down
 
 	// By how much frames left after they were due: half of them, 99 % and all at most.
 	// What frames waited for the line to fetch them is not in it; TurnMax bounds it.
@@ -31,9 +32,9 @@ const (
 
 // tally is what a loop counts.
 type tally struct {
-	carried, bytes, lost, dropped, refused, late uint64
-	lateMax, turnMax                             time.Duration
-	lateness                                     [buckets]uint64 // frames by lateness; the last bucket is open
+	carried, bytes, segments, lost, dropped, refused, late uint64
+	lateMax, turnMax                                       time.Duration
+	lateness                                               [buckets]uint64 // frames by lateness; the last bucket is open
 }
 
 // left counts a frame that arrived.
@@ -50,6 +51,7 @@ func (t *tally) left(bytes int, late time.Duration) {
 func (t *tally) add(o *tally) {
 	t.carried += o.carried
 	t.bytes += o.bytes
+	t.segments += o.segments
 	t.lost += o.lost
 	t.dropped += o.dropped
 	t.refused += o.refused
@@ -74,7 +76,7 @@ func (t *tally) within(share float64) time.Duration {
 
 func (t *tally) report(overrun uint64) report {
 	return report{
-		Carried: t.carried, Bytes: t.bytes, Lost: t.lost, Dropped: t.dropped, Overrun: overrun, Refused: t.refused,
+		Carried: t.carried, Bytes: t.bytes, Segments: t.segments, Lost: t.lost, Dropped: t.dropped, Overrun: overrun, Refused: t.refused,
 		Late50: t.within(0.5).Microseconds(), Late99: t.within(0.99).Microseconds(), LateMax: t.lateMax.Microseconds(),
 		Late: t.late, TurnMax: t.turnMax.Microseconds(),
 	}
