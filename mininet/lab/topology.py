@@ -29,6 +29,7 @@ PACKETS = 1000          # that an interface's queue holds, unless it is bounded 
 # What Mininet sets on the machine, and with it the report's experiment had: minimum, default
 # and maximum of a socket's buffer, in bytes.
 BUFFERS = "10240 87380 16777216"
+LOOP_HOSTS = 20         # hosts whose frames one thread of bin/line carries in time at 100 Mbit/s
 STUCK = 60.0            # seconds; a host takes tens of milliseconds
 _UNITS = {"": 1e-6, "K": 1e-3, "M": 1.0, "G": 1e3}
 
@@ -220,7 +221,8 @@ class Network:
         self._step("the line")
         p = self.point
         ends = [link.ends() for link in self.net.links if isinstance(link, line.tap_link())]
-        self._line = line.Line(ends, delay_ms=p.delay_ms, loss=p.loss, log=self._log)
+        loops = 1 if len(self.hosts) <= LOOP_HOSTS else min(2, os.cpu_count() or 1)
+        self._line = line.Line(ends, delay_ms=p.delay_ms, loss=p.loss, log=self._log, loops=loops)
         self._line.start()
 
     def _lengthen(self) -> None:
@@ -232,6 +234,8 @@ class Network:
                 waiting = queue_packets(end.mbit, p.queue_ms) if p.queue_ms else PACKETS
                 end.tc("qdisc", "add", "dev", end.intf,
                        *line.netem_args(p.delay_ms, p.loss, waiting + queue_packets(end.mbit, p.delay_ms)))
+                if p.loss and end.host:  # netem loses what it is handed: one segment, then, not a burst of them
+                    end.host.run("ip", "link", "set", "dev", end.intf, "gso_max_segs", "1")
 
     def _bound_queues(self) -> None:
         """Both ends of every shaped link hold what it carries in queue_ms, and no burst is longer than
