@@ -1,4 +1,4 @@
-"""What a sweep leaves: results.jsonl (a line a run), and from it tables to read and tables to compute with."""
+"""What a sweep leaves: results.jsonl (a line per run), and from it tables to read and tables to compute with."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def table(all_rows: Sequence[Row]) -> str:
     if len({r.point.size for r in all_rows}) > 1:
         columns.append(("size", "--:", lambda r: units.human_size(r.point.size)))
     if len({r.point.bw for r in all_rows}) > 1:
-        columns.append(("link", "--:", lambda r: stats.link_name(r.point.bw)))
+        columns.append(("link", "--:", lambda r: units.human_rate(r.point.bw)))
     columns += [
         ("hosts", "--:", lambda r: str(r.point.peers + 1)),
         ("peers", "--:", lambda r: str(r.point.peers)),
@@ -97,7 +97,7 @@ def heading(all_rows: Sequence[Row]) -> str:
     """'10 MiB at 100 Mbit/s', with every size and every link of the sweep."""
     sizes = sorted({r.point.size for r in all_rows})
     links = sorted({r.point.bw for r in all_rows}, key=stats.link_order)
-    return ", ".join(units.human_size(s) for s in sizes) + " at " + ", ".join(stats.link_name(b) for b in links)
+    return ", ".join(units.human_size(s) for s in sizes) + " at " + ", ".join(units.human_rate(b) for b in links)
 
 
 def disturbances(all_rows: Sequence[Row]) -> List[str]:

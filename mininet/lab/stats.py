@@ -120,11 +120,6 @@ def received(record: Record) -> float:
     return sum(seen) / len(seen)
 
 
-def link_name(mbit: Optional[float]) -> str:
-    """100.0 -> '100 Mbit/s', None -> 'no rate'."""
-    return "no rate" if mbit is None else f"{mbit:g} Mbit/s"
-
-
 def link_order(mbit: Optional[float]) -> float:
     """Slow links before fast ones, links without a rate last."""
     return float("inf") if mbit is None else mbit
@@ -140,3 +135,11 @@ def rows(records: Sequence[Record], config: Optional[Config] = None) -> List[Row
     return sorted((Row(g) for g in groups.values()),
                   key=lambda r: (place[r.system], r.point.scenario(), r.point.size,
                                  link_order(r.point.bw), r.point.peers))
+
+
+def grouped(some: Sequence[Row]) -> List[List[Row]]:
+    """Rows by system and scenario, in their order, each group by peers."""
+    groups: Dict[Tuple[str, str], List[Row]] = {}
+    for r in some:
+        groups.setdefault((r.system, r.point.scenario()), []).append(r)
+    return [sorted(g, key=lambda r: r.point.peers) for g in groups.values()]

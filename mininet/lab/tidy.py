@@ -1,4 +1,4 @@
-"""A sweep as flat files to compute with: a row a point, a run, a peer, a host.
+"""A sweep as flat files to compute with: a row per point, a run, a peer, a host.
 
 Each file is one table of (column, meaning, getter) below; the data dictionary is written
 from the same tables. An empty field is a value that there is none of: no rate, not late,
@@ -222,10 +222,10 @@ def run_hosts(record: Record) -> Iterator[Record]:
 
 # file, what a row is, columns
 FILES: Dict[str, Tuple[str, Columns]] = {
-    "summary.csv": ("a row a point: medians over its runs", SUMMARY),
-    "runs.csv": ("a row a run, failed ones, too", RUNS),
-    "peers.csv": ("a row a peer and run", (*RUN, *PEERS)),
-    "hosts.csv": ("a row a host and run: origin, tracker and peers, with their interfaces' counters",
+    "summary.csv": ("a row per point: medians over its runs", SUMMARY),
+    "runs.csv": ("a row per run, failed ones, too", RUNS),
+    "peers.csv": ("a row per peer and run", (*RUN, *PEERS)),
+    "hosts.csv": ("a row per host and run: origin, tracker and peers, with their interfaces' counters",
                   (*RUN, *HOSTS))}
 
 

@@ -64,6 +64,14 @@ def test_what_happened_is_recorded(tmp_path):
     assert record["queue"]["limit_bytes"] == 125_000 and record["queue"]["limit_packets"] is None
 
 
+def test_links_without_a_rate(tmp_path):
+    done = sweep("--system", "nginx", "--peers", "2", "--size", "1MiB", "--bw", "none", "--repeat", "1",
+                 "--no-prometheus", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    record, = results.load(tmp_path)
+    assert record["bound_seconds"] is None and record["ratio"] is None and record["available"] == 2
+
+
 @pytest.mark.parametrize("argv", [
     pytest.param(["--delay", "5ms", "--loss", "0.1%", "--queue", "50ms"], id="delay and loss", marks=pytest.mark.skipif(
         line.problem() is not None, reason=str(line.problem()))),

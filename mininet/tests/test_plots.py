@@ -1,0 +1,178 @@
+"""The figures: what they show, that nothing hides anything, and that axes say what they are."""
+
+import os
+
+import pytest
+import synthetic
+
+from lab import figures, plots, stats, units
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """Draws a made-up sweep; returns {name: figure}."""
+    def draw(points, **how):
+        found = {}
+        save = figures.Page._save
+
+        def keep(page, fig, name, *rest):
+            save(page, fig, name, *rest)
+            found[name + page._suffix] = fig
+        monkeypatch.setattr(figures.Page, "_save", keep)
+        config = synthetic.sweep(str(tmp_path), points, **how)
+        files = plots.draw(str(tmp_path), config)
+        assert {os.path.basename(f) for f in files} == {f"{n}.{kind}" for n in found for kind in ("png", "svg")}
+        assert all(os.path.getsize(f) > 5000 for f in files)
+        return found
+    return draw
+
+
+def panels(fig):
+    return [ax for ax in fig.axes if ax.axison and ax.get_label() != "<colorbar>"]
+
+
+def ys(ax, label):
+    """The values of the line that the legend calls so, wherever it is drawn."""
+    return {round(y, 9) for line in ax.lines if line.get_label() == label for y in line.get_ydata()}
+
+
+def names(fig):
+    return [text.get_text() for legend in fig.legends for text in legend.get_texts()]
+
+
+SWEEPS = {
+    "report": dict(points=synthetic.report(), axis="hosts", repeat=2),
+    "rivals": dict(points=synthetic.rivals(), repeat=2),
+    "coinciding": dict(points=synthetic.coinciding(), axis="hosts", repeat=2),
+    "single": dict(points=synthetic.single(), repeat=2),
+    "kill": dict(points=synthetic.kill(), repeat=2),
+    "join": dict(points=synthetic.join(), repeat=2),
+    "hundred": dict(points=[synthetic.point("swarm", 100)], repeat=1),
+    "few": dict(points=[synthetic.point(s, n) for n in (1, 2, 4) for s in ("direct", "swarm")], repeat=2),
+    "one peer": dict(points=[synthetic.point("swarm", 1)], repeat=1),
+    "regimes": dict(points=synthetic.regimes(), repeat=2),
+}
+
+
+@pytest.mark.parametrize("what", SWEEPS)
+def test_nothing_hides_anything_and_axes_say_what_they_are(drawn, what):
+    for name, fig in drawn(**SWEEPS[what]).items():
+        fig.canvas.draw()
+        boxes = [ax.get_tightbbox() for ax in panels(fig)]
+        for legend in fig.legends:
+            box = legend.get_window_extent()
+            assert box.x0 >= 0 and box.x1 <= fig.bbox.x1, f"{name}: the legend is cut"
+            assert not any(box.overlaps(b) for b in boxes), f"{name}: the legend lies on the axes"
+        heads = [t.get_window_extent() for t in fig.texts]
+        assert heads and not any(h.overlaps(b) for h in heads for b in boxes), f"{name}: the title lies on the axes"
+        for ax in panels(fig):
+            assert not ax.get_legend()
+            for scale, label in ((ax.get_xscale(), ax.get_xlabel()), (ax.get_yscale(), ax.get_ylabel())):
+                assert label and (scale == "linear" or "log" in label), f"{name}: {label!r} is {scale}"
+            left, right = ax.get_xlim()
+            bottom, top = ax.get_ylim()
+            for line in ax.lines:
+                if line.get_marker() not in ("None", None, ""):
+                    assert not line.get_clip_on() or len(line.get_ydata()) == 0 or line.get_marker() == "_", name
+                for x, y in zip(line.get_xdata(), line.get_ydata()):
+                    if line.get_transform() == ax.transData:
+                        assert left <= x <= right and bottom <= y <= top, f"{name}: {x}, {y} is not to be seen"
+        assert "1 peers" not in str([t.get_text() for t in fig.findobj(lambda a: hasattr(a, "get_text"))])
+
+
+def test_a_mean_has_the_bound_of_means(drawn):
+    found = drawn(**SWEEPS["report"])
+    points = {p.peers: p for p in synthetic.report((100.0,)) if p.system == "direct"}
+    for name, label, of in (("mean-client-server-100M", "bound of the mean of client/server", "mean_bound"),
+                            ("client-server-vs-p2p-100M", "bound of client/server", "bound")):
+        want = {round(getattr(stats.Row([synthetic.record(p)]), of).median, 9) for p in points.values()}
+        assert ys(panels(found[name])[0], label) == want
+    first = panels(found["mean-client-server-100M"])[0]
+    assert not ys(first, "bound of client/server")
+    assert "bound of the mean of client/server" not in names(found["client-server-vs-p2p-100M"])
+
+
+def test_a_latecomers_mean_has_no_bound(drawn):
+    found = drawn([synthetic.point("swarm", n, join=units.Event(1, 0.5)) for n in (4, 8)], repeat=2)
+    assert names(found["mean-p2p"]) == ["fanout swarm"]
+
+
+def test_the_reports_three_figures_for_both_links(drawn):
+    found = drawn(**SWEEPS["report"])
+    for link in ("100M", "no-rate"):
+        for name in ("mean-client-server", "mean-p2p", "means"):
+            assert f"{name}-{link}" in found
+    both = found["means-100M"]
+    assert {"fanout direct", "fanout static, one chunk per peer", "fanout swarm"} <= set(names(both))
+    assert len(panels(both)) == 2 and "another scale" in panels(both)[1].get_title()
+    assert not [n for n in names(found["means-no-rate"]) if "bound" in n]
+    assert "ratio-no-rate" not in found
+    assert panels(both)[0].get_xlabel() == "hosts"
+
+
+def test_a_line_that_another_covers_is_wider(drawn):
+    ax = panels(drawn(**SWEEPS["coinciding"])["client-server-vs-p2p"])[0]
+    widths = [line.get_linewidth() for line in ax.lines if line.get_label().startswith(("fanout", "my", "other"))]
+    assert widths == sorted(widths, reverse=True) and len(set(widths)) == 5
+
+
+def test_every_system_looks_different(drawn):
+    ax = panels(drawn(**SWEEPS["coinciding"])["ratio"])[0]
+    looks = {(line.get_color(), line.get_marker()) for line in ax.lines if line.get_label() in (
+        "fanout direct", "fanout static", "fanout swarm", "my-program", "other")}
+    assert len({c for c, _ in looks}) == len({m for _, m in looks}) == 5
+
+
+def test_many_curves_have_a_colour_bar_and_few_have_names(drawn):
+    found = drawn(**SWEEPS["hundred"])["curves-swarm"]
+    assert len(found.axes) == 2 and names(found) == ["bound"]
+
+
+def test_thirteen_curves_have_names(drawn):
+    found = drawn(**SWEEPS["report"])["curves-swarm-100M"]
+    assert names(found) == [f"h{i}" for i in range(2, 15)] + ["bound"]
+
+
+def test_a_point_of_which_all_runs_were_disturbed_is_hollow(drawn):
+    found = drawn(**SWEEPS["few"], exhausted=lambda p, r: "processors 99 % busy" if p.peers == 4 else None)["ratio"]
+    hollow = [line for line in panels(found)[0].lines if line.get_markerfacecolor() == "white"]
+    assert {tuple(line.get_xdata()) for line in hollow} == {(4,)} and len(hollow) == 2
+    assert "hollow: processors disturbed all runs" in names(found)
+
+
+@pytest.mark.parametrize("values, most, want", [
+    (range(2, 15), 14, list(range(2, 15))), ([1, 2, 4], 7, [1, 2, 4]), ([1, 2, 4, 8, 16, 32], 7, [1, 4, 8, 16, 32]),
+    ([5], 7, [5]), ([1, 100], 7, [1, 100])])
+def test_ticks_do_not_touch_and_the_ends_have_theirs(values, most, want):
+    assert figures.thinned(list(values), most) == want
+
+
+def test_the_map_of_regimes(drawn):
+    found = drawn(**SWEEPS["regimes"])
+    assert set(found) == {"regimes"}
+    fig = found["regimes"]
+    assert [ax.get_title() for ax in panels(fig)] == ["1 MiB", "4 MiB", "64 MiB"]
+    assert panels(fig)[0].get_ylabel() == "rate of the links (Mbit/s)"
+    cells = [t.get_text() for t in panels(fig)[2].texts]
+    assert len(cells) == 3 * 4 * 5 and any(c.startswith("direct 15.") or c.startswith("direct 16.") for c in cells)
+
+
+def test_a_winner_within_the_others_interval_is_none(tmp_path):
+    page = figures.Page(str(tmp_path))
+    page.begin("", "")
+    kept = []
+    page._plt.close = kept.append
+    page.regimes("t", "map", {(1 << 20, 5.0, n): rivals for n, rivals in (
+        (2, [figures.Rival("swarm", 1.1, 1.0, 1.3, False), figures.Rival("static", 1.2, 1.15, 1.4, False)]),
+        (4, [figures.Rival("swarm", 1.1, 1.0, 1.12, False), figures.Rival("static", 1.2, 1.15, 1.4, True)]))})
+    from matplotlib.colors import to_rgb
+    tie, clear = [tuple(p.get_facecolor()[:3]) for p in kept[0].axes[0].patches]
+    assert tie == to_rgb(figures.TIE) and clear == pytest.approx(figures.tint(figures.STYLE["swarm"][0]))
+    assert "static 1.20 ○" in [t.get_text() for t in kept[0].axes[0].texts]
+
+
+def test_curves_cut_short_are_left_out(tmp_path):
+    config = synthetic.sweep(str(tmp_path), [synthetic.point("swarm", 2)], repeat=1)
+    for name in os.listdir(tmp_path / "curves"):
+        (tmp_path / "curves" / name).write_text('{"times": [0')
+    assert not [f for f in plots.draw(str(tmp_path), config) if "curves-" in os.path.basename(f)]
