@@ -8,7 +8,7 @@ import sys
 REPO, DIR = sys.argv[1:]
 sys.path.insert(0, os.path.join(REPO, "mininet"))
 
-from lab import bound, driver, plan, procs, prom  # noqa: E402
+from lab import bound, driver, plan, prom, registry  # noqa: E402
 
 
 class Runner:
@@ -23,11 +23,10 @@ class Runner:
                 "origin": {"sent_bytes": 1.05 * self.size}, "cpu": {"busy": 0.4, "exhausted": False}}
 
 
-os.environ.setdefault(procs.MARK, "test")
 driver.Runner = Runner
 points = [plan.Point(system, peers, 10 << 20, 100.0) for peers in (1, 2, 10) for system in ("direct", "swarm")]
-sweep = driver.Sweep(DIR, {"points": [p.as_dict() for p in points], "repeat": 1}, REPO, DIR)
-sweep._file = ""
+sweep = driver.Sweep(DIR, {"points": [p.as_dict() for p in points], "repeat": 1}, REPO, DIR,
+                     registry.systems())
 sweep.metrics.set("fanout_lab_runs_planned", len(points))
 for run in (plan.Run(p, 1) for p in points):
     sweep._publish(run.point, sweep._one(run, None))
