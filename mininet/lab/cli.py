@@ -80,9 +80,6 @@ def known_systems(config: Dict[str, Any]) -> Dict[str, Type[System]]:
 
 def carry_out(args: argparse.Namespace, config: Dict[str, Any], data: Optional[str], directory: str) -> int:
     """All that changes the machine, and puts it back."""
-    if not args.resume:
-        with open(os.path.join(directory, results.CONFIG), "w", encoding="utf-8") as f:
-            json.dump(config, f, indent=1)
     if config["points"][0]["switch"] == "ovs" and ovs.note():
         say(f"note: {ovs.note()}")
     outside = None if args.no_prometheus else prom.listen(args.prometheus_port)
@@ -110,6 +107,9 @@ def measure(args: argparse.Namespace, config: Dict[str, Any], data: str, directo
             del os.environ[name]  # no proxy of the machine's can be reached from there
     go_on = f"sweep.py --resume {shlex.quote(directory)}"
     try:
+        if not args.resume:
+            with driver.writing(directory), open(os.path.join(directory, results.CONFIG), "w", encoding="utf-8") as f:
+                json.dump(config, f, indent=1)
         failed = driver.Sweep(directory, config, REPO, data, known_systems(config), outside, args.again).go()
     except space.Stopped as e:
         say(f"\nstopped; go on with: {go_on}")

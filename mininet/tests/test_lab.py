@@ -132,6 +132,14 @@ def test_beside_dockers_rules_and_where_all_private_networks_are_routed(tmp_path
     assert results.load(tmp_path)[0]["available"] == 2
 
 
+def test_where_no_namespaces_are_allowed(tmp_path):
+    """As in a container without the privileges."""
+    done = sweep("--system", "nginx", "--peers", "1", "--no-prometheus", "--out", str(tmp_path / "out"),
+                 before=["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"])
+    assert done.returncode == 2 and "see `sweep.py doctor`" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129),
                                             (signal.SIGKILL, -9)])
 def test_a_signal_while_sixty_hosts_are_built(tmp_path, number, status):
@@ -203,9 +211,9 @@ def test_under_sudo_files_belong_to_the_caller(tmp_path):
     assert done.returncode == 0 and "ratio.png" in done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("room", ["40k", "400k"])
+@pytest.mark.parametrize("room", ["8k", "40k", "400k"])
 def test_a_full_disk_under_the_results(tmp_path, room):
-    """The first has no room for what a run leaves, the second none for the figures."""
+    """No room for what the sweep consists of, for what a run leaves, for the figures."""
     done = sweep("--system", "nginx", "--peers", "2", "--size", "64KiB", "--repeat", "3", "--no-prometheus", "--out",
                  str(tmp_path / "small" / "out"),
                  before=["unshare", "--mount", "bash", "-c", f"mkdir {tmp_path}/small && mount -t tmpfs -o size={room} "
