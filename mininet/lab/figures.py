@@ -35,7 +35,8 @@ SETTINGS = {"font.size": 15, "axes.titlesize": 15, "axes.grid": True, "grid.alph
 
 
 class Rival(NamedTuple):
-    """A strategy's distribution time at a point of the map, as a multiple of the bound, with its interval."""
+    """A strategy's distribution time at a point of the map, with its interval: as a multiple of the bound or,
+    without a rate, in seconds."""
     system: str
     figure: float
     low: float
@@ -46,9 +47,11 @@ class Rival(NamedTuple):
 class Line:
     """Rows of one system, or of one kind of bound, along the axis."""
 
-    def __init__(self, rows: Sequence[Row], field: str, label: str, bound: str = "", pale: bool = False):
+    def __init__(self, rows: Sequence[Row], field: str, label: str, bound: str = "", pale: bool = False,
+                 own: bool = False):
         self.rows = [r for r in rows if self.value(r, field).median is not None]
         self.field, self.label, self.bound, self.pale = field, label, bound, pale
+        self.own = own  # a bound of this system alone, in its colour
 
     @staticmethod
     def value(row: Row, field: str) -> Stat:
@@ -74,7 +77,7 @@ class Axis:
         self.add = 1 if what == "hosts" else 0
         self.label = "hosts (the origin among them)" if self.add else "peers N (beside the origin)"
         self.values = sorted({r.point.peers + self.add for r in rows})
-        others = {name: OWN[i % len(OWN)] for i, name in enumerate(
+        others = {name: own_style(i) for i, name in enumerate(
             s for s in dict.fromkeys(r.system for r in rows) if s not in STYLE)}
         self.styles = {**STYLE, **others}
 
@@ -93,6 +96,12 @@ class Axis:
         ax.set_xticks(shown)
         ax.set_xticklabels([str(v) for v in shown])
         ax.set_xlabel(self.label.split(" (")[0] if short else self.label)
+
+
+def own_style(i: int) -> Style:
+    """How a user's i-th system looks: other colours than ours and, once they are used up, other markers. Pure."""
+    other = OWN[(i + i // len(OWN)) % len(OWN)]
+    return OWN[i % len(OWN)][0], other[1], other[2]
 
 
 def thinned(values: Sequence[int], most: int) -> List[int]:
@@ -133,7 +142,7 @@ class Page:
         self._title = title
         return fig, axes
 
-    def _save(self, fig: Any, name: str, handles: Sequence[Any] = ()) -> None:
+    def _save(self, fig: Any, name: str, handles: Sequence[Any] = (), subtitle: str = "") -> None:
         """Makes room above for the title and below for the legend, where they hide nothing."""
         width, height = fig.get_size_inches()
         labels = [h.get_label() for h in handles]
@@ -143,11 +152,17 @@ class Page:
             below = -(-len(labels) // columns) * LEGEND_ROW + 0.08
             fig.legend(handles, labels, loc="lower center", ncol=columns, frameon=False, columnspacing=1.4,
                        handlelength=2.8)
-        height += HEAD + below
+        title = wrapped(self._title, int((width - 0.3) / 0.15)).split("\n")
+        sub = wrapped(subtitle or self._sub, int((width - 0.3) / 0.094)).split("\n")
+        head = HEAD + 0.30 * (len(title) - 1) + 0.22 * (len(sub) - 1)
+        height += head + below
         fig.set_size_inches(width, height)
-        fig.text(0.13 / width, 1 - 0.28 / height, self._title, fontsize=17, fontweight="bold", va="center")
-        fig.text(0.13 / width, 1 - 0.60 / height, self._sub, fontsize=12, color="#555555", va="center")
-        fig.tight_layout(rect=(0, below / height, 1, 1 - HEAD / height))
+        for i, text in enumerate(title):
+            fig.text(0.13 / width, 1 - (0.28 + 0.30 * i) / height, text, fontsize=17, fontweight="bold", va="center")
+        for i, text in enumerate(reversed(sub)):
+            fig.text(0.13 / width, 1 - (head - 0.18 - 0.22 * i) / height, text, fontsize=12, color="#555555",
+                     va="center")
+        fig.tight_layout(rect=(0, below / height, 1, 1 - head / height))
         for kind in ("png", "svg"):
             path = os.path.join(self._dir, f"{name}{self._suffix}.{kind}")
             fig.savefig(path, metadata={"Date": None} if kind == "svg" else None)
@@ -202,7 +217,8 @@ class Page:
             ax.axis("off")
         self._save(fig, name, list(handles.values()))
 
-    def curves(self, title: str, name: str, record: Dict[str, Any], seen: Dict[str, Any], size: int) -> None:
+    def curves(self, title: str, name: str, record: Dict[str, Any], seen: Dict[str, Any], size: int,
+               subtitle: str) -> None:
         """What each peer had received, over time."""
         fig, axes = self._figure(title)
         ax = axes[0][0]
@@ -219,7 +235,7 @@ class Page:
                         markeredgecolor="white", clip_on=False, zorder=5)
         if record["bound_seconds"]:
             handles.append(ax.axvline(record["bound_seconds"], color="#000000", linestyle=(0, (5, 2)), linewidth=1.5,
-                                      label="bound"))
+                                      label="bound of the last peer"))
         ax.axhline(100, color="#777777", linewidth=1)
         ax.set_xlim(left=0)
         ax.set_ylim(0, max(104.0, 1.04 * max(100 * max(seen["received"][p["host"]]) / size for p in peers)))
@@ -228,7 +244,7 @@ class Page:
         if len(peers) > NAMED:
             self._colour_bar(fig, ax, peers)
             handles = [h for h, peer in zip(handles, peers) if peer["role"] != "peer"] + handles[len(peers):]
-        self._save(fig, name, handles)
+        self._save(fig, name, handles, subtitle)
 
     def _colour_bar(self, fig: Any, ax: Any, peers: Sequence[Dict[str, Any]]) -> None:
         from matplotlib.cm import ScalarMappable
@@ -250,7 +266,7 @@ class Page:
             ax.grid(False)
             for y, rate in enumerate(rates):
                 for x, n in enumerate(peers):
-                    self._cell(ax, x, y, sorted(cells.get((size, rate, n), ()), key=lambda c: c.figure))
+                    self._cell(ax, x, y, sorted(cells.get((size, rate, n), ()), key=lambda c: c.figure), rate)
             ax.set_xlim(-0.5, len(peers) - 0.5)
             ax.set_ylim(-0.5, len(rates) - 0.5)
             ax.set_xticks(range(len(peers)))
@@ -267,7 +283,7 @@ class Page:
             patches.append(hollow(self._plt))
         self._save(fig, name, patches)
 
-    def _cell(self, ax: Any, x: int, y: int, found: Sequence[Rival]) -> None:
+    def _cell(self, ax: Any, x: int, y: int, found: Sequence[Rival], rate: Optional[float]) -> None:
         if not found:
             return
         tie = len(found) > 1 and found[1].low <= found[0].high
@@ -275,7 +291,8 @@ class Page:
         ax.add_patch(self._plt.Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=shade))
         for i, rival in enumerate(found):
             first = i == 0
-            ax.text(x, y + 0.29 - 0.27 * i, f"{rival.system} {rival.figure:.2f}{' ○' if rival.disturbed else ''}",
+            figure = f"{rival.figure:.2f}" if rate is not None else short_time(rival.figure)
+            ax.text(x, y + 0.29 - 0.27 * i, f"{rival.system} {figure}{' ○' if rival.disturbed else ''}",
                     ha="center", va="center", fontsize=11.5 if first else 10, color="#000000" if first else "#444444",
                     fontweight="bold" if first and not tie else "normal")
 
@@ -294,6 +311,8 @@ def plot(ax: Any, axis: Axis, chosen: Sequence[Line], colour: str = "") -> List[
 
 def draw_bound(ax: Any, axis: Axis, line: Line, xs: List[float]) -> Any:
     shade, dash = BOUND[line.bound]
+    if line.own:
+        shade = axis.styles[line.rows[0].system][0]
     points = sorted({(x, line.value(r, line.field).median) for x, r in zip(xs, line.rows)})
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     if axis.single:
@@ -333,6 +352,13 @@ def hollow(plt: Any) -> Any:
 
 def named(peer: Dict[str, Any]) -> str:
     return str(peer["host"]) + {"late": " (late)", "killed": " (killed)"}.get(peer["role"], "")
+
+
+def short_time(seconds: float) -> str:
+    """1.284 -> '1.28 s', 0.0204 -> '20 ms': what fits into a cell of the map."""
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{1000 * seconds:.{0 if seconds >= 0.01 else 1}f} ms"
 
 
 def tint(colour: str) -> Tuple[float, ...]:

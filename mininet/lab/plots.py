@@ -42,15 +42,21 @@ def suffix(size: int, bw: Optional[float], links: Sequence[Tuple[int, Optional[f
 
 
 def subtitle(rows: Sequence[Row]) -> str:
+    text = conditions(rows)
+    fewest, most = min(len(r.used) for r in rows), max(len(r.used) for r in rows)
+    if most == 1:
+        return text + "; one run"
+    return text + f"; median of {fewest if fewest == most else f'{fewest} to {most}'} runs, whiskers: its 95 % interval"
+
+
+def conditions(rows: Sequence[Row]) -> str:
+    """The file, the links, and what is unusual."""
     p = rows[0].point
     text = f"{units.human_size(p.size)}, " + ("links without a rate" if p.bw is None else f"links of {p.bw:g} Mbit/s")
     scenarios = sorted({r.point.scenario() for r in rows} - {""})
     if scenarios:
         text += ", " + " / ".join(scenarios)
-    fewest, most = min(len(r.used) for r in rows), max(len(r.used) for r in rows)
-    if most == 1:
-        return text + "; one run"
-    return text + f"; median of {fewest if fewest == most else f'{fewest} to {most}'} runs, whiskers: its 95 % interval"
+    return text
 
 
 def of_one_link(page: Page, directory: str, rows: List[Row], what: str) -> None:
@@ -93,10 +99,21 @@ def lines(rows: Sequence[Row], field: str, least: str = "") -> List[Line]:
     if least:
         for kind, what in (("client-server", "client/server"), ("p2p", "peer-to-peer")):
             chosen = [r for r in rows if r.kind == kind and getattr(r, least).median is not None]
-            if chosen:
-                mean = "mean " if least == "mean_bound" else ""
-                out.append(Line(chosen, least, f"bound of the {mean}of {what}" if mean else f"bound of {what}", kind))
+            head = "bound of the mean of" if least == "mean_bound" else "bound of"
+            if chosen and agree(chosen, least):
+                out.append(Line(chosen, least, f"{head} {what}", kind))
+            else:
+                out += [Line(g, least, f"{head} {name_of(g, groups)}", kind, own=True) for g in stats.grouped(chosen)]
     return out
+
+
+def agree(rows: Sequence[Row], least: str) -> bool:
+    """Whether one line of bounds is enough. It is not where scenarios differ, or latecomers, who came to each
+    system at another moment. Where systems are along the axis, each has its own bound there anyway."""
+    seen: Dict[int, float] = {}
+    values = [(r.point.peers, getattr(r, least).median) for r in rows]
+    same = all(abs(v - seen.setdefault(n, v)) <= 1e-6 * v for n, v in values)
+    return same or len({n for n, _ in values}) == 1
 
 
 def panels(rows: List[Row], field: str, least: str) -> List[List[Line]]:
@@ -136,8 +153,9 @@ def curves(page: Page, directory: str, rows: List[Row]) -> None:
             seen = json.load(f)
     except (OSError, ValueError):
         return  # not kept, or cut short by a full disk
+    which = f"; run {record['repeat']} of {len(row.records)}, the most typical" if len(row.records) > 1 else "; one run"
     page.curves(f"{row.title}: {'every peer' if row.point.peers > 1 else 'the peer'} over time",
-                f"curves-{row.system}", record, seen, row.point.size)
+                f"curves-{row.system}", record, seen, row.point.size, conditions([row]) + which)
 
 
 def regimes(page: Page, rows: List[Row]) -> bool:
@@ -145,7 +163,8 @@ def regimes(page: Page, rows: List[Row]) -> bool:
     chosen = [r for r in rows if r.system in STRATEGIES and not r.point.scenario()]
     if len({r.system for r in chosen}) < 2 or len({r.point.peers for r in chosen}) < 2:
         return False
-    page.begin(f"{most_runs(chosen)}; numbers: distribution time ÷ bound of peer-to-peer", "")
+    unshaped = "; without a rate, distribution time" if any(r.point.bw is None for r in chosen) else ""
+    page.begin(f"{most_runs(chosen)}; numbers: distribution time ÷ bound of peer-to-peer{unshaped}", "")
     cells: Dict[Tuple[int, Optional[float], int], List[Rival]] = {}
     for r in chosen:
         least = bound.for_point(r.point, "p2p") or 1.0  # without a rate, there are seconds instead

@@ -48,6 +48,9 @@ SWEEPS = {
     "kill": dict(points=synthetic.kill(), repeat=2),
     "join": dict(points=synthetic.join(), repeat=2),
     "hundred": dict(points=[synthetic.point("swarm", 100)], repeat=1),
+    "much at once": dict(points=[synthetic.point(s, 8, uplinks=(100.0,) * 4 + (20.0,) * 4, kill=units.Event(1, 0.5),
+                                                 join=units.Event(2, 0.5), delay_ms=20.0, loss=0.1, cc="cubic")
+                                 for s in ("swarm", "aria2")], repeat=2),
     "few": dict(points=[synthetic.point(s, n) for n in (1, 2, 4) for s in ("direct", "swarm")], repeat=2),
     "one peer": dict(points=[synthetic.point("swarm", 1)], repeat=1),
     "regimes": dict(points=synthetic.regimes(), repeat=2),
@@ -64,6 +67,7 @@ def test_nothing_hides_anything_and_axes_say_what_they_are(drawn, what):
             assert box.x0 >= 0 and box.x1 <= fig.bbox.x1, f"{name}: the legend is cut"
             assert not any(box.overlaps(b) for b in boxes), f"{name}: the legend lies on the axes"
         heads = [t.get_window_extent() for t in fig.texts]
+        assert all(h.x1 <= fig.bbox.x1 and h.y1 <= fig.bbox.y1 for h in heads), f"{name}: the title is cut"
         assert heads and not any(h.overlaps(b) for h in heads for b in boxes), f"{name}: the title lies on the axes"
         for ax in panels(fig):
             assert not ax.get_legend()
@@ -125,12 +129,35 @@ def test_every_system_looks_different(drawn):
 
 def test_many_curves_have_a_colour_bar_and_few_have_names(drawn):
     found = drawn(**SWEEPS["hundred"])["curves-swarm"]
-    assert len(found.axes) == 2 and names(found) == ["bound"]
+    assert len(found.axes) == 2 and names(found) == ["bound of the last peer"]
 
 
 def test_thirteen_curves_have_names(drawn):
     found = drawn(**SWEEPS["report"])["curves-swarm-100M"]
-    assert names(found) == [f"h{i}" for i in range(2, 15)] + ["bound"]
+    assert names(found) == [f"h{i}" for i in range(2, 15)] + ["bound of the last peer"]
+
+
+def test_curves_are_of_one_run_and_say_which(drawn):
+    found = drawn(**SWEEPS["few"])
+    texts = [t.get_text() for t in found["curves-swarm"].texts]
+    assert any(", the most typical" in t for t in texts) and not any("median" in t for t in texts)
+
+
+def test_bounds_that_differ_by_system_are_lines_of_their_own(drawn):
+    found = drawn([synthetic.point(s, n, join=units.Event(1, 0.5)) for s in ("swarm", "aria2") for n in (4, 8)],
+                  repeat=2)["client-server-vs-p2p"]
+    bounds = [line for line in panels(found)[0].lines if line.get_label().startswith("bound")]
+    assert [line.get_label() for line in bounds] == ["bound of fanout swarm", "bound of aria2"]
+    assert all(list(line.get_xdata()) == [4, 8] for line in bounds)  # one value for each number of peers
+    assert [line.get_color() for line in bounds] == [figures.STYLE[s][0] for s in ("swarm", "aria2")]
+
+
+def test_a_users_systems_look_like_no_other():
+    looks = [figures.own_style(i) for i in range(12)]
+    assert len({look[:2] for look in looks}) == 12 and len({look[0] for look in looks[:4]}) == 4
+    known = list(figures.STYLE.values())
+    assert not {c for c, _, _ in looks} & {c for c, _, _ in known}
+    assert not {m for _, m, _ in looks} & {m for _, m, _ in known}
 
 
 def test_a_point_of_which_all_runs_were_disturbed_is_hollow(drawn):
@@ -154,14 +181,20 @@ def test_the_map_of_regimes(drawn):
     assert [ax.get_title() for ax in panels(fig)] == ["1 MiB", "4 MiB", "64 MiB"]
     assert panels(fig)[0].get_ylabel() == "rate of the links (Mbit/s)"
     cells = [t.get_text() for t in panels(fig)[2].texts]
+    seconds = [c for c in cells if c.endswith("s")]
+    assert len(seconds) == 3 * 5  # the links without a rate, which have no bound
+    for ax in panels(fig):
+        cell = ax.transData.transform([(0, 0), (0.96, 0)])
+        assert all(t.get_window_extent().width < cell[1][0] - cell[0][0] for t in ax.texts)
+    assert any("without a rate, distribution time" in t.get_text() for t in fig.texts)
     assert len(cells) == 3 * 4 * 5 and any(c.startswith("direct 15.") or c.startswith("direct 16.") for c in cells)
 
 
-def test_a_winner_within_the_others_interval_is_none(tmp_path):
+def test_a_winner_within_the_others_interval_is_none(tmp_path, monkeypatch):
     page = figures.Page(str(tmp_path))
     page.begin("", "")
     kept = []
-    page._plt.close = kept.append
+    monkeypatch.setattr(figures.Page, "_save", lambda page, fig, *rest: kept.append(fig))
     page.regimes("t", "map", {(1 << 20, 5.0, n): rivals for n, rivals in (
         (2, [figures.Rival("swarm", 1.1, 1.0, 1.3, False), figures.Rival("static", 1.2, 1.15, 1.4, False)]),
         (4, [figures.Rival("swarm", 1.1, 1.0, 1.12, False), figures.Rival("static", 1.2, 1.15, 1.4, True)]))})
@@ -169,6 +202,7 @@ def test_a_winner_within_the_others_interval_is_none(tmp_path):
     tie, clear = [tuple(p.get_facecolor()[:3]) for p in kept[0].axes[0].patches]
     assert tie == to_rgb(figures.TIE) and clear == pytest.approx(figures.tint(figures.STYLE["swarm"][0]))
     assert "static 1.20 ○" in [t.get_text() for t in kept[0].axes[0].texts]
+    page._plt.close(kept[0])
 
 
 def test_curves_cut_short_are_left_out(tmp_path):
