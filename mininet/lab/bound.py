@@ -47,13 +47,13 @@ def peer_to_peer(size: int, up: float, ups: Sequence[float], downs: Sequence[flo
 def for_point(point: plan.Point, kind: str, joined_at: Optional[float] = None) -> Optional[float]:
     """The bound of the last peer, in seconds, for a system of that kind; None without a rate.
 
-    Killed peers need nothing and give nothing; peers that joined late cannot be done
-    before the moment they joined (`joined_at`, measured) plus one file over their downlink.
+    Killed peers need nothing, but may have given until they were; peers that joined late cannot be
+    done before the moment they joined (`joined_at`, measured) plus one file over their downlink.
     """
     if point.bw is None:
         return None
-    ups, far, trunk = _survivors(point)
-    downs = [point.bw] * len(ups)
+    ups, n, far, trunk = _rates(point)
+    downs = [point.bw] * n
     if kind == CLIENT_SERVER:
         bound = client_server(point.size, point.bw, downs, far, trunk)
     else:
@@ -79,13 +79,12 @@ def mean_for_point(point: plan.Point, kind: str) -> Optional[float]:
     that near peer back, too.
 
     None without a rate, and with latecomers: when they may begin was measured, and times count
-    from each peer's own start. Killed peers are left out, as in `for_point`.
+    from each peer's own start. Killed peers count as in `for_point`.
     """
     if point.bw is None or point.join:
         return None
-    ups, far, trunk = _survivors(point)
+    ups, n, far, trunk = _rates(point)
     capacity = point.bw if kind == CLIENT_SERVER else point.bw + sum(ups)
-    n = len(ups)
     times = []
     for k in range(1, n + 1):
         least = max(point.size / payload_rate(point.bw), k * point.size / payload_rate(capacity))
@@ -97,9 +96,9 @@ def mean_for_point(point: plan.Point, kind: str) -> Optional[float]:
     return sum(times) / n
 
 
-def _survivors(point: plan.Point) -> Tuple[List[float], int, Optional[float]]:
-    """The uplinks of the peers that are not killed, how many are behind the trunk, its rate."""
+def _rates(point: plan.Point) -> Tuple[List[float], int, int, Optional[float]]:
+    """All uplinks; how many peers are not killed, and how many of those are behind the trunk; its rate."""
     first = point.kill.peers if point.kill else 0
     far = sum(1 for i in range(first, point.peers) if point.rack(i) == 2)
     trunk = point.trunk if point.topology == "two-racks" else None
-    return [up or 0.0 for up in point.peer_uplinks()[first:]], far, trunk
+    return [up or 0.0 for up in point.peer_uplinks()], point.peers - first, far, trunk

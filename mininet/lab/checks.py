@@ -1,6 +1,7 @@
 """What must be there before a sweep can begin: the machine, packages, programs, room. Each fault is
 one line (Wrong) that names the remedy."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -78,12 +79,20 @@ def install(no_install: bool) -> None:
     setup = os.path.join(REPO, "mininet", "setup.sh")
     check = subprocess.run([setup, "--check"], check=False, capture_output=True, text=True)
     if check.returncode == 0:
-        return
+        return check_python()
     if no_install:
         raise Wrong(f"missing {check.stdout.strip()}: run mininet/setup.sh")
     done = subprocess.run([setup], check=False)
     if done.returncode:
         raise Wrong("could not install what is missing: run mininet/setup.sh and see")
+    check_python()
+
+
+def check_python() -> None:
+    """Packages are the system's Python's, whichever one runs this."""
+    missing = [name for name in ("mininet", "matplotlib") if not importlib.util.find_spec(name)]
+    if missing:
+        raise Wrong(f"{sys.executable} has no module {' and '.join(missing)}: run sweep.py with /usr/bin/python3")
 
 
 def check_programs(config: Dict[str, Any], known: Dict[str, Type[System]], build_ours: bool) -> None:

@@ -10,7 +10,7 @@ import socket
 import sys
 from typing import Any, Callable, Dict, List, Optional, Type
 
-from . import doctor, driver, machine, options, ovs, plots, prom, registry, results, space
+from . import doctor, driver, machine, options, ovs, plots, prom, registry, results, space, units
 from .checks import REPO, check_machine, check_programs, choose_data, install
 from .options import Wrong
 from .pulse import say
@@ -145,10 +145,10 @@ def tables(argv: List[str]) -> int:
 
 
 def reopen(argv: List[str]) -> int:
-    if not 1 <= len(argv) <= 2 or not all(a.isdigit() for a in argv[1:]):
+    if not 1 <= len(argv) <= 2:
         raise Wrong("prom takes a directory and, if you like, a port")
     try:
-        prom.reopen(argv[0], int(argv[1]) if len(argv) > 1 else prom.PORT)
+        prom.reopen(argv[0], units.count(argv[1], "port", 0, 65535) if len(argv) > 1 else prom.PORT)
     except ValueError as e:
         raise Wrong(str(e)) from None
     return 0

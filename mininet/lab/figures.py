@@ -25,7 +25,6 @@ STYLE: Dict[str, Style] = {  # colour, marker, dashes
 OWN: Sequence[Style] = (("#7A3E9D", "*", "-"), ("#4D4D4D", "X", "--"), ("#B00020", "h", "-."), ("#5B8C00", "p", ":"))
 BOUND: Dict[str, Tuple[str, Any]] = {"client-server": ("#777777", (0, (1, 1.5))), "p2p": ("#000000", (0, (5, 2))),
                                      "mean": ("#777777", (0, (3, 1.5, 1, 1.5)))}
-TIE = "#DDDDDD"
 SIZE, DPI = (9.0, 4.6), 130
 HEAD = 0.78           # inches, for title and subtitle
 LEGEND_ROW = 0.29     # inches
@@ -256,7 +255,10 @@ class Page:
         bar.set_ticklabels([peers[0]["host"], peers[-1]["host"]])
 
     def regimes(self, title: str, name: str, cells: Dict[Tuple[int, Optional[float], int], List[Rival]]) -> None:
-        """A panel per size; in each cell, of peers and rate, the winner's colour, and each strategy's figure."""
+        """A panel per size; in each cell, of peers and rate, the winner's colour, and each strategy's figure.
+
+        Where the 95 % intervals of several meet, none of them is said to win, and all have their colours.
+        """
         sizes = sorted({k[0] for k in cells})
         rates = sorted({k[1] for k in cells}, key=stats.link_order)
         peers = sorted({k[2] for k in cells})
@@ -278,7 +280,6 @@ class Page:
             ax.set_title(units.human_size(size))
         patches = [self._plt.Rectangle((0, 0), 1, 1, facecolor=tint(STYLE[s][0]), label=f"{s} is fastest")
                    for s in STYLE if any(s == c.system for found in cells.values() for c in found)]
-        patches.append(self._plt.Rectangle((0, 0), 1, 1, facecolor=TIE, label="no difference (95 % intervals meet)"))
         if any(c.disturbed for found in cells.values() for c in found):
             patches.append(hollow(self._plt))
         self._save(fig, name, patches)
@@ -286,15 +287,18 @@ class Page:
     def _cell(self, ax: Any, x: int, y: int, found: Sequence[Rival], rate: Optional[float]) -> None:
         if not found:
             return
-        tie = len(found) > 1 and found[1].low <= found[0].high
-        shade = TIE if tie else tint(STYLE[found[0].system][0])
-        ax.add_patch(self._plt.Rectangle((x - 0.48, y - 0.47), 0.96, 0.94, facecolor=shade))
+        places = list(STYLE)
+        winners = sorted((r for r in found if r.low <= found[0].high), key=lambda r: places.index(r.system))
+        wide = 0.96 / len(winners)
+        for i, rival in enumerate(winners):
+            ax.add_patch(self._plt.Rectangle((x - 0.48 + i * wide, y - 0.47), wide, 0.94,
+                                             facecolor=tint(STYLE[rival.system][0])))
         for i, rival in enumerate(found):
-            first = i == 0
+            wins = rival in winners
             figure = f"{rival.figure:.2f}" if rate is not None else short_time(rival.figure)
             ax.text(x, y + 0.29 - 0.27 * i, f"{rival.system} {figure}{' ○' if rival.disturbed else ''}",
-                    ha="center", va="center", fontsize=11.5 if first else 10, color="#000000" if first else "#444444",
-                    fontweight="bold" if first and not tie else "normal")
+                    ha="center", va="center", fontsize=11 if wins else 10, color="#000000" if wins else "#444444",
+                    fontweight="bold" if wins else "normal")
 
 
 def plot(ax: Any, axis: Axis, chosen: Sequence[Line], colour: str = "") -> List[Any]:

@@ -81,7 +81,7 @@ def parser() -> Parser:
     p.add_argument("--no-build", action="store_true", help="use bin/ as it is")
     p.add_argument("--no-install", action="store_true", help="do not install missing packages")
     p.add_argument("--no-prometheus", action="store_true", help="measure without Prometheus")
-    p.add_argument("--prometheus-port", type=int, default=prom.PORT, metavar="PORT",
+    p.add_argument("--prometheus-port", default=str(prom.PORT), metavar="PORT",
                    help="on the loopback (default 9090, another where that is taken)")
     p.add_argument("--keep-logs", action="store_true", help="of the runs that went well, too")
     return p
@@ -90,6 +90,13 @@ def parser() -> Parser:
 def parse(command: str, argv: List[str]) -> argparse.Namespace:
     """The arguments, with the defaults of the command where nothing else was said."""
     args = parser().parse_args(argv)
+    for name, value in vars(args).items():
+        if value == "":  # as of a shell's variable that is not set
+            raise Wrong(f"--{name.replace('_', '-')} is empty: give it a value, or leave it out")
+    try:
+        args.prometheus_port = units.count(args.prometheus_port, "--prometheus-port", 0, 65535)
+    except ValueError as e:
+        raise Wrong(str(e)) from None
     if args.resume:
         given = [g for g in GRID if getattr(args, g) is not None]
         if given or command != "sweep":

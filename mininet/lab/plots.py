@@ -46,7 +46,9 @@ def subtitle(rows: Sequence[Row]) -> str:
     fewest, most = min(len(r.used) for r in rows), max(len(r.used) for r in rows)
     if most == 1:
         return text + "; one run"
-    return text + f"; median of {fewest if fewest == most else f'{fewest} to {most}'} runs, whiskers: its 95 % interval"
+    few = ", the fastest and the slowest" if most <= 5 else ""  # a bootstrap of so few can say no more
+    return text + (f"; median of {fewest if fewest == most else f'{fewest} to {most}'} runs, "
+                   f"whiskers: its 95 % interval{few}")
 
 
 def conditions(rows: Sequence[Row]) -> str:
@@ -164,7 +166,8 @@ def regimes(page: Page, rows: List[Row]) -> bool:
     if len({r.system for r in chosen}) < 2 or len({r.point.peers for r in chosen}) < 2:
         return False
     unshaped = "; without a rate, distribution time" if any(r.point.bw is None for r in chosen) else ""
-    page.begin(f"{most_runs(chosen)}; numbers: distribution time ÷ bound of peer-to-peer{unshaped}", "")
+    page.begin(f"{most_runs(chosen)}; several colours: their 95 % intervals meet; "
+               f"numbers: distribution time ÷ bound of peer-to-peer{unshaped}", "")
     cells: Dict[Tuple[int, Optional[float], int], List[Rival]] = {}
     for r in chosen:
         least = bound.for_point(r.point, "p2p") or 1.0  # without a rate, there are seconds instead

@@ -18,7 +18,7 @@ MAX_RATE = 1000.0  # Mbit/s: Mininet silently ignores anything above
 
 def size(text: str) -> int:
     """'10MiB' -> 10485760."""
-    m = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    m = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)\s*", text)
     if not m or m[2].upper() not in _SIZE:
         raise ValueError(f"size {text!r}: expected a number and KiB, MiB or GiB, like 10MiB")
     n = int(float(m[1]) * _SIZE[m[2].upper()])

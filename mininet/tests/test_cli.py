@@ -94,6 +94,11 @@ def test_trunk_is_half_by_default():
     (["--uplinks", "5x2", "--bw", "100,none"], "--uplinks needs links with a rate"),
     (["--topology", "two-racks", "--bw", "none"], "--topology needs links with a rate"),
     (["--seed", "x"], "--seed 'x': expected"),
+    (["--resume", ""], "--resume is empty"),
+    (["--kill", ""], "--kill is empty"),
+    (["--size", "9" * 400], "expected a number and KiB"),
+    (["--prometheus-port", "99999"], "--prometheus-port '99999': expected a number from 0 to 65535"),
+    (["prom", "x", "²"], "port '²': expected"),
     (["swep"], "unknown command 'swep'; known are report, single, doctor, plot"),
     (["report", "--resume", "x"], "leave out report"),
     (["single", "--peers", "2,3"], "one number of hosts"),
@@ -152,6 +157,12 @@ def test_programs_that_are_not_built_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(checks, "REPO", str(tmp_path))
     with pytest.raises(options.Wrong, match="bin/tracker is not there: leave out --no-build"):
         checks.check_programs(grid("--system", "swarm"), cli.registry.systems(), False)
+
+
+def test_a_python_without_mininet_is_told(monkeypatch):
+    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda name: None if name == "mininet" else name)
+    with pytest.raises(options.Wrong, match="has no module mininet: run sweep.py with /usr/bin/python3"):
+        checks.check_python()
 
 
 def test_what_the_system_says_is_one_line(monkeypatch, capsys):
