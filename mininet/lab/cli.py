@@ -83,13 +83,16 @@ def carry_out(args: argparse.Namespace, config: Dict[str, Any], data: Optional[s
     if config["points"][0]["switch"] == "ovs" and ovs.note():
         say(f"note: {ovs.note()}")
     outside = None if args.no_prometheus else prom.listen(args.prometheus_port)
-    where = machine.data_dir(data) if data else space.MEMORY
+    where = space.MEMORY
     if data:
         machine.remove(machine.forgotten(data))
-        os.mkdir(where)
+        where = machine.make_data_dir(data)
     try:
         with machine.Limits(config["points"][0]["cc"]):
-            return space.enter(lambda: guarded(lambda: measure(args, config, where, directory, outside)))
+            status = space.enter(lambda: guarded(lambda: measure(args, config, where, directory, outside)))
+        if status == 128 + signal.SIGKILL:
+            say(f"the sweep was killed (out of memory?); go on with: {resume(directory)}")
+        return status
     except PermissionError as e:
         raise Wrong(f"{e}: this machine gives no network of its own to a sweep; see `sweep.py doctor`") from None
     finally:
@@ -99,24 +102,31 @@ def carry_out(args: argparse.Namespace, config: Dict[str, Any], data: Optional[s
             outside.close()
 
 
+def resume(directory: str) -> str:
+    return f"sweep.py --resume {shlex.quote(directory)}"
+
+
 def measure(args: argparse.Namespace, config: Dict[str, Any], data: str, directory: str,
             outside: Optional[socket.socket]) -> int:
     """What runs in the sweep's own namespaces."""
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             del os.environ[name]  # no proxy of the machine's can be reached from there
-    go_on = f"sweep.py --resume {shlex.quote(directory)}"
     try:
         if not args.resume:
             with driver.writing(directory), open(os.path.join(directory, results.CONFIG), "w", encoding="utf-8") as f:
                 json.dump(config, f, indent=1)
         failed = driver.Sweep(directory, config, REPO, data, known_systems(config), outside, args.again).go()
     except space.Stopped as e:
-        say(f"\nstopped; go on with: {go_on}")
+        say(f"\nstopped; go on with: {resume(directory)}")
         return e.status
     except driver.Unwritable as e:
-        raise Wrong(f"{e}; make room, and go on with: {go_on}") from None
-    print(os.path.join(directory, results.SUMMARY_MD), flush=True)
+        raise Wrong(f"{e}; make room, and go on with: {resume(directory)}") from None
+    summary = os.path.join(directory, results.SUMMARY_MD)
+    try:
+        print(summary, flush=True)
+    except OSError as e:
+        say(f"{summary} (standard output: {e.strerror})")
     if failed:
         say(f"{failed} run{'s' if failed != 1 else ''} failed; logs are in {directory}/logs")
     return 1 if failed else 0
@@ -125,8 +135,9 @@ def measure(args: argparse.Namespace, config: Dict[str, Any], data: str, directo
 def plot(argv: List[str]) -> int:
     directory = options.directory_argument(argv, "plot")
     config = load_config(directory)
-    results.write(directory, config)
-    files = plots.draw(directory, config)
+    with driver.writing(directory):
+        results.write(directory, config)
+        files = plots.draw(directory, config)
     machine.give_back(directory)
     if not files:
         raise Wrong(f"{directory}: no run has succeeded, nothing to draw")
@@ -141,6 +152,8 @@ def tables(argv: List[str]) -> int:
         config, records = load_config(directory), results.load(directory)
         if records:
             print(results.section(os.path.basename(os.path.abspath(directory)), config, records))
+        else:
+            say(f"{directory}: no run has ended yet")
     return 0
 
 
@@ -179,7 +192,10 @@ def guarded(work: Callable[[], int]) -> int:
     except OSError as e:
         if not e.strerror:
             raise
-        say(f"sweep.py: {e.filename}: {e.strerror}" if e.filename else f"sweep.py: {e.strerror}")
+        say(f"sweep.py: {e.filename or 'standard output'}: {e.strerror}")
+        return 2
+    except driver.Unwritable as e:
+        say(f"sweep.py: {e}")
         return 2
     except space.Stopped as e:
         say("\nstopped")

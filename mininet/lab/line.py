@@ -7,13 +7,12 @@ at the same places, so that shaping, addresses and counters are as ever. See int
 import functools
 import json
 import os
-import select
 import subprocess
 import time
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
 
-from .procs import cpu_seconds, tail
+from .procs import cpu_seconds, readable, tail
 
 BINARY = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
                       "bin", "line")
@@ -160,7 +159,7 @@ class Line:
 
     def _hear(self) -> str:
         """The next line; it says one thing at a time, when it was told to."""
-        if not select.select([self._popen.stdout], [], [], HANGS)[0]:
+        if not readable(self._popen.stdout, HANGS):
             raise LineError("bin/line does not answer")
         text = self._popen.stdout.readline().decode().strip()
         if not text:

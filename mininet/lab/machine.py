@@ -9,7 +9,7 @@ from typing import Dict, List, Optional, Type
 
 SYSCTL = "/proc/sys"
 LOCK = "/run/lock/fanout-lab"
-DATA = "fanout-lab-"
+DATA, MARK = "fanout-lab-", ".made-by-sweep.py"
 ALLOWED_CC = "net/ipv4/tcp_allowed_congestion_control"
 # Shared by all namespaces: room for every pair of 200 hosts in the table of neighbours, for
 # bursts that veth hands to a processor, for the pseudo-terminals of Mininet's shells.
@@ -86,14 +86,18 @@ class Lock:
         return self._file.read().strip() or "unknown"
 
 
-def data_dir(root: str) -> str:
-    """Where a sweep keeps the hosts' files."""
-    return os.path.join(root, f"{DATA}{os.getpid()}")
+def make_data_dir(root: str) -> str:
+    """A directory on a disk for the hosts' files. The caller holds the lock, and removes it in the end."""
+    path = os.path.join(root, f"{DATA}{os.getpid()}")
+    os.mkdir(path)
+    with open(os.path.join(path, MARK), "w", encoding="ascii"):
+        return path
 
 
 def forgotten(root: str) -> List[str]:
-    """Data directories that kill -9 left on a disk. The caller holds the lock: nobody uses them."""
-    return sorted(os.path.join(root, name) for name in os.listdir(root) if name.startswith(DATA))
+    """Those that kill -9 left. The caller holds the lock: nobody uses them."""
+    return sorted(os.path.join(root, name) for name in os.listdir(root)
+                  if name.startswith(DATA) and os.path.isfile(os.path.join(root, name, MARK)))
 
 
 def remove(paths: List[str]) -> None:

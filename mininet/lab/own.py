@@ -13,7 +13,6 @@ and must then have put the file at {out}. A system is client/server, unless one 
 file is at {out} (looked for every 20 ms), so that it may go on to serve the others.
 """
 
-import filecmp
 import ipaddress
 import os
 import re
@@ -23,7 +22,7 @@ import time
 from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple, Type
 
 from .procs import Proc, tail, which
-from .systems import Bench, Finish, System, alive
+from .systems import Bench, Finish, System, alive, same
 
 SERVER = {"file": "the file to send", "name": "its name without directories", "server": "the origin's address",
           "me": "the own address", "peers": "the addresses of all peers, with commas between",
@@ -274,7 +273,7 @@ class OwnSystem(System):
         proc, out = self._clients[peer], self._out(peer)
         status, pause = None, LOOK
         while status is None and not (self.kind == "p2p" and file_size(out) == self.bench.point.size
-                                      and filecmp.cmp(out, self.bench.file, shallow=False)):
+                                      and same(out, self.bench.file)):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError("not complete in time")

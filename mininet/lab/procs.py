@@ -54,7 +54,7 @@ class Proc:
             return self.popen.returncode
         fd = os.pidfd_open(self.pid)
         try:
-            select.select([fd], [], [], max(0.0, timeout))
+            readable(fd, timeout)
         finally:
             os.close(fd)
         return self.poll()
@@ -138,6 +138,13 @@ class Procs:
             p.signal(signal.SIGKILL)
         for p in procs:
             p.wait(5)
+
+
+def readable(source: Any, timeout: float) -> bool:
+    """Whether there is something to read within so many seconds. Not select, which knows 1,024 descriptors only."""
+    poll = select.poll()
+    poll.register(source, select.POLLIN)
+    return bool(poll.poll(max(0.0, timeout) * 1000))
 
 
 def tail(path: str, lines: int = 5) -> str:

@@ -21,9 +21,9 @@ class Pulse(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while the main thread holds it
         self._what, self._since, self._limit = "", time.monotonic(), 0.0
-        self._said = SILENCE
+        self._said, self._alarm = SILENCE, -1.0
         self._end = threading.Event()
         signal.signal(signal.SIGALRM, self._raise)
 
@@ -42,7 +42,7 @@ class Pulse(threading.Thread):
                     self._said *= 2
                 stuck = bool(self._what) and 0 < self._limit <= silent
                 if stuck:
-                    self._limit = 0.0
+                    self._limit, self._alarm = 0.0, self._since
             if tell:
                 say(f"no progress for {silent:.0f} s: {what}")
             if stuck:
@@ -50,8 +50,10 @@ class Pulse(threading.Thread):
 
     def _raise(self, _: int, __: Optional[FrameType]) -> None:
         with self._lock:
-            what, silent = self._what, time.monotonic() - self._since
-        raise Stuck(f"no progress for {silent:.0f} s: {what}")
+            what, since = self._what, self._since
+            late = since != self._alarm  # something has moved after all
+        if not late:
+            raise Stuck(f"no progress for {time.monotonic() - since:.0f} s: {what}")
 
     def stop(self) -> None:
         self._end.set()

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import re
-import select
 import subprocess
 import sys
 import textwrap
@@ -13,7 +12,7 @@ import urllib.parse
 from typing import Any, Dict, Optional, Tuple
 
 from . import netns
-from .procs import Proc, ProcDied, output, which
+from .procs import Proc, ProcDied, output, readable, which
 from .systems import Bench, Finish, System, alive
 from .topology import Host
 
@@ -209,7 +208,11 @@ class Aria2(BitTorrent):
                   conn=self._call[peer])
 
     def wait(self, peer: Host, deadline: float) -> Finish:
-        wait_readable(self._fifo[peer], self._proc[peer], deadline)
+        fifo = self._fifo.pop(peer)
+        try:
+            wait_readable(fifo, self._proc[peer], deadline)
+        finally:
+            os.close(fifo)
         return Finish(os.path.join(self.bench.dir_of(peer), self.bench.file_name))
 
     def origin_bytes(self) -> Optional[int]:
@@ -281,7 +284,7 @@ def wait_readable(source: Any, proc: Proc, deadline: float) -> None:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("not complete in time")
-        if select.select([source], [], [], min(left, 1.0))[0]:
+        if readable(source, min(left, 1.0)):
             return
         if proc.poll() is not None:
             alive(proc)

@@ -1,6 +1,5 @@
 """One run: a point, once, on a running network. Measures; never hangs; leaves nothing behind."""
 
-import filecmp
 import os
 import threading
 import time
@@ -10,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type
 from . import bound, guard, line, topology, units
 from .plan import Run
 from .procs import Procs
-from .systems import Bench, Finish, System
+from .systems import Bench, Finish, System, same
 
 UNSHAPED = 20e6  # bytes per second: slower than any machine carries, where links have no rate
 Counters = Dict[str, Dict[str, int]]
@@ -172,7 +171,7 @@ class Runner:
         if not o.finish or o.role == "killed":
             return
         try:
-            o.verified = filecmp.cmp(o.finish.path, self.bench.file, shallow=False)
+            o.verified = same(o.finish.path, self.bench.file)
             if not o.verified:
                 o.error = f"{o.host.name}: the file differs from the origin's"
         except OSError as e:
@@ -208,7 +207,7 @@ class Runner:
             "bound_seconds": limit,
             "mean_bound_seconds": bound.mean_for_point(p, self.kind),
             "distribution_seconds": took,
-            "mean_seconds": sum(o.seconds or 0.0 for o in done) / len(done) if done else None,
+            "mean_seconds": None if error else sum(o.seconds or 0.0 for o in done) / len(done),
             "ratio": took / limit if took and limit else None,
             "available": len(done), "expected": len(expected),
             "start_skew_seconds": round(max(asked) - min(asked), 6) if asked else None,

@@ -12,6 +12,7 @@ a tmpfs with its mounts. So there is no clean-up that could be interrupted, or f
 
 import ctypes
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -54,17 +55,20 @@ def enter(main: Callable[[], int]) -> int:
     """
     os.makedirs(MEMORY, exist_ok=True)
     alive, held = os.pipe()  # `held` is open as long as this process lives
-    check(_libc.unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID), "unshare")
-    sys.stdout.flush()
-    pid = os.fork()
-    if not pid:
-        os.close(held)
-        leave(lambda: init(alive, main))
-    os.close(alive)
+    home = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net", "pid")]
     try:
+        check(_libc.unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID), "unshare")
+        sys.stdout.flush()
+        pid = os.fork()
+        if not pid:
+            os.close(held)
+            leave(lambda: init(alive, main))
+        for fd in home:  # this process has limits of the machine to put back, which are seen from there only
+            check(_libc.setns(fd, 0), "setns")
         return wait_for(pid, insist=True)
     finally:
-        os.close(held)
+        for fd in (alive, held, *home):
+            os.close(fd)
 
 
 def init(alive: int, main: Callable[[], int]) -> int:
@@ -73,6 +77,20 @@ def init(alive: int, main: Callable[[], int]) -> int:
     if select.select([alive], [], [], 0)[0]:
         return 1  # whoever started this was gone before the line above
     os.setpgid(0, 0)  # a Ctrl-C at the terminal reaches the outermost process only, once
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # with that, what is said would stop it at some terminals (tostop)
+    try:
+        furnish()
+    except OSError as e:
+        print(f"sweep.py: {e}: this machine gives no namespaces to a sweep; see `sweep.py doctor`", file=sys.stderr)
+        return 2
+    pid = os.fork()
+    if not pid:
+        leave(lambda: driver(main))
+    return wait_for(pid)
+
+
+def furnish() -> None:
+    """What the namespaces begin with."""
     mount("none", "/", "", MS_REC | MS_PRIVATE)
     mount("proc", "/proc", "proc")
     mount("sysfs", "/sys", "sysfs")
@@ -82,15 +100,13 @@ def init(alive: int, main: Callable[[], int]) -> int:
         if os.path.exists(f"{BRIDGE}{table}tables"):
             with open(f"{BRIDGE}{table}tables", "w", encoding="ascii") as f:
                 f.write("0")
-    pid = os.fork()
-    if not pid:
-        leave(lambda: driver(main))
-    return wait_for(pid)
 
 
 def driver(main: Callable[[], int]) -> int:
     for number in SIGNALS:
         signal.signal(number, stop_once)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a host takes some ten descriptors
     return main()
 
 

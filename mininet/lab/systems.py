@@ -1,5 +1,6 @@
 """What a system under test must be able to do, and which ones there are."""
 
+import filecmp
 import os
 import shutil
 from dataclasses import dataclass
@@ -98,6 +99,12 @@ class Bench:
             return netns.get(host, port, path, address, timeout=2)[0] == 200
         netns.wait_until(answered, timeout,
                          f"{proc.role} on {host.name} did not answer 200 at {path}")
+
+
+def same(path: str, file: str) -> bool:
+    """Whether two files have the same bytes; filecmp would believe sizes and times that it has seen before."""
+    filecmp.clear_cache()
+    return filecmp.cmp(path, file, shallow=False)
 
 
 def alive(proc: Proc) -> bool:

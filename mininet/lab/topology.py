@@ -67,10 +67,17 @@ def parse_rates(text: str) -> List[float]:
 
 
 def parse_drops(text: str) -> int:
-    """Packets that the queues in the output of `tc -s qdisc show` dropped; HTB repeats its leaf's. Pure."""
+    """Packets that the queues in the output of `tc -s qdisc show` dropped; HTB repeats its leaf's, and netem counts
+    what it was told to lose. Pure."""
     leaves = re.split(r"^qdisc ", text, flags=re.M)
-    return sum(int(m[1]) for leaf in leaves if not leaf.startswith("htb")
+    return sum(int(m[1]) for leaf in leaves if not leaf.startswith(("htb", "netem"))
                for m in re.finditer(r"\(dropped (\d+),", leaf))
+
+
+def netem_packets(point: plan.Point, mbit: float) -> int:
+    """What netem's queue may hold: frames that wait, and those on the way. Pure."""
+    waiting = queue_packets(mbit, point.queue_ms) if point.queue_ms else PACKETS
+    return waiting + queue_packets(mbit, point.delay_ms)
 
 
 def queue_packets(mbit: float, ms: float) -> int:
@@ -231,9 +238,7 @@ class Network:
         for end in self._ends:
             if end.mbit:
                 self._step(f"the delay of {end.intf}")
-                waiting = queue_packets(end.mbit, p.queue_ms) if p.queue_ms else PACKETS
-                end.tc("qdisc", "add", "dev", end.intf,
-                       *line.netem_args(p.delay_ms, p.loss, waiting + queue_packets(end.mbit, p.delay_ms)))
+                end.tc("qdisc", "add", "dev", end.intf, *line.netem_args(p.delay_ms, p.loss, netem_packets(p, end.mbit)))
                 if p.loss and end.host:  # netem loses what it is handed: one segment, then, not a burst of them
                     end.host.run("ip", "link", "set", "dev", end.intf, "gso_max_segs", "1")
 
@@ -278,6 +283,8 @@ class Network:
     def queue(self) -> Dict[str, Optional[int]]:
         """What a port of the switch holds."""
         p = self.point
+        if self._netem and p.bw:
+            return {"limit_packets": netem_packets(p, p.bw), "limit_bytes": None}
         if p.queue_ms and p.bw:
             return {"limit_packets": None, "limit_bytes": queue_bytes(p.bw, p.queue_ms)}
         return {"limit_packets": PACKETS if p.bw else None, "limit_bytes": None}
