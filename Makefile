@@ -87,7 +87,7 @@ readme-test: ## The transcripts of README.md, as a reader would paste them.
 lab-test: ## The lab: types, style, tests.
 	mininet/setup.sh --test
 	@$(BUILD) -o $(BIN)/ $(DAEMONS) ./internal/liar ./internal/line
-	cd mininet && mypy && flake8
+	cd mininet && /usr/bin/python3 -m mypy && /usr/bin/python3 -m flake8
 	cd mininet && /usr/bin/python3 -m pytest -q tests
 
 images: ## The container images, with version and revision from git.

@@ -69,6 +69,8 @@ if [ ! -e $policy ]; then
 	printf '#!/bin/sh\nexit 101\n' >$policy
 	chmod 755 $policy
 	trap 'rm -f $policy' EXIT
+	trap 'exit 130' INT # which dash takes for no exit
+	trap 'exit 143' TERM HUP
 fi
 echo "setup.sh: installing $missing" >&2
 export DEBIAN_FRONTEND=noninteractive
@@ -80,7 +82,7 @@ if [ -d /run/systemd/system ]; then
 	for package in $missing; do
 		case $package in
 		nginx-light) units=nginx ;;
-		prometheus) units="prometheus prometheus-node-exporter" ;;
+		prometheus) units=prometheus ;;
 		opentracker) units=opentracker ;;
 		*) units="" ;;
 		esac

@@ -5,7 +5,7 @@
 // every frame is on the way for the same time, and some never arrive.
 //
 // It reads one line from stdin, a JSON array of links, [{"a":{"pid":7,"name":"h1-eth0"},
-// "b":{"name":"flab1-eth1"}}, …], where pid is a process in the network namespace of the
+// "b":{"name":"s1-eth1"}}, …], where pid is a process in the network namespace of the
 // device, and none means the line's own. It says "ready" once all are attached. Every further
 // line asks for a report, a JSON object with what happened since the last one. The end of
 // stdin, or SIGTERM, ends it, with a report.

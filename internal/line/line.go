@@ -72,10 +72,12 @@ func (l *line) run(ctx context.Context, orders *bufio.Reader) error {
 	for _, o := range l.loops {
 		g.Go(o.run)
 	}
-	context.AfterFunc(ctx, func() {
+	g.Go(func() error { // waited for, since close gives the descriptors back
+		<-ctx.Done()
 		for _, o := range l.loops {
 			o.end()
 		}
+		return nil
 	})
 	go func() {
 		defer cancel()

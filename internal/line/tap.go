@@ -108,7 +108,7 @@ func (t *tap) close() {
 }
 
 // overrun is how many frames the device dropped since the last call: it keeps some for the
-// line to fetch, and no more than that.
+// line to fetch, and so does the kernel of those that the line has brought, and no more than that.
 func (t *tap) overrun() (uint64, error) {
 	text := make([]byte, 64<<10)
 	n, err := t.dev.ReadAt(text, 0)
@@ -124,12 +124,14 @@ func (t *tap) overrun() (uint64, error) {
 	return since, nil
 }
 
-// dropsOf finds in the text of /proc/net/dev how many frames a device did not send.
+// dropsOf finds in the text of /proc/net/dev how many frames a device did not receive or send.
 func dropsOf(name, text string) (uint64, error) {
 	for l := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(l), name+":"); ok {
 			if f := strings.Fields(rest); len(f) >= 12 {
-				return strconv.ParseUint(f[11], 10, 64)
+				received, err := strconv.ParseUint(f[3], 10, 64)
+				sent, err2 := strconv.ParseUint(f[11], 10, 64)
+				return received + sent, errors.Join(err, err2)
 			}
 		}
 	}

@@ -31,7 +31,7 @@ h1-eth1: 1 2 3
 `
 
 func TestDropsOf(t *testing.T) {
-	for name, want := range map[string]uint64{"lo": 12, "h1-eth0": 77} {
+	for name, want := range map[string]uint64{"lo": 16, "h1-eth0": 81} {
 		if got, err := dropsOf(name, dev); got != want || err != nil {
 			t.Errorf("%s: %d, %v; want %d", name, got, err, want)
 		}

@@ -4,8 +4,9 @@ The peer-to-peer bound is that of Kumar and Ross (2006), where bits flow like a
 fluid. Rates are those of the wire; what TCP can carry of them is GOODPUT: the
 shaper counts the Ethernet header, and 1448 of a full frame's 1514 bytes are payload.
 
-Delay, loss and queues add nothing to a bound: they make transfers slower, but the
-bound is what no transfer can beat, so it stays one. Without a rate there is no bound.
+Of a delay, only the last byte's way is in a bound; loss and queues add nothing: they make
+transfers slower, but the bound is what no transfer can beat, so it stays one. Without a
+rate there is no bound.
 """
 
 from typing import List, Optional, Sequence, Tuple
@@ -13,12 +14,26 @@ from typing import List, Optional, Sequence, Tuple
 from . import plan
 
 GOODPUT = 1448 / 1514
+FRAME = 1514
+BUCKET = 15 << 10  # bytes that HTB lets pass at once, as Mininet sets it (burst 15k)
+BURST_MS = 2.0     # what TCP hands on as one packet takes no longer; see `burst`
 CLIENT_SERVER, PEER_TO_PEER = "client-server", "p2p"
 
 
-def payload_rate(mbit: float) -> float:
-    """Bytes of payload a second that a link of so many Mbit/s carries."""
-    return mbit * 1e6 / 8 * GOODPUT
+def burst(mbit: float) -> int:
+    """The most bytes that a host sends as one packet (ip link, gso_max_size): what its link carries in 2 ms, two
+    frames at least and 64 KiB at most. A shaper sends a packet whole, so that without this limit a slow link would
+    carry its last 64 KiB in no time."""
+    return max(2 * FRAME, min(1 << 16, int(mbit * 1e6 / 8 * BURST_MS / 1e3)))
+
+
+def seconds(size: float, *mbit: float) -> float:
+    """How long links of so many Mbit/s, together, take at least for so many bytes of payload.
+
+    A shaper's bucket is full at first, and its last packet leaves as soon as it may begin.
+    """
+    early = sum(BUCKET + burst(m) for m in mbit)
+    return max(0.0, size / GOODPUT - early) / (sum(mbit) * 1e6 / 8)
 
 
 def client_server(size: int, up: float, downs: Sequence[float], far: int = 0,
@@ -27,20 +42,18 @@ def client_server(size: int, up: float, downs: Sequence[float], far: int = 0,
 
     `far` peers sit behind a trunk that must carry a copy for each of them.
     """
-    times = [len(downs) * size / payload_rate(up), size / payload_rate(min(downs))]
+    times = [seconds(len(downs) * size, up), seconds(size, min(downs))]
     if far and trunk:
-        times.append(far * size / payload_rate(trunk))
+        times.append(seconds(far * size, trunk))
     return max(times)
 
 
 def peer_to_peer(size: int, up: float, ups: Sequence[float], downs: Sequence[float], far: int = 0,
                  trunk: Optional[float] = None) -> float:
     """Kumar-Ross: max(F/u_s, F/d_min, N*F/(u_s + sum of u_i)); one copy over the trunk."""
-    times = [size / payload_rate(up),
-             size / payload_rate(min(downs)),
-             len(downs) * size / payload_rate(up + sum(ups))]
+    times = [seconds(size, up), seconds(size, min(downs)), seconds(len(downs) * size, up, *ups)]
     if far and trunk:
-        times.append(size / payload_rate(trunk))
+        times.append(seconds(size, trunk))
     return max(times)
 
 
@@ -58,8 +71,9 @@ def for_point(point: plan.Point, kind: str, joined_at: Optional[float] = None) -
         bound = client_server(point.size, point.bw, downs, far, trunk)
     else:
         bound = peer_to_peer(point.size, point.bw, ups, downs, far, trunk)
+    bound += way(point)
     if joined_at is not None:
-        bound = max(bound, joined_at + point.size / payload_rate(min(downs)))
+        bound = max(bound, joined_at + seconds(point.size, min(downs)))
     return bound
 
 
@@ -84,16 +98,21 @@ def mean_for_point(point: plan.Point, kind: str) -> Optional[float]:
     if point.bw is None or point.join:
         return None
     ups, n, far, trunk = _rates(point)
-    capacity = point.bw if kind == CLIENT_SERVER else point.bw + sum(ups)
+    senders = [point.bw] if kind == CLIENT_SERVER else [point.bw, *ups]
     times = []
     for k in range(1, n + 1):
-        least = max(point.size / payload_rate(point.bw), k * point.size / payload_rate(capacity))
+        least = max(seconds(point.size, point.bw), seconds(k * point.size, *senders))
         behind = k - (n - far)  # of those behind the trunk, this is the how many-th
         if trunk and behind > 0:
             copies = behind if kind == CLIENT_SERVER else 1
-            least = max(least, copies * point.size / payload_rate(trunk))
+            least = max(least, seconds(copies * point.size, trunk))
         times.append(least)
-    return sum(times) / n
+    return sum(times) / n + way(point)
+
+
+def way(point: plan.Point) -> float:
+    """Seconds that the last byte is on the way from one host to another, over two links."""
+    return 2 * point.delay_ms / 1e3
 
 
 def _rates(point: plan.Point) -> Tuple[List[float], int, int, Optional[float]]:

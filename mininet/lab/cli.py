@@ -8,20 +8,22 @@ import shlex
 import signal
 import socket
 import sys
-from typing import Any, Callable, Dict, List, Optional, Type
+from typing import Any, Callable, Dict, List, Optional, Tuple, Type
 
-from . import doctor, driver, machine, options, ovs, plots, prom, registry, results, space, units
+from . import bound, doctor, driver, machine, options, ovs, plan, plots, prom, registry, results, space, units
 from .checks import REPO, check_machine, check_programs, choose_data, install
 from .options import Wrong
 from .pulse import say
 from .systems import System
 
 
-def results_dir(args: argparse.Namespace) -> str:
-    """The directory, made, and known to be writable; Wrong where there is a sweep already."""
+def results_dir(args: argparse.Namespace) -> Tuple[str, List[str]]:
+    """The directory, made, and known to be writable, and those that were made for it, innermost first; Wrong where
+    there is a sweep already."""
     path: str = args.out or os.path.join(REPO, "sweeps", datetime.datetime.now().strftime("%Y%m%d-%H%M%S"))
     if os.path.exists(os.path.join(path, results.CONFIG)):
         raise Wrong(f"{path} has a sweep already: go on with --resume {path}, or choose another --out")
+    made = missing(path)
     try:
         os.makedirs(path, exist_ok=True)
         probe = os.path.join(path, ".probe")
@@ -30,29 +32,50 @@ def results_dir(args: argparse.Namespace) -> str:
         os.unlink(probe)
     except OSError as e:
         raise Wrong(f"results directory {path}: {e.strerror}") from None
-    return path
+    return path, made
+
+
+def missing(path: str) -> List[str]:
+    """The path, and the directories above it, as far as they are not there yet."""
+    path, found = os.path.abspath(path), []
+    while not os.path.exists(path):
+        found.append(path)
+        path = os.path.dirname(path)
+    return found
 
 
 def load_config(directory: str) -> Dict[str, Any]:
+    """What the sweep in a directory consists of; Wrong where that cannot be known."""
     try:
         with open(os.path.join(directory, results.CONFIG), encoding="utf-8") as f:
             config: Dict[str, Any] = json.load(f)
-            return config
-    except (OSError, ValueError) as e:
-        why = e.strerror if isinstance(e, PermissionError) else f"{results.CONFIG} is missing or broken"
-        raise Wrong(f"{directory}: no sweep there ({why})") from None
+        points = [plan.Point.from_dict(p) for p in config["points"]]
+        known = known_systems(config)
+        runs = plan.runs(points, int(config["repeat"]), int(config.get("seed", 0)))
+        for run in (run for group in runs for run in group):
+            bound.for_point(run.point, known[run.point.system].kind)
+        if not points:
+            raise ValueError("no points")
+        return config
+    except FileNotFoundError:
+        raise Wrong(f"{directory}: no sweep there ({results.CONFIG} is missing)") from None
+    except PermissionError as e:
+        raise Wrong(f"{e.filename}: {e.strerror}") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as e:
+        raise Wrong(f"{directory}: {results.CONFIG} is broken ({type(e).__name__}: {e})") from None
 
 
 def sweep(command: str, argv: List[str]) -> int:
     args = options.parse(command, argv)
     if args.resume:
-        config = load_config(args.resume)
+        config = {**load_config(args.resume), "keep_logs": args.keep_logs}
     else:
         config = options.grid(args)
-        config["command"] = shlex.join(["sweep.py", *([command] if command != "sweep" else []), *argv])
+        config["command"] = shlex.join(["sweep.py", *([command] if command != "sweep" else []), *argv, *args.asked])
+        config["prometheus"] = not args.no_prometheus
     check_machine(config)
     data = choose_data(config, args.data)
-    directory = args.resume or results_dir(args)
+    directory, made = (args.resume, []) if args.resume else results_dir(args)
     try:
         install(args.no_install)
         check_programs(config, known_systems(config), not args.no_build)
@@ -63,11 +86,13 @@ def sweep(command: str, argv: List[str]) -> int:
             if not args.resume:
                 args.out = directory
                 results_dir(args)  # the other one may have been for the same directory
+            data = choose_data(config, args.data)  # the other one's files are gone
         status = carry_out(args, config, data, directory)
     finally:
-        if not os.listdir(directory):
-            os.rmdir(directory)  # nothing came of it
-        machine.give_back(directory)
+        for path in made:
+            if os.path.isdir(path) and not os.listdir(path):
+                os.rmdir(path)  # nothing came of it
+        machine.give_back(directory, *made)
         machine.give_back(os.path.join(REPO, "bin"))
     if command == "single" and status <= 1:
         print(results.table(results.rows(results.load(directory), config)))
@@ -82,7 +107,8 @@ def carry_out(args: argparse.Namespace, config: Dict[str, Any], data: Optional[s
     """All that changes the machine, and puts it back."""
     if config["points"][0]["switch"] == "ovs" and ovs.note():
         say(f"note: {ovs.note()}")
-    outside = None if args.no_prometheus else prom.listen(args.prometheus_port)
+    watched = config.get("prometheus", True) and not args.no_prometheus
+    outside = None if not watched else prom.listen(args.prometheus_port)
     where = space.MEMORY
     if data:
         machine.remove(machine.forgotten(data))
@@ -120,6 +146,8 @@ def measure(args: argparse.Namespace, config: Dict[str, Any], data: str, directo
     except space.Stopped as e:
         say(f"\nstopped; go on with: {resume(directory)}")
         return e.status
+    except prom.PrometheusError as e:
+        raise Wrong(f"{e}; leave it out with --no-prometheus") from None
     except driver.Unwritable as e:
         raise Wrong(f"{e}; make room, and go on with: {resume(directory)}") from None
     summary = os.path.join(directory, results.SUMMARY_MD)
@@ -189,6 +217,9 @@ def guarded(work: Callable[[], int]) -> int:
     except Wrong as e:
         say(f"sweep.py: {e}")
         return 2
+    except BrokenPipeError:  # as of `| head`: what was wanted has been read
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
     except OSError as e:
         if not e.strerror:
             raise
@@ -202,9 +233,21 @@ def guarded(work: Callable[[], int]) -> int:
         return e.status
 
 
+def open_all() -> None:
+    """Whoever closed standard input, output or error gets /dev/null there, not the next file that is opened."""
+    for fd, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(fd, mode, closefd=False))  # noqa: SIM115 - as long as the process
+
+
 def main(argv: Optional[List[str]] = None) -> int:
+    open_all()
     given: List[str] = sys.argv[1:] if argv is None else argv
-    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
+    os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/bin:/bin:/usr/sbin:/sbin"
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, space.stop_once)
     return guarded(lambda: command_of(given)())

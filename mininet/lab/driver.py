@@ -37,9 +37,9 @@ def writing(directory: str) -> Iterator[None]:
 class Progress:
     """One line per run that ended and, on a terminal, a line for the one going on."""
 
-    def __init__(self, total: int, eta: plan.Eta, out: TextIO = sys.stderr):
-        self._total, self._eta, self._out = total, eta, out
-        self._live = out.isatty()
+    def __init__(self, total: int, eta: plan.Eta, out: Optional[TextIO] = None):
+        self._total, self._eta, self._out = total, eta, out or sys.stderr
+        self._live = self._out.isatty()
         self.done = 0
 
     def now(self, run: Run, todo: List[Run], what: str = "") -> None:
@@ -182,7 +182,9 @@ class Sweep:
         if run.point.system not in self._warm:
             self._warm.add(run.point.system)
             self._progress.now(run, todo, ", warming up")
-            self._one(run, network)
+            record = self._one(run, network)
+            if record["status"] != "ok":
+                say(f"{run.point.system}, warming up: {record['error']}")
 
     def _one(self, run: Run, network: topology.Network) -> Dict[str, Any]:
         p = run.point
@@ -221,6 +223,7 @@ class Sweep:
         curves = record.pop("curves", None)
         head = {"key": run.key, "repeat": run.repeat, "kind": system.kind, "title": system.title,
                 "point": p.as_dict(), "seed": self.config.get("seed", 0), "position": self._positions[run],
+                "prometheus": bool(self._outside),
                 "started_at": provenance.stamp(begun), "ended_at": provenance.stamp(provenance.now())}
         with writing(self.directory):
             if curves:

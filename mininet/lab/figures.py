@@ -23,7 +23,7 @@ STYLE: Dict[str, Style] = {  # colour, marker, dashes
     "libtorrent": ("#56B4E9", ">", (0, (4, 1.5, 1, 1.5, 1, 1.5))),
 }
 OWN: Sequence[Style] = (("#7A3E9D", "*", "-"), ("#4D4D4D", "X", "--"), ("#B00020", "h", "-."), ("#5B8C00", "p", ":"))
-BOUND: Dict[str, Tuple[str, Any]] = {"client-server": ("#777777", (0, (1, 1.5))), "p2p": ("#000000", (0, (5, 2))),
+BOUND: Dict[str, Tuple[str, Any]] = {"client-server": ("#000000", (0, (1, 1.5))), "p2p": ("#000000", (0, (5, 2))),
                                      "mean": ("#777777", (0, (3, 1.5, 1, 1.5)))}
 SIZE, DPI = (9.0, 4.6), 130
 HEAD = 0.78           # inches, for title and subtitle
@@ -226,9 +226,13 @@ class Page:
         handles = []
         for i, peer in enumerate(peers):
             colour = shades(0.9 * i / max(1, len(peers) - 1))
-            share = [100 * b / size for b in seen["received"][peer["host"]]]
-            line, = ax.plot(seen["times"], share, color=colour, linewidth=1.6, alpha=0.9, label=named(peer))
+            killed = peer.get("killed_at_seconds")
+            points = [(t, 100 * b / size) for t, b in zip(seen["times"], seen["received"][peer["host"]])
+                      if killed is None or t <= killed]
+            line, = ax.plot(*zip(*points), color=colour, linewidth=1.6, alpha=0.9, label=named(peer))
             handles.append(line)
+            if killed is not None:
+                ax.plot(*points[-1], "X", color=colour, markersize=10, markeredgecolor="white", clip_on=False, zorder=6)
             if peer["verified"]:
                 ax.plot(peer["started"] + peer["driver_seconds"], 100, "o", color=colour, markersize=7,
                         markeredgecolor="white", clip_on=False, zorder=5)
@@ -257,7 +261,7 @@ class Page:
     def regimes(self, title: str, name: str, cells: Dict[Tuple[int, Optional[float], int], List[Rival]]) -> None:
         """A panel per size; in each cell, of peers and rate, the winner's colour, and each strategy's figure.
 
-        Where the 95 % intervals of several meet, none of them is said to win, and all have their colours.
+        Where the intervals of several meet, none of them is said to win, and all have their colours.
         """
         sizes = sorted({k[0] for k in cells})
         rates = sorted({k[1] for k in cells}, key=stats.link_order)
@@ -337,8 +341,9 @@ def draw_system(ax: Any, axis: Axis, line: Line, xs: List[float], place: int, of
     found = [line.value(r, line.field) for r in line.rows]
     ys = [s.median or 0.0 for s in found]
     err = [[y - (s.low or y) for y, s in zip(ys, found)], [(s.high or y) - y for y, s in zip(ys, found)]]
-    ax.errorbar(xs, ys, yerr=err, color=shade, linestyle="none", capsize=3 + behind, elinewidth=1.2, clip_on=False,
-                zorder=3 + 0.1 * place)
+    if any(s.n > 1 for s in found):
+        ax.errorbar(xs, ys, yerr=err, color=shade, linestyle="none", capsize=3 + behind, elinewidth=1.2, clip_on=False,
+                    zorder=3 + 0.1 * place)
     ax.plot(xs, ys, color=shade, linestyle="none" if axis.single else dash, linewidth=width, marker=marker,
             markersize=size, clip_on=False, zorder=3 + 0.1 * place)
     empty = [(x, y) for x, y, r in zip(xs, ys, line.rows) if r.disturbed and not line.pale]

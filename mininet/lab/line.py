@@ -188,7 +188,7 @@ class Line:
 
 def doubts(report: Dict[str, Any]) -> Optional[str]:
     """Why what was measured is the line and not the network, or None. Pure."""
-    lost = report["dropped"] + report["overrun"]
+    lost = report["dropped"] + report["overrun"] + report["refused"]
     if lost:
         return f"bin/line lost {lost} frames that it should have carried"
     if report["late"] > LATE * report["carried"]:

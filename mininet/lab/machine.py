@@ -105,15 +105,14 @@ def remove(paths: List[str]) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def give_back(path: str) -> None:
-    """Under sudo, files belong to whoever called it."""
+def give_back(path: str, *alone: str) -> None:
+    """Under sudo, files belong to whoever called it: a directory with all in it, and others alone."""
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    if os.geteuid() or not uid.isdigit() or not gid.isdigit() or not os.path.exists(path):
+    if os.geteuid() or not uid.isdigit() or not gid.isdigit():
         return
-    os.lchown(path, int(uid), int(gid))
-    for directory, dirs, files in os.walk(path):
-        for name in dirs + files:
-            try:
-                os.lchown(os.path.join(directory, name), int(uid), int(gid))
-            except FileNotFoundError:
-                pass
+    inside = (os.path.join(d, name) for d, dirs, files in os.walk(path) for name in dirs + files)
+    for one in (path, *alone, *inside):
+        try:
+            os.lchown(one, int(uid), int(gid))
+        except FileNotFoundError:
+            pass

@@ -5,7 +5,6 @@ shaped queue nor take bandwidth from the experiment. A socket keeps the namespac
 was made in, so only the making happens inside.
 """
 
-import ctypes
 import http.client
 import json
 import os
@@ -14,14 +13,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, Optional, Tuple
 
-CLONE_NEWNET = 0x40000000
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _setns(fd: int) -> None:
-    if _libc.setns(fd, CLONE_NEWNET):
-        errno = ctypes.get_errno()
-        raise OSError(errno, "setns: " + os.strerror(errno))
+from .space import setns
 
 
 def connect(pid: int, address: Tuple[str, int], timeout: float) -> socket.socket:
@@ -30,11 +22,11 @@ def connect(pid: int, address: Tuple[str, int], timeout: float) -> socket.socket
     try:
         away = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
         try:
-            _setns(away)
+            setns(away)
             try:
                 sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             finally:
-                _setns(home)
+                setns(home)
         finally:
             os.close(away)
     finally:

@@ -5,6 +5,7 @@ import argparse
 import os
 import random
 import sys
+import textwrap
 from typing import Any, Dict, List, NoReturn, Optional
 
 from . import bound, own, plan, prom, registry, topology, units
@@ -42,6 +43,13 @@ class Wrong(Exception):
     """What the user must change, in one line."""
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Breaks no name at its hyphens."""
+
+    def _split_lines(self, text: str, width: int) -> List[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False, break_long_words=False)
+
+
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise Wrong(message)
@@ -49,11 +57,11 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> Parser:
     p = Parser(prog="sweep.py", description="Measure how long it takes to put a file on every host.",
-               epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+               epilog=EPILOG, formatter_class=Help, allow_abbrev=False)
     n = p.add_mutually_exclusive_group()
     n.add_argument("--hosts", metavar="LIST", help="hosts, the origin among them, like 2-14 (default)")
     n.add_argument("--peers", metavar="LIST", help="peers, the origin not among them, like 1,2,4,8")
-    p.add_argument("--system", metavar="LIST", help="of " + ",".join(registry.systems()) + ", or programs of your "
+    p.add_argument("--system", metavar="LIST", help="of " + ", ".join(registry.systems()) + ", or programs of your "
                    "own: NAME='SERVER','CLIENT' (default direct,static,swarm)")
     p.add_argument("--size", metavar="LIST", help="of the file, or of several (default 10MiB)")
     p.add_argument("--bw", metavar="LIST", help="of every link, both ways, in Mbit/s; none: as fast as the machine "
@@ -90,6 +98,7 @@ def parser() -> Parser:
 def parse(command: str, argv: List[str]) -> argparse.Namespace:
     """The arguments, with the defaults of the command where nothing else was said."""
     args = parser().parse_args(argv)
+    args.asked = []
     for name, value in vars(args).items():
         if value == "":  # as of a shell's variable that is not set
             raise Wrong(f"--{name.replace('_', '-')} is empty: give it a value, or leave it out")
@@ -124,6 +133,7 @@ def ask(args: argparse.Namespace) -> None:
             try:
                 only_one(units.counts(answer, least=2))
                 args.hosts = answer
+                args.asked += ["--hosts", answer]
             except (ValueError, Wrong) as e:
                 print(e, file=sys.stderr)
     try:
@@ -132,6 +142,7 @@ def ask(args: argparse.Namespace) -> None:
         raise Wrong(str(e)) from None
     if args.check is None:
         args.check = terminal and prompt("Let every host ping every other first? [y/N] ").lower() in ("y", "yes")
+        args.asked += ["--check"] if args.check else []
 
 
 def prompt(text: str) -> str:
@@ -183,8 +194,15 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
         if not points:
             raise Wrong(f"--longest {args.longest} leaves out all points")
     return {"points": [p.as_dict() for p in points], "repeat": repeat, "seed": seed, "check": bool(args.check),
-            "programs": {name: list(commands) for name, commands in programs.items()}, "cwd": os.getcwd(),
+            "programs": {name: list(commands) for name, commands in programs.items()}, "cwd": here(),
             "keep_logs": args.keep_logs, "axis": "peers" if args.peers or uplinks else "hosts"}
+
+
+def here() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise Wrong("the directory you are in has been removed: cd to another") from None
 
 
 def scenario(args: argparse.Namespace, links: List[Optional[float]]) -> Dict[str, Any]:

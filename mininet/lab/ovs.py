@@ -15,12 +15,12 @@ import subprocess
 from shutil import rmtree, which
 from typing import Any, Callable, Dict, List, Optional
 
+from .line import TUN
 from .netns import wait_until
 from .procs import cpu_seconds, output, tail
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 COMMANDS = ("ovsdb-tool", "ovsdb-server", "ovs-vsctl", "ovs-vswitchd")
-TUN = "/dev/net/tun"
 VARIABLES = ("OVS_RUNDIR", "OVS_DBDIR", "OVS_LOGDIR", "OVS_SYSCONFDIR")
 LONGEST = 80    # characters of the directory: a socket's path has at most 107
 READY = 10.0    # seconds each daemon has to answer

@@ -106,6 +106,7 @@ def check_name(name: str, known: Collection[str]) -> None:
 
 def own(name: str, server: str, client: str, known: Collection[str] = ()) -> Own:
     """Both commands, checked; ValueError where one is missing or could not be filled in. Pure."""
+    server, client = unquoted(server), unquoted(client)
     if not server.strip():
         raise ValueError(f"the server command of {name} is empty: {name}='SERVER COMMAND','CLIENT COMMAND'")
     if not client.strip() or client.strip() in known or _DEFINITION.fullmatch(client):
@@ -115,6 +116,15 @@ def own(name: str, server: str, client: str, known: Collection[str] = ()) -> Own
     if "out" not in check_command(f"client of {name}", client, CLIENT):
         raise ValueError(f"client of {name}: without {{out}} in its command it cannot know where to put the file")
     return Own(server.strip(), client.strip())
+
+
+def unquoted(command: str) -> str:
+    """A command without the quotes around all of it, which a shell leaves where the argument had others outside."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    return words[0] if len(words) == 1 and " " in words[0] else command
 
 
 def check_command(whose: str, command: str, known: Dict[str, str]) -> Set[str]:
@@ -271,9 +281,12 @@ class OwnSystem(System):
     def wait(self, peer: Any, deadline: float) -> Finish:
         """Until the client has ended or, peer-to-peer, has the file."""
         proc, out = self._clients[peer], self._out(peer)
-        status, pause = None, LOOK
-        while status is None and not (self.kind == "p2p" and file_size(out) == self.bench.point.size
-                                      and same(out, self.bench.file)):
+        status, pause, at = None, LOOK, None
+        while status is None:
+            seen = time.monotonic()
+            if self.kind == "p2p" and file_size(out) == self.bench.point.size and same(out, self.bench.file):
+                at = seen
+                break
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError("not complete in time")
@@ -286,7 +299,7 @@ class OwnSystem(System):
         if have != size:
             why = f"put no file at {out}" if have is None else f"its file has {have} bytes instead of {size}"
             raise RuntimeError(f"{proc.role} on {peer.name} ended with status 0, but {why}{self._said(proc)}")
-        return Finish(out)
+        return Finish(out, at=at)
 
     def _said(self, client: Proc) -> str:
         """The last line in the client's log or, where that is empty, in the server's."""

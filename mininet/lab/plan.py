@@ -102,23 +102,23 @@ class Run:
     def key(self) -> str:
         """Names the run in files and lets --resume find it; the same in every session."""
         p = self.point
-        parts = [p.system, f"n{p.peers}", f"{p.size}B", "norate" if p.bw is None else f"{p.bw:g}M"]
+        parts = [p.system, f"n{p.peers}", f"{p.size}B", "norate" if p.bw is None else f"{p.bw:.15g}M"]
         if p.uplinks:
             parts.append("up" + compress(p.uplinks).replace(",", "_"))
         if p.kill:
-            parts.append(f"kill{p.kill.peers}at{p.kill.at * 100:g}")
+            parts.append(f"kill{p.kill.peers}at{p.kill.at * 100:.15g}")
         if p.join:
-            parts.append(f"join{p.join.peers}at{p.join.at * 100:g}")
+            parts.append(f"join{p.join.peers}at{p.join.at * 100:.15g}")
         if p.corrupt:
             parts.append(f"corrupt{p.corrupt}")
         if p.topology != "star":
-            parts.append(f"{p.topology}{p.trunk:g}M")
+            parts.append(f"{p.topology}{p.trunk:.15g}M")
         if p.queue_ms:
-            parts.append(f"queue{p.queue_ms:g}ms")
+            parts.append(f"queue{p.queue_ms:.15g}ms")
         if p.delay_ms:
-            parts.append(f"delay{p.delay_ms:g}ms")
+            parts.append(f"delay{p.delay_ms:.15g}ms")
         if p.loss:
-            parts.append(f"loss{p.loss:g}")
+            parts.append(f"loss{p.loss:.15g}")
         if p.cc:
             parts.append(p.cc)
         if p.switch != "bridge":
@@ -139,7 +139,7 @@ def compress(rates: Tuple[float, ...]) -> str:
             out[-1][1] += 1
         else:
             out.append([r, 1])
-    return ",".join(f"{r:g}x{n:g}" for r, n in out)
+    return ",".join(f"{r:.15g}x{n:.15g}" for r, n in out)
 
 
 def runs(points: List[Point], repeat: int, seed: int) -> List[List[Run]]:
@@ -176,9 +176,11 @@ class Eta:
 
     def done(self, run: Run, measured: Optional[float], wall: float) -> None:
         bound = self._bound_of(run)
-        if measured is not None and bound:
+        if measured is None:
+            return  # a failure, which may have taken as long as it is allowed to
+        if bound:
             self._ratios.setdefault(run.point.system, []).append(measured / bound)
-        self._upkeep.append(max(0.0, wall - (measured or 0.0)))
+        self._upkeep.append(max(0.0, wall - measured))
 
     def rest(self, todo: List[Run]) -> float:
         upkeep = sum(self._upkeep) / len(self._upkeep) if self._upkeep else self.UPKEEP

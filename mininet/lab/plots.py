@@ -46,9 +46,9 @@ def subtitle(rows: Sequence[Row]) -> str:
     fewest, most = min(len(r.used) for r in rows), max(len(r.used) for r in rows)
     if most == 1:
         return text + "; one run"
-    few = ", the fastest and the slowest" if most <= 5 else ""  # a bootstrap of so few can say no more
+    few = most <= 5  # a bootstrap of so few can say no more
     return text + (f"; median of {fewest if fewest == most else f'{fewest} to {most}'} runs, "
-                   f"whiskers: its 95 % interval{few}")
+                   f"whiskers: {'from the fastest to the slowest' if few else 'its 95 % interval'}")
 
 
 def conditions(rows: Sequence[Row]) -> str:
@@ -65,13 +65,15 @@ def of_one_link(page: Page, directory: str, rows: List[Row], what: str) -> None:
     """The figures for points that differ in system, scenario and peers only."""
     axis = Axis(rows, what)
     means(page, axis, rows)
-    page.lines("Client/server against peer-to-peer: distribution time", "client-server-vs-p2p", axis,
+    two = len({r.kind for r in rows}) == 2
+    page.lines(("Client/server against peer-to-peer: d" if two else "D") + "istribution time",
+               "client-server-vs-p2p" if two else "distribution", axis,
                panels(rows, "distribution", "bound"), "distribution time (s)")
     if not axis.single:
         page.grid("Mean and last peer", "time-by-system", axis, [both(g) for g in stats.grouped(rows)], "seconds")
     if any(r.ratio.median is not None for r in rows):
-        page.lines("Distance from the physical limit", "ratio", axis, [lines(rows, "ratio")],
-                   "distribution time ÷ bound", floor=(1.0, "bound"))
+        page.lines("Distance from the bound", "ratio", axis, [lines(rows, "ratio")],
+                   "distribution time ÷ bound of its kind", floor=(1.0, "bound"))
     page.lines("What the origin had to send", "origin-upload", axis, [lines(rows, "origin")],
                "bytes sent by the origin ÷ file size", floor=(1.0, "one copy"))
     page.lines("CPU time of all daemons", "cpu", axis, [lines(rows, "cpu")], "CPU seconds per GiB delivered")
@@ -134,7 +136,7 @@ def both(group: List[Row]) -> Tuple[str, List[Line]]:
     out = [Line(group, "distribution", "last peer"), Line(group, "mean", "mean", pale=True)]
     for field, label in (("bound", "bound of the last peer"), ("mean_bound", "bound of the mean")):
         if all(getattr(r, field).median is not None for r in group):
-            out.append(Line(group, field, label, group[0].kind if field == "bound" else "mean"))
+            out.append(Line(group, field, label, "p2p" if field == "bound" else "mean"))
     return name_of(group, [group, group]), out
 
 
@@ -166,7 +168,7 @@ def regimes(page: Page, rows: List[Row]) -> bool:
     if len({r.system for r in chosen}) < 2 or len({r.point.peers for r in chosen}) < 2:
         return False
     unshaped = "; without a rate, distribution time" if any(r.point.bw is None for r in chosen) else ""
-    page.begin(f"{most_runs(chosen)}; several colours: their 95 % intervals meet; "
+    page.begin(f"{most_runs(chosen)}; several colours: their intervals meet; "
                f"numbers: distribution time ÷ bound of peer-to-peer{unshaped}", "")
     cells: Dict[Tuple[int, Optional[float], int], List[Rival]] = {}
     for r in chosen:

@@ -61,6 +61,10 @@ def command(directory: str, port: int, config_file: str = "prometheus.yml") -> L
             f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
 
 
+class PrometheusError(RuntimeError):
+    """It does not run."""
+
+
 class Prometheus:
     """Runs in the sweep's own network, with an unshaped link to the switch. `outside` is a socket
     of the machine's network that listens for whoever wants to watch."""
@@ -86,7 +90,7 @@ class Prometheus:
                     return
             except OSError:
                 time.sleep(0.1)
-        raise RuntimeError("Prometheus did not start: " + (tail(self._log, 1) or "no log"))
+        raise PrometheusError("Prometheus did not start: " + (tail(self._log, 1) or "no log"))
 
     def stop(self) -> None:
         """SIGTERM lets it write down what it holds in memory."""

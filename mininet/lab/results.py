@@ -19,15 +19,18 @@ def append(directory: str, record: Record) -> None:
 
 
 def load(directory: str) -> List[Record]:
-    """The last record of every run, in order. A line cut short by a crash is skipped."""
+    """The last record of every run, in order. A line that is none, as after a crash, is skipped: its run counts as
+    not done."""
     records: Dict[str, Record] = {}
     try:
-        with open(os.path.join(directory, RESULTS), encoding="utf-8") as f:
+        with open(os.path.join(directory, RESULTS), encoding="utf-8", errors="replace") as f:
             for line in f:
                 try:
                     r = json.loads(line)
-                    records[r["key"]] = r
-                except (ValueError, KeyError):
+                    stats.Row([r])  # all that a table needs is there
+                    if r["ended_at"]:
+                        records[r["key"]] = r
+                except (ValueError, KeyError, TypeError, AttributeError):
                     continue
     except FileNotFoundError:
         pass

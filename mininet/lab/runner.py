@@ -62,6 +62,7 @@ class Runner:
         finally:
             self._beat("")
             self.procs.stop()
+            self.net.empty()
             self.bench.wipe()
 
     def _ready(self, host: topology.Host) -> None:
@@ -90,10 +91,10 @@ class Runner:
             self._join({o: t for o, t in threads.items() if o.role != "killed"}, watch)
         finally:
             watch.finish()
+        switching = (self.net.switch_cpu() - switching) / self._since_start()
         cpu = {k: v - cpu_before.get(k, 0.0) for k, v in self.procs.cpu().items()}
         after, carried = counters(hosts), self.net.line()
         dropped = self.net.dropped() - drops
-        switching = (self.net.switch_cpu() - switching) / self._since_start()
         for o in outcomes:
             self._verify(o)
         sent = self._origin_bytes()
@@ -132,10 +133,10 @@ class Runner:
             else:
                 self.system.ready(o.host)
                 o.started = self._since_start()
-            o.asked = self._since_start()
             self.system.start(o.host)
+            o.asked = self._since_start()
             finish = self.system.wait(o.host, self._t0 + self.limit)
-            o.seconds = self._since_start() - o.started
+            o.seconds = (finish.at or time.monotonic()) - self._t0 - o.started
             o.finish = finish
         except Exception as e:  # noqa: B902 - any failure of a system under test is a result
             o.error = f"{o.host.name}: {e}" if str(e) else f"{o.host.name}: {type(e).__name__}"

@@ -42,6 +42,11 @@ def check(result: int, what: str) -> None:
         raise OSError(errno, f"{what}: {os.strerror(errno)}")
 
 
+def setns(fd: int) -> None:
+    """Moves this thread to the namespace that fd is open on."""
+    check(_libc.setns(fd, 0), "setns")
+
+
 def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -> None:
     check(_libc.mount(source.encode(), target.encode(), kind.encode(), flags, data.encode()),
           f"mount {kind or source} at {target}")
@@ -64,7 +69,7 @@ def enter(main: Callable[[], int]) -> int:
             os.close(held)
             leave(lambda: init(alive, main))
         for fd in home:  # this process has limits of the machine to put back, which are seen from there only
-            check(_libc.setns(fd, 0), "setns")
+            setns(fd)
         return wait_for(pid, insist=True)
     finally:
         for fd in (alive, held, *home):
@@ -119,7 +124,7 @@ def stop_once(number: int, _: object) -> None:
 
 def leave(work: Callable[[], int]) -> None:
     """Ends a forked process with the status that work returns; its parent's clean-up is not its own."""
-    status = 1
+    status = os.EX_SOFTWARE
     try:
         status = work()
     except BaseException:  # noqa: B902 - a fault of ours: show it, as the interpreter would

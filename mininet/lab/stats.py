@@ -12,6 +12,7 @@ Record = Dict[str, Any]
 Config = Dict[str, Any]
 
 RESAMPLES, CONFIDENCE = 2000, 0.95
+TICKS = 0.2  # seconds; what is less is counted in too few of the kernel's ticks, of 0.01 s
 
 
 @lru_cache(maxsize=4096)
@@ -78,7 +79,8 @@ class Row:
         self.daemon = self._stat(slowest_daemon)
         self.origin = self._stat(lambda r: r["origin"]["sent_bytes"] / size)
         self.received = self._stat(lambda r: received(r) / size)
-        self.cpu = self._stat(lambda r: r["cpu"]["daemon_seconds_per_gib"])
+        self.cpu = self._stat(lambda r: r["cpu"]["daemon_seconds_per_gib"]
+                              if r["cpu"]["daemon_seconds"] >= TICKS else None)
         self.busy = self._stat(lambda r: r["cpu"]["busy"])
         self.retransmits = self._stat(lambda r: r["retransmits"])
         self.available = sum(r.get("available", 0) for r in records)

@@ -1,4 +1,4 @@
-"""What a system under test must be able to do, and which ones there are."""
+"""What a system under test must be able to do."""
 
 import filecmp
 import os
@@ -19,6 +19,7 @@ class Finish:
     seconds: Optional[float] = None     # as the system itself reports it
     from_origin: Optional[int] = None   # payload bytes, where the system can tell
     from_peers: Optional[int] = None
+    at: Optional[float] = None          # of time.monotonic(), where looking took time of its own
 
 
 class System:

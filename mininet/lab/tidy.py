@@ -82,7 +82,8 @@ RUN: Columns = (
     ("fanout_version", "commit of fanout; empty: no program of fanout took part", at("env", "versions", "fanout")),
     ("machine", "name of the machine that emulated the network", at("env", "host")),
     ("kernel", "its Linux", at("env", "kernel")),
-    ("command", "the sweep's command line", at("command")))
+    ("command", "the sweep's command line", at("command")),
+    ("prometheus", "whether Prometheus scraped all daemons meanwhile, over their links", at("prometheus")))
 
 RUNS: Columns = (
     *RUN,
@@ -123,7 +124,7 @@ RUNS: Columns = (
     ("queue_limit_packets", "bound of a switch port's queue in packets; empty: not bounded so",
      at("queue", "limit_packets")),
     ("queue_limit_bytes", "bound of a switch port's queue in bytes; empty: not bounded so", at("queue", "limit_bytes")),
-    ("queue_dropped_packets", "packets that full queues dropped", at("queue", "dropped")),
+    ("queue_dropped_packets", "packets that full queues of the switches' ports dropped", at("queue", "dropped")),
     ("tcp_rmem_bytes", "TCP's receive buffer: least, initial, most", at("buffers", "rmem")),
     ("tcp_wmem_bytes", "TCP's send buffer: least, initial, most", at("buffers", "wmem")),
     ("daemon_cpu_seconds", "CPU time of all the system's processes", at("cpu", "daemon_seconds")),
@@ -134,7 +135,8 @@ RUNS: Columns = (
     ("machine_full_percent", "share of the run in which no processor was idle", percent("cpu", "full_windows")),
     ("machine_softirq_percent", "share of processor time in interrupts", percent("cpu", "softirq")),
     ("machine_steal_percent", "share of processor time that a virtual machine's host took", percent("cpu", "steal")),
-    ("disturbed_by", "why the processors disturbed the run; empty: they did not", at("cpu", "exhausted")),
+    ("disturbed_by", "why the processors disturbed the run; empty: they did not, or links had no rate",
+     at("cpu", "exhausted")),
     ("load_1_minute", "the machine's load average before the run", at("load")),
     ("congestion_control", "TCP's congestion control", at("env", "congestion_control")),
     ("cpus", "processors of the machine", at("env", "cpus")),
@@ -167,7 +169,8 @@ PEERS: Columns = (
 
 HOSTS: Columns = (
     *TRAFFIC,
-    ("received_bytes", "bytes its interface received, frames and all", at("rx_bytes")),
+    ("received_bytes", "bytes its interface received; headers once for what TCP handed on as one packet",
+     at("rx_bytes")),
     ("received_packets", "packets its interface received (bursts count once)", at("rx_packets")),
     ("sent_bytes", "bytes its interface sent", at("tx_bytes")),
     ("sent_packets", "packets its interface sent (bursts count once)", at("tx_packets")))
@@ -176,8 +179,10 @@ HOSTS: Columns = (
 def spread(name: str, what: str, of: Callable[[Row], Stat]) -> Columns:
     """A median and its interval, as three columns; `name` has {} where they differ."""
     return ((name.format(""), f"{what}: median", lambda r: of(r).median),
-            (name.format("_low"), "lower end of that median's 95 % interval (bootstrap)", lambda r: of(r).low),
-            (name.format("_high"), "upper end of that interval", lambda r: of(r).high))
+            (name.format("_low"), "lower end of that median's 95 % interval (bootstrap); of up to five runs, the least",
+             lambda r: of(r).low),
+            (name.format("_high"), "upper end of that interval; of up to five runs, the greatest",
+             lambda r: of(r).high))
 
 
 SUMMARY: Columns = (
@@ -218,6 +223,8 @@ def run_hosts(record: Record) -> Iterator[Record]:
         yield {"host": "h1", "role": "origin", **record["origin"]}
         yield {"host": "tracker", "role": "tracker", **record["tracker"]}
     yield from record.get("peers", ())
+    for liar in record.get("liars", ()):
+        yield {"role": "liar", **liar}
 
 
 # file, what a row is, columns
@@ -225,7 +232,7 @@ FILES: Dict[str, Tuple[str, Columns]] = {
     "summary.csv": ("a row per point: medians over its runs", SUMMARY),
     "runs.csv": ("a row per run, failed ones, too", RUNS),
     "peers.csv": ("a row per peer and run", (*RUN, *PEERS)),
-    "hosts.csv": ("a row per host and run: origin, tracker and peers, with their interfaces' counters",
+    "hosts.csv": ("a row per host and run: origin, tracker, peers and liars, with their interfaces' counters",
                   (*RUN, *HOSTS))}
 
 

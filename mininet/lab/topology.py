@@ -4,7 +4,7 @@
     h2...    the peers                  root     the driver's namespace (Prometheus), not shaped
     x1...    lying peers, with --corrupt
 
-Lives in the network namespace of the sweep's own that the driver runs in; see space.py. What
+Lives in the sweep's own network namespace, in which the driver runs, too; see space.py. What
 Mininet was asked for is compared with what the kernel reports before anything is measured:
 Mininet ignores misspelt link parameters and rates it does not like. No line to a shell of
 Mininet's grows with the number of hosts: its terminal takes no more than 4,095 bytes.
@@ -18,13 +18,13 @@ import subprocess
 import sys
 from typing import Any, Callable, Dict, List, Optional, TextIO, Tuple
 
-from . import line, ovs, plan, space
+from . import bound, line, ovs, plan, space
 from .procs import tail
 
 SUBNET = ipaddress.IPv4Network("10.77.0.0/16")
 TRACKER, ROOT = SUBNET.broadcast_address - 1, SUBNET.broadcast_address - 2
 HEADERS = 14 + 20 + 32  # Ethernet, IPv4, TCP with timestamps
-FRAME = 1514            # bytes of a full one
+FRAME = bound.FRAME     # bytes of a full one
 PACKETS = 1000          # that an interface's queue holds, unless it is bounded in time
 # What Mininet sets on the machine, and with it the report's experiment had: minimum, default
 # and maximum of a socket's buffer, in bytes.
@@ -199,6 +199,7 @@ class Network:
         self.net.start()
         if shaped:
             self._begin_line()
+        self._bound_bursts()
         self._lengthen() if self._netem else self._bound_queues()
         self.verify()
 
@@ -238,23 +239,33 @@ class Network:
         for end in self._ends:
             if end.mbit:
                 self._step(f"the delay of {end.intf}")
-                end.tc("qdisc", "add", "dev", end.intf, *line.netem_args(p.delay_ms, p.loss, netem_packets(p, end.mbit)))
-                if p.loss and end.host:  # netem loses what it is handed: one segment, then, not a burst of them
+                limit = netem_packets(p, end.mbit)
+                end.tc("qdisc", "add", "dev", end.intf, *line.netem_args(p.delay_ms, p.loss, limit))
+                if f"limit {limit} " not in end.tc("qdisc", "show", "dev", end.intf) + " ":
+                    raise TopologyError(f"{end.intf}: wanted a queue of {limit} packets, the kernel has another")
+                if (p.loss or p.queue_ms) and end.host:  # netem counts and loses what it is handed: segments, then
                     end.host.run("ip", "link", "set", "dev", end.intf, "gso_max_segs", "1")
 
-    def _bound_queues(self) -> None:
-        """Both ends of every shaped link hold what it carries in queue_ms, and no burst is longer than
-        a quarter of that: where the kernel hands on up to 64 KiB as one packet, it would fit no queue."""
+    def _bound_bursts(self) -> None:
+        """What a host sends as one packet is no more than the bound allows for, on all links of its way, and, where
+        queues are bounded, than a quarter of the shortest: it would fit no queue."""
+        shaped = [end for end in self._ends if end.mbit]
+        way = min((bound.burst(mbit) for mbit in (self.point.bw, self.point.trunk) if mbit), default=0)
         ms = self.point.queue_ms
-        if not ms:
-            return
-        limits = {end: queue_bytes(end.mbit, ms) for end in self._ends if end.mbit}
-        burst = max(2 * FRAME, min(65536, min(limits.values()) // 4))
-        for end, limit in limits.items():
-            self._step(f"the queue of {end.intf}")
-            end.tc("qdisc", "add", "dev", end.intf, "parent", "5:1", "handle", "6:", "bfifo", "limit", str(limit))
-            if end.host:
-                end.host.run("ip", "link", "set", "dev", end.intf, "gso_max_size", str(burst))
+        shortest = min((queue_bytes(end.mbit, ms) for end in shaped if end.mbit), default=0) if ms else 1 << 20
+        for end in shaped:
+            if end.host and end.mbit:
+                size = max(2 * FRAME, min(bound.burst(end.mbit), way, shortest // 4))
+                end.host.run("ip", "link", "set", "dev", end.intf, "gso_max_size", str(size))
+
+    def _bound_queues(self) -> None:
+        """Both ends of every shaped link hold what it carries in queue_ms."""
+        ms = self.point.queue_ms
+        for end in self._ends:
+            if ms and end.mbit:
+                self._step(f"the queue of {end.intf}")
+                end.tc("qdisc", "add", "dev", end.intf, "parent", "5:1", "handle", "6:", "bfifo",
+                       "limit", str(queue_bytes(end.mbit, ms)))
 
     def verify(self) -> None:
         """Every interface has exactly the rate, and the queue, it was asked to have."""
@@ -300,6 +311,17 @@ class Network:
 
     def liars(self) -> List[Host]:
         return [self.hosts[f"x{i + 1}"] for i in range(self.point.corrupt)]
+
+    def empty(self) -> None:
+        """Ends what still lives on the hosts, Mininet's shells aside: a program may have left its session."""
+        shells = {host.pid for host in self.hosts.values()}
+        networks = {os.readlink(f"/proc/{pid}/ns/net") for pid in shells} - {os.readlink("/proc/self/ns/net")}
+        for pid in (int(p) for p in os.listdir("/proc") if p.isdigit()):
+            try:
+                if pid not in shells and os.readlink(f"/proc/{pid}/ns/net") in networks:
+                    os.kill(pid, signal.SIGKILL)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
 
     def stop(self) -> None:
         """Removes switches and links, and ends Mininet's shells, with which the namespaces go. Asks none of

@@ -9,7 +9,7 @@ from typing import Callable, Collection, List, Optional, Set, TypeVar
 
 T = TypeVar("T")
 
-_SIZE = {"": 1, "B": 1,
+_SIZE = {"B": 1,
          "K": 1 << 10, "KIB": 1 << 10, "KB": 10 ** 3,
          "M": 1 << 20, "MIB": 1 << 20, "MB": 10 ** 6,
          "G": 1 << 30, "GIB": 1 << 30, "GB": 10 ** 9}
@@ -20,7 +20,7 @@ def size(text: str) -> int:
     """'10MiB' -> 10485760."""
     m = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*([A-Za-z]*)\s*", text)
     if not m or m[2].upper() not in _SIZE:
-        raise ValueError(f"size {text!r}: expected a number and KiB, MiB or GiB, like 10MiB")
+        raise ValueError(f"size {text!r}: expected a number and B, KiB, MiB or GiB, like 10MiB")
     n = int(float(m[1]) * _SIZE[m[2].upper()])
     if n < 1:
         raise ValueError(f"size {text!r}: must be at least one byte")
@@ -54,16 +54,16 @@ def milliseconds(text: str, most: float = 10_000) -> float:
     if not m:
         raise ValueError(f"time {text!r}: expected ms or s, like 50ms")
     value = float(m[1]) * (1000 if m[2] == "s" else 1)
-    if not 0 < value <= most:
-        raise ValueError(f"time {text!r}: must be above 0 and at most {most / 1000:g}s")
+    if not 0.001 <= value <= most:
+        raise ValueError(f"time {text!r}: must be at least 0.001ms and at most {most / 1000:g}s")
     return value
 
 
 def percent(text: str) -> float:
     """'1%' or '0.5%' -> 1.0, 0.5."""
     m = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text)
-    if not m or not 0 < float(m[1]) < 100:
-        raise ValueError(f"{text!r}: expected a percentage above 0 and below 100, like 1%")
+    if not m or not 0.0001 <= float(m[1]) < 100:
+        raise ValueError(f"{text!r}: expected a percentage from 0.0001% to below 100%, like 1%")
     return float(m[1])
 
 

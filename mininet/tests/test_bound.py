@@ -5,7 +5,12 @@ import pytest
 from lab import bound, plan, units
 
 F = 10 << 20
-T = F * 8 / (100e6 * 1448 / 1514)  # one file over one link of 100 Mbit/s: 0.877 s
+T = F * 8 / (100e6 * 1448 / 1514)  # one file over one link of 100 Mbit/s: 0.877 s, without the shaper's bucket
+
+
+def near(value, rel=0.02):
+    """To the little that a shaper's bucket makes of 10 MiB."""
+    return pytest.approx(value, rel=rel)
 
 
 def point(**kw):
@@ -13,43 +18,58 @@ def point(**kw):
 
 
 def test_goodput_of_a_link():
-    assert bound.payload_rate(100) == pytest.approx(12.5e6 * 1448 / 1514)
+    assert bound.seconds(F, 100) == near(F / (12.5e6 * 1448 / 1514), rel=5e-3)
+
+
+def test_the_shaper_lets_a_bucket_and_a_last_packet_pass_at_once():
+    early = 15360 + 2 * 1514
+    assert bound.client_server(1 << 18, 5, [5, 5]) == pytest.approx((2 * (1 << 18) * 1514 / 1448 - early) / 625e3)
+    assert bound.seconds(1000, 5) == 0
+    assert bound.peer_to_peer(1 << 18, 5, [1, 1], [5, 5]) == pytest.approx(
+        (2 * (1 << 18) * 1514 / 1448 - 3 * early) / 875e3)
+    assert (bound.burst(100), bound.burst(1000)) == (25000, 65536)
+
+
+def test_of_a_delay_the_last_bytes_way_counts():
+    for kind in ("client-server", "p2p"):
+        for of in (bound.for_point, bound.mean_for_point):
+            assert of(point(delay_ms=10.0), kind) == pytest.approx(of(point(), kind) + 0.02)
 
 
 @pytest.mark.parametrize("n", [1, 2, 8, 32])
 def test_equal_links(n):
-    assert bound.for_point(point(peers=n), "client-server") == pytest.approx(n * T)
-    assert bound.for_point(point(peers=n), "p2p") == pytest.approx(T)
+    assert bound.for_point(point(peers=n), "client-server") == near(n * T)
+    assert bound.for_point(point(peers=n), "p2p") == near(T)
 
 
 def test_slow_uplinks_bind_once_they_cannot_carry_the_copies():
     # 8 F over 100 + 4*100 + 4*20 = 580 Mbit/s is more than F over 100.
     p = point(uplinks=(100.0,) * 4 + (20.0,) * 4)
-    assert bound.for_point(p, "p2p") == pytest.approx(8 / 5.8 * T)
+    assert bound.for_point(p, "p2p") == near(8 / 5.8 * T)
 
 
 def test_slowest_downlink_binds():
-    assert bound.peer_to_peer(F, 100, [100, 100], [100, 10]) == pytest.approx(10 * T)
-    assert bound.client_server(F, 100, [100, 10]) == pytest.approx(10 * T)
+    assert bound.peer_to_peer(F, 100, [100, 100], [100, 10]) == near(10 * T)
+    assert bound.client_server(F, 100, [100, 10]) == near(10 * T)
 
 
 def test_trunk_carries_one_copy_or_one_a_peer():
     p = point(topology="two-racks", trunk=20.0)
-    assert bound.for_point(p, "p2p") == pytest.approx(5 * T)
-    assert bound.for_point(p, "client-server") == pytest.approx(4 * 5 * T)
+    assert bound.for_point(p, "p2p") == near(5 * T)
+    assert bound.for_point(p, "client-server") == near(4 * 5 * T)
 
 
 def test_killed_peers_need_nothing_but_may_have_given():
     p = point(kill=units.Event(3, 0.5))
-    assert bound.for_point(p, "client-server") == pytest.approx(5 * T)
+    assert bound.for_point(p, "client-server") == near(5 * T)
     slow = point(peers=4, uplinks=(100.0, 1.0, 1.0, 1.0), kill=units.Event(1, 0.9))  # the fast one is killed at the end
-    assert bound.for_point(slow, "p2p") == pytest.approx(max(1.0, 3 / 2.03) * T)
+    assert bound.for_point(slow, "p2p") == near(max(1.0, 3 / 2.03) * T)
 
 
 def test_latecomers_cannot_be_done_before_a_file_after_they_came():
     p = point(join=units.Event(2, 0.5))
-    assert bound.for_point(p, "p2p", joined_at=0.6) == pytest.approx(0.6 + T)
-    assert bound.for_point(p, "client-server", joined_at=0.6) == pytest.approx(8 * T)
+    assert bound.for_point(p, "p2p", joined_at=0.6) == near(0.6 + T)
+    assert bound.for_point(p, "client-server", joined_at=0.6) == near(8 * T)
 
 
 KINDS = ["client-server", "p2p"]
@@ -62,15 +82,15 @@ POINTS = [point(), point(peers=1), point(peers=32), point(bw=5.0, size=1 << 20),
 
 @pytest.mark.parametrize("n", [1, 2, 8, 32])
 def test_least_mean_with_equal_links(n):
-    assert bound.mean_for_point(point(peers=n), "client-server") == pytest.approx((n + 1) / 2 * T)
-    assert bound.mean_for_point(point(peers=n), "p2p") == pytest.approx(T)
+    assert bound.mean_for_point(point(peers=n), "client-server") == near((n + 1) / 2 * T)
+    assert bound.mean_for_point(point(peers=n), "p2p") == near(T)
 
 
 @pytest.mark.parametrize("p", POINTS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_least_mean_lies_between_one_copy_and_the_last_peer(p, kind):
     mean = bound.mean_for_point(p, kind)
-    assert p.size / bound.payload_rate(p.bw) <= mean * (1 + 1e-9)
+    assert bound.seconds(p.size, p.bw) <= mean * (1 + 1e-9)
     assert mean <= bound.for_point(p, kind) * (1 + 1e-9)
 
 
@@ -83,27 +103,27 @@ def test_peers_that_help_never_raise_a_bound(p):
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_of_the_file_and_less_of_the_link_take_proportionally_longer(kind):
     once = bound.mean_for_point(point(), kind)
-    assert bound.mean_for_point(point(size=3 * F), kind) == pytest.approx(3 * once)
-    assert bound.mean_for_point(point(bw=50.0), kind) == pytest.approx(2 * once)
+    assert bound.mean_for_point(point(size=3 * F), kind) == near(3 * once)
+    assert bound.mean_for_point(point(bw=50.0), kind) == near(2 * once)
 
 
 def test_slow_uplinks_let_only_some_peers_finish_early():
     # 140 Mbit/s in all: the k-th of 4 not before k/1.4, and none before one copy.
     p = point(peers=4, uplinks=(10.0,) * 4)
-    assert bound.mean_for_point(p, "p2p") == pytest.approx((1 + 2 / 1.4 + 3 / 1.4 + 4 / 1.4) / 4 * T)
+    assert bound.mean_for_point(p, "p2p") == near((1 + 2 / 1.4 + 3 / 1.4 + 4 / 1.4) / 4 * T)
 
 
 def test_the_trunk_holds_back_only_the_peers_behind_it():
     p = point(topology="two-racks", trunk=20.0)  # 4 near peers, 4 far ones, 5 T for a copy over the trunk
-    assert bound.mean_for_point(p, "p2p") == pytest.approx((4 * 1 + 4 * 5) / 8 * T)
-    assert bound.mean_for_point(p, "client-server") == pytest.approx((1 + 2 + 3 + 4 + 5 + 10 + 15 + 20) / 8 * T)
+    assert bound.mean_for_point(p, "p2p") == near((4 * 1 + 4 * 5) / 8 * T)
+    assert bound.mean_for_point(p, "client-server") == near((1 + 2 + 3 + 4 + 5 + 10 + 15 + 20) / 8 * T)
 
 
 def test_the_least_mean_is_the_least_over_all_orders():
     """Near and far peers in every order of finishing, by brute force."""
     p = point(peers=6, topology="two-racks", trunk=60.0)
     least = min(_mean_of(order) for order in itertools.permutations("nnnfff"))
-    assert bound.mean_for_point(p, "client-server") == pytest.approx(least * T)
+    assert bound.mean_for_point(p, "client-server") == near(least * T)
 
 
 def _mean_of(order):
@@ -118,7 +138,7 @@ def _mean_of(order):
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_peers_do_not_count_for_the_mean(kind):
     assert (bound.mean_for_point(point(kill=units.Event(3, 0.5)), kind)
-            == pytest.approx(bound.mean_for_point(point(peers=5), kind)))
+            == near(bound.mean_for_point(point(peers=5), kind)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

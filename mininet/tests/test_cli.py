@@ -96,7 +96,7 @@ def test_trunk_is_half_by_default():
     (["--seed", "x"], "--seed 'x': expected"),
     (["--resume", ""], "--resume is empty"),
     (["--kill", ""], "--kill is empty"),
-    (["--size", "9" * 400], "expected a number and KiB"),
+    (["--size", "9" * 400 + "MiB"], "expected a number and B, KiB"),
     (["--prometheus-port", "99999"], "--prometheus-port '99999': expected a number from 0 to 65535"),
     (["prom", "x", "²"], "port '²': expected"),
     (["swep"], "unknown command 'swep'; known are report, single, doctor, plot"),
@@ -175,6 +175,26 @@ def test_what_the_system_says_is_one_line(monkeypatch, capsys):
 def test_again_takes_an_earlier_sweep(capsys):
     assert cli.main(["--again"]) == 2
     assert "--resume DIR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [
+    "[]", "{}", '{"points": [], "repeat": 1}', '{"points": [{"system": "swarm"}], "repeat": 1}', "\xff",
+    '{"points": [{"system": "foo", "peers": 2, "size": 5, "bw": 5.0}], "repeat": 1}',
+    '{"points": [{"system": "swarm", "peers": "2", "size": 5, "bw": 5.0}], "repeat": 1}'])
+def test_a_broken_sweep_is_told_in_a_line(tmp_path, text, capsys):
+    (tmp_path / results.CONFIG).write_text(text)
+    for argv in (["plot", str(tmp_path)], ["tables", str(tmp_path)], ["--resume", str(tmp_path)]):
+        assert cli.main(argv) == 2
+        err = capsys.readouterr().err
+        assert f"{tmp_path}: sweep.json is broken (" in err and err.count("\n") == 1
+
+
+def test_a_directory_that_is_gone_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.main(["--peers", "2", "--out", str(tmp_path)]) == 2
+    assert "the directory you are in has been removed" in capsys.readouterr().err
 
 
 def test_resume_takes_no_other_parameters(tmp_path, capsys):

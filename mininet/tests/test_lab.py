@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
-from lab import line, ovs, results
-from real import (SWEEP, assert_nothing_left, begin, daemons_missing, end, needs_lab, own_network, sweep, wait_for_text,
-                  with_processes)
+from lab import checks, line, machine, ovs, results
+from real import (SWEEP, assert_nothing_left, begin, daemons_missing, end, needs_lab, ours, own_network, sweep,
+                  wait_for_text, with_processes)
 
 pytestmark = needs_lab
 
@@ -22,7 +23,7 @@ def test_nginx_takes_as_long_as_the_bound_says(tmp_path):
     record, = results.load(tmp_path)
     assert record["available"] == 2 and record["origin"]["sent_bytes"] == 2 * 4 << 20
     # A busy machine makes it slower, by how much is not ours to say; nothing makes it faster.
-    assert record["ratio"] > 0.99
+    assert record["ratio"] >= 1
     for key in ("started_at", "seed", "position", "load", "start_skew_seconds", "buffers", "queue"):
         assert record[key] is not None, key
     assert record["queue"]["limit_packets"] == 1000 and record["env"]["host"]
@@ -31,14 +32,14 @@ def test_nginx_takes_as_long_as_the_bound_says(tmp_path):
 
 @pytest.mark.skipif(daemons_missing(), reason="bin/ is not built: run `make build`")
 def test_three_peers_get_a_file_by_every_strategy(tmp_path):
-    done = sweep("--system", "direct,static-one,static,swarm", "--peers", "3", "--size", "4000001", "--repeat", "1",
+    done = sweep("--system", "direct,static-one,static,swarm", "--peers", "3", "--size", "4000001B", "--repeat", "1",
                  "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     records = {r["point"]["system"]: r for r in results.load(tmp_path)}
     assert set(records) == {"direct", "static-one", "static", "swarm"}
     for r in records.values():
         assert r["status"] == "ok" and r["available"] == r["expected"] == 3
-        assert r["ratio"] > 0.99
+        assert r["ratio"] >= 1
         for p in r["peers"]:
             assert p["bytes_from_origin"] + p["bytes_from_peers"] >= 4000001
     assert records["direct"]["origin"]["sent_bytes"] >= 3 * 4000001
@@ -64,6 +65,14 @@ def test_what_happened_is_recorded(tmp_path):
     assert record["queue"]["limit_bytes"] == 125_000 and record["queue"]["limit_packets"] is None
 
 
+def test_nothing_beats_the_bound_of_a_slow_link(tmp_path):
+    """The shaper lets 15 KiB pass at once, and sends its last packet whole: of 64 KiB, without a limit."""
+    done = sweep("--system", "nginx", "--peers", "2", "--size", "256KiB", "--bw", "5", "--repeat", "2",
+                 "--no-prometheus", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert all(r["ratio"] >= 1 for r in results.load(tmp_path))
+
+
 def test_links_without_a_rate(tmp_path):
     done = sweep("--system", "nginx", "--peers", "2", "--size", "1MiB", "--bw", "none", "--repeat", "1",
                  "--no-prometheus", "--out", str(tmp_path))
@@ -83,7 +92,7 @@ def test_other_links_and_another_switch(tmp_path, argv):
                  "--topology", "two-racks", "--no-prometheus", "--out", str(tmp_path), *argv)
     assert done.returncode == 0, done.stderr
     record, = results.load(tmp_path)
-    assert record["available"] == 3 and record["ratio"] > 0.99
+    assert record["available"] == 3 and record["ratio"] >= 1
     if record["line"]:  # and no netem
         assert record["line"]["carried"] > 3 * 2 * (2 << 20) / 65536 and record["line"]["late_max_us"] > 0
     assert_nothing_left()
@@ -154,20 +163,80 @@ def test_a_signal_while_sixty_hosts_are_built(tmp_path, number, status):
     assert_nothing_left()
 
 
-@pytest.mark.parametrize("way", ["Ctrl-C", "closed"])
+def test_limits_of_the_machine_are_put_back(tmp_path):
+    """They cannot be seen from the sweep's own network, from which whoever puts them back must have come home."""
+    name = "net/ipv4/neigh/default/gc_thresh1"
+    before = machine.sysctl(name)
+    machine.sysctl(name, "111")
+    try:
+        with begin("--system", "nginx", "--peers", "1", "--size", "64MiB", "--bw", "1", "--no-prometheus",
+                   "--out", str(tmp_path)) as p:
+            with_processes(p, "curl", least=1)
+            assert machine.sysctl(name) == str(machine.LIMITS[name])
+            p.send_signal(signal.SIGINT)
+            end(p)
+        assert machine.sysctl(name) == "111"
+    finally:
+        machine.sysctl(name, before)
+
+
+def test_a_driver_that_is_killed_inside_is_told(tmp_path):
+    """As the kernel does when memory is short."""
+    with begin("--system", "nginx", "--peers", "1", "--size", "64MiB", "--bw", "1", "--no-prometheus",
+               "--out", str(tmp_path)) as p:
+        with_processes(p, "curl", least=1)
+        drivers = [int(pid) for pid, line in ours().items() if "sweep.py" in line and int(pid) != p.pid]
+        os.kill(max(drivers), signal.SIGKILL)
+        _, err = end(p)
+        assert p.returncode == 137
+        assert f"the sweep was killed (out of memory?); go on with: sweep.py --resume {tmp_path}" in err
+    assert_nothing_left()
+
+
+def test_standard_files_that_are_closed(tmp_path):
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, SWEEP, "--no-install",
+                           "--no-build", "--system", "nginx", "--peers", "1", "--size", "64KiB", "--repeat", "1",
+                           "--no-prometheus", "--out", str(tmp_path)], check=False)
+    assert done.returncode == 0 and len(results.load(tmp_path)) == 1
+
+
+def test_programs_that_leave_their_session_end_with_their_run(tmp_path):
+    (tmp_path / "fork.py").write_text("""import os, socket, sys
+listener = socket.create_server(("", 9000))
+if os.fork():
+    os.wait()
+os.setsid()
+data = open(sys.argv[1], "rb").read()
+while True:
+    c, _ = listener.accept()
+    c.sendall(data)
+    c.close()
+""")
+    client = os.path.join(checks.REPO, "mininet", "examples", "client.py")
+    mine = f"mine=/usr/bin/python3 {tmp_path}/fork.py {{file}},/usr/bin/python3 {client} {{server}} {{out}}"
+    done = sweep("--system", mine, "--peers", "1", "--size", "64KiB", "--repeat", "3", "--no-prometheus",
+                 "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert [r["status"] for r in results.load(tmp_path / "out")] == ["ok"] * 3
+
+
+@pytest.mark.parametrize("way", ["Ctrl-C", "closed", "tostop"])
 def test_a_terminal(tmp_path, way):
-    """Ctrl-C at a terminal, and a terminal that is closed, in the middle of a transfer."""
+    """Ctrl-C at a terminal, a terminal that is closed, and one that stops what writes from the background."""
     master, slave = os.openpty()
+    if way == "tostop":
+        subprocess.run(["stty", "tostop"], stdin=slave, check=True)
     with begin("--system", "nginx", "--peers", "2", "--size", "64MiB", "--bw", "5", "--repeat", "1", "--no-prometheus",
                "--out", str(tmp_path), terminal=slave) as p:
         os.close(slave)
         with_processes(p, "curl", least=1)
-        if way == "Ctrl-C":
+        if way == "closed":
+            os.close(master)
+        else:
             os.write(master, b"\x03")
-        os.close(master) if way == "closed" else None
         end(p)
-        assert p.returncode == (130 if way == "Ctrl-C" else 129)
-    if way == "Ctrl-C":
+        assert p.returncode == (129 if way == "closed" else 130)
+    if way != "closed":
         os.close(master)
     assert_nothing_left()
 
@@ -200,11 +269,11 @@ def test_under_sudo_files_belong_to_the_caller(tmp_path):
     os.chmod(tmp_path, 0o755)
     for parent in list(tmp_path.parents)[:2]:
         os.chmod(parent, 0o755)
-    out = tmp_path / "out"
+    out = tmp_path / "new" / "out"
     done = sweep("--system", "nginx", "--peers", "2", "--size", "64KiB", "--repeat", "1", "--out", str(out),
                  env={"SUDO_UID": "65534", "SUDO_GID": "65534"})
     assert done.returncode == 0, done.stderr
-    owners = {os.lstat(os.path.join(d, n)).st_uid for d, dirs, files in os.walk(out) for n in dirs + files}
+    owners = {os.lstat(os.path.join(d, n)).st_uid for d, dirs, files in os.walk(tmp_path) for n in dirs + files}
     assert owners == {65534}
     done = subprocess.run([SWEEP, "plot", str(out)], user=65534, group=65534, capture_output=True, text=True,
                           env={"PATH": os.environ["PATH"], "MPLCONFIGDIR": str(out)}, check=False)
@@ -272,4 +341,5 @@ def test_single_asks_at_a_terminal(tmp_path):
         end(p)
         assert p.returncode == 0, seen
     assert b"2/2 (100%)" in seen and len(results.load(tmp_path)) == 1
-    assert json.loads((tmp_path / results.CONFIG).read_text())["check"] is True
+    config = json.loads((tmp_path / results.CONFIG).read_text())
+    assert config["check"] is True and config["command"].endswith("--hosts 3 --check")

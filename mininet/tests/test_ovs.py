@@ -23,7 +23,7 @@ switch = ovs.Private(sys.argv[2])
 switch.start()
 try:
     net = Mininet(switch=ovs.switch_class(), link=TCLink, controller=None)
-    s = net.addSwitch("flab1")
+    s = net.addSwitch("s1")
     for name in ("h1", "h2"):
         net.addLink(net.addHost(name), s, bw=50)
     net.start()

@@ -302,3 +302,9 @@ def test_a_client_that_hangs_is_not_waited_for(bench: Any, programs: Any) -> Non
     mine.start(bench.peers[0])
     with pytest.raises((TimeoutError, procs.ProcDied)):
         mine.wait(bench.peers[0], time.monotonic() + 0.2)
+
+
+def test_quotes_within_quotes_are_taken_away() -> None:
+    """As in a script: --system "mine='python3 s.py {file}','c {out}'"."""
+    names, found = own.parse("mine='python3 s.py {file}','c \"a b\" {out}',nginx", ("nginx",))
+    assert names == ["mine", "nginx"] and found["mine"] == own.Own("python3 s.py {file}", 'c "a b" {out}')

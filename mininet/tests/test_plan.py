@@ -61,5 +61,9 @@ def test_eta_learns():
     eta.done(todo[0], 20.0, 25.0)
     assert eta.rest(todo[1:]) == 2 * (20 + 5)
     assert eta.rest([]) == 0 < guess
-    eta.done(todo[1], None, 7.0)  # a failure tells about upkeep only
-    assert eta.rest(todo[2:]) == 20 + 6
+    eta.done(todo[1], None, 230.0)  # a failure tells nothing
+    assert eta.rest(todo[2:]) == 20 + 5
+
+
+def test_rates_that_hardly_differ_have_keys_of_their_own():
+    assert len({plan.Run(point(bw=bw), 1).key for bw in (12.3456789, 12.3456788)}) == 2

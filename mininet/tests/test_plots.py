@@ -145,7 +145,7 @@ def test_curves_are_of_one_run_and_say_which(drawn):
 
 def test_bounds_that_differ_by_system_are_lines_of_their_own(drawn):
     found = drawn([synthetic.point(s, n, join=units.Event(1, 0.5)) for s in ("swarm", "aria2") for n in (4, 8)],
-                  repeat=2)["client-server-vs-p2p"]
+                  repeat=2)["distribution"]
     bounds = [line for line in panels(found)[0].lines if line.get_label().startswith("bound")]
     assert [line.get_label() for line in bounds] == ["bound of fanout swarm", "bound of aria2"]
     assert all(list(line.get_xdata()) == [4, 8] for line in bounds)  # one value for each number of peers

@@ -22,6 +22,14 @@ def test_the_last_record_of_a_run_counts_and_a_torn_line_does_not(tmp_path):
     assert [(r["repeat"], r["status"]) for r in results.load(tmp_path)] == [(1, "ok"), (2, "ok")]
 
 
+@pytest.mark.parametrize("line", [
+    b"[]", b"5", b"\xff\xfe", b"{}", b'{"key": "x"}', b'{"key": "x", "status": "ok"}', b"null"])
+def test_a_line_that_is_no_run_is_skipped(tmp_path, line):
+    with open(tmp_path / results.RESULTS, "wb") as f:
+        f.write(line + b"\n" + json.dumps(run()).encode() + b"\n")
+    assert [r["key"] for r in results.load(tmp_path)] == [run()["key"]]
+
+
 def test_no_results_yet(tmp_path):
     assert results.load(tmp_path) == []
     assert "No run" in results.markdown({}, [])

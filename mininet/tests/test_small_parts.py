@@ -141,7 +141,7 @@ def test_limits_are_put_back(tmp_path, monkeypatch):
 
 def test_who_disturbed_a_run():
     calm = {"busy": 0.3, "full_windows": 0.0, "steal": 0.0}
-    good = {"carried": 1000, "dropped": 0, "overrun": 0, "late": 0, "late_max_us": 0}
+    good = {"carried": 1000, "dropped": 0, "overrun": 0, "refused": 0, "late": 0, "late_max_us": 0}
     assert runner.disturbed(calm, good, 0.5) is None
     assert "processors 95 % busy" in runner.disturbed({**calm, "busy": 0.95}, good, 0.0)
     assert "bin/line lost 3 frames" in runner.disturbed(calm, {**good, "dropped": 3}, 0.0)

@@ -4,13 +4,13 @@ from lab import units
 
 
 @pytest.mark.parametrize("text, want", [
-    ("10MiB", 10 << 20), ("64M", 64 << 20), ("1.5 GiB", 3 << 29), ("1000", 1000),
+    ("10MiB", 10 << 20), ("64M", 64 << 20), ("1.5 GiB", 3 << 29), ("1000B", 1000),
     ("10MB", 10_000_000), ("4kib", 4096), ("7B", 7)])
 def test_size(text, want):
     assert units.size(text) == want
 
 
-@pytest.mark.parametrize("text", ["", "ten", "10TiB", "-1", "0", "0.2B", "10 MiB x"])
+@pytest.mark.parametrize("text", ["", "ten", "10", "1000", "10TiB", "-1", "0", "0.2B", "10 MiB x"])
 def test_size_refuses(text):
     with pytest.raises(ValueError, match="size"):
         units.size(text)
@@ -80,7 +80,7 @@ def test_milliseconds(text, want):
     assert units.milliseconds(text) == want
 
 
-@pytest.mark.parametrize("text", ["", "50", "0ms", "11s", "-1ms", "1m", "1e3ms"])
+@pytest.mark.parametrize("text", ["", "50", "0ms", "0.0000001ms", "11s", "-1ms", "1m", "1e3ms"])
 def test_milliseconds_refuses(text):
     with pytest.raises(ValueError, match="time"):
         units.milliseconds(text)
