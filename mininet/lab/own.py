@@ -30,6 +30,7 @@ SERVER = {"file": "the file to send", "name": "its name without directories", "s
 CLIENT = {**{k: v for k, v in SERVER.items() if k != "file"}, "out": "where to put the file"}
 READY = 15.0     # seconds a server has to listen
 LOOK = 0.02      # seconds between two looks for a peer-to-peer client's file
+LAST_WORDS = 2.0  # seconds that a program has to finish what it says
 LISTEN = "0A"    # a TCP socket's state in /proc/net/tcp
 UNCONNECTED = "07"  # a UDP socket's that receives from anyone
 INTERPRETERS = re.compile(r"python[\d.]*|bash|dash|sh|node|perl|ruby|php")
@@ -304,7 +305,10 @@ class OwnSystem(System):
     def _said(self, client: Proc) -> str:
         """The last line in the client's log or, where that is empty, in the server's."""
         for proc in filter(None, (client, self._server)):
-            line = tail(proc.log, 1)
+            line, until = tail(proc.log, 1), time.monotonic() + LAST_WORDS
+            while line.startswith(" ") and time.monotonic() < until:  # in the middle of what it says, as a traceback
+                time.sleep(LOOK)
+                line = tail(proc.log, 1)
             if line:
                 return f"; {proc.role} said: {line}"
         return ""
