@@ -56,7 +56,7 @@ def choose_data(config: Dict[str, Any], wanted: Optional[str]) -> Optional[str]:
         raise Wrong(f"--data {root}: not a directory that can be written to")
     found = max(found, most_peers(memory, shutil.disk_usage(root).free * 95 // 100, size))
     if found[0] < need:
-        raise Wrong(f"{units.human_peers(need)} with {units.human_size(size)} each: this machine holds "
+        raise Wrong(f"{units.counted(need, 'peer')} with {units.human_size(size)} each: this machine holds "
                     f"{found[0]} ({found[1]})")
     return root
 

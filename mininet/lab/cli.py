@@ -156,7 +156,7 @@ def measure(args: argparse.Namespace, config: Dict[str, Any], data: str, directo
     except OSError as e:
         say(f"{summary} (standard output: {e.strerror})")
     if failed:
-        say(f"{failed} run{'s' if failed != 1 else ''} failed; logs are in {directory}/logs")
+        say(f"{units.counted(failed, 'run')} failed; logs are in {directory}/logs")
     return 1 if failed else 0
 
 

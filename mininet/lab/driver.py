@@ -98,7 +98,7 @@ class Sweep:
         todo = [r for group in groups for r in group]
         eta = plan.Eta(lambda r: bound.for_point(r.point, self.classes[r.point.system].kind))
         self._progress, self._eta = Progress(len(todo), eta), eta
-        say(f"{len(todo)} run{'s' if len(todo) != 1 else ''}, about "
+        say(f"{units.counted(len(todo), 'run')}, about "
             f"{units.human_time(eta.rest(todo) + 2 * len(groups))}; results in {self.directory}")
         failed = 0
         try:

@@ -89,7 +89,7 @@ class Axis:
             ax.set_xticklabels([wrapped(n, max(9, 72 // len(self._names))) for n in self._names.values()], fontsize=11)
             ax.set_xlim(-0.6, len(self._names) - 0.4)
             n = self.values[0]
-            ax.set_xlabel((f"{n} hosts" if self.add else units.human_peers(n)))
+            ax.set_xlabel(units.counted(n, "host" if self.add else "peer"))
             return
         shown = thinned(self.values, 7 if short else 14)
         ax.set_xticks(shown)

@@ -247,11 +247,11 @@ def check_scenario(base: Dict[str, Any], peers: List[int]) -> None:
         raise Wrong("--topology two-racks needs at least 2 peers")
     uplinks = base["uplinks"]
     if uplinks and peers != [len(uplinks)]:
-        raise Wrong(f"--uplinks names {units.human_peers(len(uplinks))}, the sweep has "
+        raise Wrong(f"--uplinks names {units.counted(len(uplinks), 'peer')}, the sweep has "
                     + ",".join(map(str, peers)))
     gone = sum(e.peers for e in (base["kill"], base["join"]) if e)
     if gone >= min(peers):
-        raise Wrong(f"--kill and --join take {units.human_peers(gone)}; a point with {min(peers)} would have "
+        raise Wrong(f"--kill and --join take {units.counted(gone, 'peer')}; a point with {min(peers)} would have "
                     "none left that is there from start to end")
 
 

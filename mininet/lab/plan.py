@@ -128,7 +128,7 @@ class Run:
     def title(self) -> str:
         """For a person who watches."""
         p = self.point
-        return f"{p.system}, {units.human_peers(p.peers)}, #{self.repeat}"
+        return f"{p.system}, {units.counted(p.peers, 'peer')}, #{self.repeat}"
 
 
 def compress(rates: Tuple[float, ...]) -> str:

@@ -112,7 +112,7 @@ def disturbances(all_rows: Sequence[Row]) -> List[str]:
            "which all runs were disturbed (○, a hollow marker) measures the machine, not the network:", ""]
     for title in dict.fromkeys(r.title for r in spent):
         out.append(f"- {title}: " + ", ".join(
-            f"{counted(r.point.peers, 'peer')} ({len(r.exhausted)} of {counted(len(r.ok), 'run')}, "
+            f"{units.counted(r.point.peers, 'peer')} ({len(r.exhausted)} of {units.counted(len(r.ok), 'run')}, "
             f"{worst(r.exhausted)})" for r in spent if r.title == title))
     return out + [""]
 
@@ -127,11 +127,6 @@ def failures(records: Sequence[Record]) -> List[str]:
     if not failed:
         return []
     return ["Failed runs (logs in `logs/`):", "", *(f"- `{r['key']}`: {r['error']}" for r in failed), ""]
-
-
-def counted(n: int, what: str) -> str:
-    """(1, 'peer') -> '1 peer', (2, 'peer') -> '2 peers'."""
-    return f"{n} {what}" + ("" if n == 1 else "s")
 
 
 def provenance(config: Config, records: Sequence[Record]) -> str:
@@ -162,7 +157,7 @@ def tally(values: Iterable[Any]) -> str:
     different = list(dict.fromkeys(known))
     if len(different) == 1:
         return str(different[0])
-    return ", ".join(f"{v} ({counted(known.count(v), 'run')})" for v in different)
+    return ", ".join(f"{v} ({units.counted(known.count(v), 'run')})" for v in different)
 
 
 def warnings(records: Sequence[Record]) -> List[str]:

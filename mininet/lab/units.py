@@ -145,9 +145,9 @@ def human_rate(mbit: Optional[float]) -> str:
     return "no rate" if mbit is None else f"{mbit:g} Mbit/s"
 
 
-def human_peers(n: int) -> str:
-    """1 -> '1 peer'."""
-    return f"{n} peer" if n == 1 else f"{n} peers"
+def counted(n: int, what: str) -> str:
+    """(1, 'peer') -> '1 peer', (2, 'peer') -> '2 peers'."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def human_time(seconds: float) -> str:

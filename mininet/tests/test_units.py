@@ -106,5 +106,5 @@ def test_count_names_what_it_counts(text):
 
 
 def test_for_people():
-    assert (units.human_peers(1), units.human_peers(2)) == ("1 peer", "2 peers")
+    assert (units.counted(1, "peer"), units.counted(2, "peer")) == ("1 peer", "2 peers")
     assert (units.human_rate(2.5), units.human_rate(None)) == ("2.5 Mbit/s", "no rate")
