@@ -13,3 +13,7 @@ verified file, and the *bound* is the least time any scheme of that kind can tak
     guard, pulse, prom, provenance who watches: processors, silence, Prometheus; who, where, when
     runner, driver, cli            one run; a whole sweep; the commands
 """
+
+import os
+
+REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

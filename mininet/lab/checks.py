@@ -8,12 +8,11 @@ import subprocess
 import sys
 from typing import Any, Dict, List, Optional, Tuple, Type
 
-from . import line, ovs, plan, units
+from . import REPO, line, ovs, plan, units
 from .machine import sysctl
 from .options import Wrong
 from .systems import System
 
-REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DISK = "/tmp"
 HOST_MEMORY = 32 << 20   # a host's shell, a daemon and its sockets
 BRIDGE_PORTS = 1000      # a Linux bridge has 1024

@@ -10,8 +10,8 @@ import socket
 import sys
 from typing import Any, Callable, Dict, List, Optional, Tuple, Type
 
-from . import bound, doctor, driver, machine, options, ovs, plan, plots, prom, registry, results, space, units
-from .checks import REPO, check_machine, check_programs, choose_data, install
+from . import REPO, bound, doctor, driver, machine, options, ovs, plan, plots, prom, registry, results, space, units
+from .checks import check_machine, check_programs, choose_data, install
 from .options import Wrong
 from .pulse import say
 from .systems import System

@@ -12,8 +12,8 @@ import subprocess
 import textwrap
 from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
-from . import ovs, units
-from .checks import HOST_MEMORY, REPO
+from . import REPO, ovs, units
+from .checks import HOST_MEMORY
 from .options import Wrong
 
 OK, NO, NOTE = "ok", "no", "note"

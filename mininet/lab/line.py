@@ -9,13 +9,12 @@ import json
 import os
 import subprocess
 import time
-
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
 
+from . import REPO
 from .procs import cpu_seconds, readable, tail
 
-BINARY = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
-                      "bin", "line")
+BINARY = os.path.join(REPO, "bin", "line")
 TUN = "/dev/net/tun"
 HANGS = 60  # seconds; no verdict on the machine's speed
 LATE = 0.01  # share of the frames that may leave more than a millisecond after they were due
@@ -26,6 +25,7 @@ class LineError(RuntimeError):
     """The line does not do what was asked for."""
 
 
+@functools.lru_cache(maxsize=None)
 def has_netem() -> bool:
     """Whether the kernel has netem, tried in a namespace that is gone afterwards."""
     try:

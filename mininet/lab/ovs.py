@@ -12,6 +12,7 @@ some hundred Mbit/s at most, however many processors there are.
 
 import os
 import subprocess
+from functools import lru_cache
 from shutil import rmtree, which
 from typing import Any, Callable, Dict, List, Optional
 
@@ -40,6 +41,7 @@ def problem() -> Optional[str]:
     return None
 
 
+@lru_cache(maxsize=None)
 def datapath() -> str:
     """'kernel' where this kernel can switch for Open vSwitch, 'user' otherwise, as Mininet calls them."""
     if os.path.isdir("/sys/module/openvswitch") or succeeds("modprobe", "-q", "openvswitch"):

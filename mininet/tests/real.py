@@ -9,8 +9,7 @@ import uuid
 
 import pytest
 
-from lab import machine, space
-from lab.checks import REPO
+from lab import REPO, machine, space
 
 SWEEP = os.path.join(REPO, "mininet", "sweep.py")
 HANGS = 1800  # seconds; no verdict on the machine's speed: what hangs is ended, with its stacks

@@ -6,8 +6,7 @@ import os
 import pytest
 import synthetic
 
-from lab import results
-from lab.checks import REPO
+from lab import REPO, results
 
 
 def test_the_notebook_runs(tmp_path, monkeypatch):

@@ -10,8 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab import fanout, machine, procs, prom, pulse, rivals, runner
-from lab.checks import REPO
+from lab import REPO, fanout, machine, procs, prom, pulse, rivals, runner
 
 
 def test_the_real_mininet_wins_over_this_folder():
