@@ -50,10 +50,9 @@ def load_config(directory: str) -> Dict[str, Any]:
         with open(os.path.join(directory, results.CONFIG), encoding="utf-8") as f:
             config: Dict[str, Any] = json.load(f)
         points = [plan.Point.from_dict(p) for p in config["points"]]
-        known = known_systems(config)
-        runs = plan.runs(points, int(config["repeat"]), int(config.get("seed", 0)))
-        for run in (run for group in runs for run in group):
-            bound.for_point(run.point, known[run.point.system].kind)
+        known, _ = known_systems(config), int(config["repeat"])
+        for p in points:
+            bound.for_point(p, known[p.system].kind)
         if not points:
             raise ValueError("no points")
         return config
@@ -68,7 +67,8 @@ def load_config(directory: str) -> Dict[str, Any]:
 def sweep(command: str, argv: List[str]) -> int:
     args = options.parse(command, argv)
     if args.resume:
-        config = {**load_config(args.resume), "keep_logs": args.keep_logs}
+        config = load_config(args.resume)
+        config["keep_logs"] = args.keep_logs or config.get("keep_logs", False)
     else:
         config = options.grid(args)
         config["command"] = shlex.join(["sweep.py", *([command] if command != "sweep" else []), *argv, *args.asked])
