@@ -8,7 +8,8 @@ import shlex
 import signal
 import socket
 import sys
-from typing import Any, Callable, Dict, List, Optional, Tuple, Type
+import tempfile
+from typing import Any, Callable, Dict, List, Optional, Type
 
 from . import REPO, bound, doctor, driver, machine, options, ovs, plan, plots, prom, registry, results, space, units
 from .checks import check_machine, check_programs, choose_data, install
@@ -17,22 +18,16 @@ from .pulse import say
 from .systems import System
 
 
-def results_dir(args: argparse.Namespace) -> Tuple[str, List[str]]:
-    """The directory, made, and known to be writable, and those that were made for it, innermost first; Wrong where
-    there is a sweep already."""
-    path: str = args.out or os.path.join(REPO, "sweeps", datetime.datetime.now().strftime("%Y%m%d-%H%M%S"))
+def check_out(path: str) -> None:
+    """Wrong where there is a sweep already, or where none can be kept. Changes nothing: another sweep may be at it."""
     if os.path.exists(os.path.join(path, results.CONFIG)):
-        raise Wrong(f"{path} has a sweep already: go on with --resume {path}, or choose another --out")
-    made = missing(path)
+        raise Wrong(f"{path} has a sweep already: go on with --resume {shlex.quote(path)}, or choose another --out")
+    above = missing(path)
     try:
-        os.makedirs(path, exist_ok=True)
-        probe = os.path.join(path, ".probe")
-        with open(probe, "w", encoding="ascii") as f:
-            f.write("x")
-        os.unlink(probe)
+        with tempfile.TemporaryFile(dir=os.path.dirname(above[-1]) if above else path) as f:
+            f.write(b"x")
     except OSError as e:
         raise Wrong(f"results directory {path}: {e.strerror}") from None
-    return path, made
 
 
 def missing(path: str) -> List[str]:
@@ -75,25 +70,32 @@ def sweep(command: str, argv: List[str]) -> int:
         config["prometheus"] = not args.no_prometheus
     check_machine(config)
     data = choose_data(config, args.data)
-    directory, made = (args.resume, []) if args.resume else results_dir(args)
+    directory: str = args.resume or args.out or os.path.join(
+        REPO, "sweeps", datetime.datetime.now().strftime("%Y%m%d-%H%M%S"))
+    if not args.resume:
+        check_out(directory)
     try:
         install(args.no_install)
         check_programs(config, known_systems(config), not args.no_build)
-        lock = machine.Lock()
-        if not lock.take(wait=False):
-            say(f"another sweep is running (process {lock.holder()}); waiting for it to end")
-            lock.take(wait=True)
-            if not args.resume:
-                args.out = directory
-                results_dir(args)  # the other one may have been for the same directory
-            data = choose_data(config, args.data)  # the other one's files are gone
+    finally:
+        machine.give_back(os.path.join(REPO, "bin"))
+    lock = machine.Lock()  # until the end of this function
+    if not lock.take(wait=False):
+        say(f"another sweep is running (process {lock.holder()}); waiting for it to end")
+        lock.take(wait=True)
+        data = choose_data(config, args.data)  # the other one's files are gone
+    if not args.resume:
+        check_out(directory)  # another one may have been for the same directory
+    made = missing(directory)
+    try:
+        with driver.writing(directory):
+            os.makedirs(directory, exist_ok=True)
         status = carry_out(args, config, data, directory)
     finally:
         for path in made:
             if os.path.isdir(path) and not os.listdir(path):
                 os.rmdir(path)  # nothing came of it
         machine.give_back(directory, *made)
-        machine.give_back(os.path.join(REPO, "bin"))
     if command == "single" and status <= 1:
         print(results.table(results.rows(results.load(directory), config)))
     return status

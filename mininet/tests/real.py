@@ -34,17 +34,26 @@ def daemons_missing():
     return any(not os.access(os.path.join(REPO, "bin", d), os.X_OK) for d in ("tracker", "origin", "peerd", "liar"))
 
 
+class Sweep(subprocess.Popen):
+    """Ends with its test: a test that fails would wait here for all that the sweep was to measure."""
+
+    def __exit__(self, kind, error, trace):
+        if error is not None:
+            self.kill()
+        super().__exit__(kind, error, trace)
+
+
 def begin(*argv, before=(), env=None, terminal=None, command=None):
     """A sweep that has been started. With a terminal, it is its session's leader, as a shell's child would be."""
     args = [*before, sys.executable, "-X", "faulthandler", SWEEP, *([command] if command else []),
             "--no-install", "--no-build", *argv]
     err = tempfile.TemporaryFile("w+")
-    p = subprocess.Popen(args, text=True, env={**os.environ, MARK: _mark, **(env or {})},
-                         stdin=subprocess.DEVNULL if terminal is None else terminal,
-                         stdout=subprocess.PIPE if terminal is None else terminal,
-                         stderr=err if terminal is None else terminal,
-                         start_new_session=terminal is not None,
-                         preexec_fn=None if terminal is None else controlling)
+    p = Sweep(args, text=True, env={**os.environ, MARK: _mark, **(env or {})},
+              stdin=subprocess.DEVNULL if terminal is None else terminal,
+              stdout=subprocess.PIPE if terminal is None else terminal,
+              stderr=err if terminal is None else terminal,
+              start_new_session=terminal is not None,
+              preexec_fn=None if terminal is None else controlling)
     p.errors = err
     return p
 

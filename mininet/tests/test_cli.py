@@ -1,6 +1,7 @@
 """Bad input: one clear line each, before anything starts."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -125,15 +126,24 @@ def test_data_directory_must_be_writable():
 
 def test_results_directory_must_be_writable(tmp_path):
     (tmp_path / "file").write_text("")
-    args = options.parser().parse_args(["--out", str(tmp_path / "file" / "x")])
-    with pytest.raises(options.Wrong, match="results directory .*: Not a directory"):
-        cli.results_dir(args)
+    for below in ("x", "x/y"):
+        with pytest.raises(options.Wrong, match="results directory .*: Not a directory"):
+            cli.check_out(str(tmp_path / "file" / below))
+    cli.check_out(str(tmp_path / "new" / "directory"))
+    assert os.listdir(tmp_path) == ["file"]  # what is only looked at is not made
+
+
+def test_sweeps_that_look_at_one_directory_do_not_disturb_each_other(tmp_path):
+    for out in (tmp_path, tmp_path / "new"):
+        with ThreadPoolExecutor(4) as pool:
+            for _ in pool.map(lambda _, path=str(out): cli.check_out(path), range(2000)):
+                pass
 
 
 def test_results_are_not_overwritten(tmp_path):
     (tmp_path / results.CONFIG).write_text("{}")
     with pytest.raises(options.Wrong, match="has a sweep already: go on with --resume"):
-        cli.results_dir(options.parser().parse_args(["--out", str(tmp_path)]))
+        cli.check_out(str(tmp_path))
 
 
 def test_files_fit_in_memory_or_go_to_the_disk(tmp_path, monkeypatch):
