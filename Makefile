@@ -105,6 +105,7 @@ bench: build ## Micro-benchmarks, and one peer against curl from nginx. See docs
 	@scripts/bench.sh
 
 sweep: ## The lab, as root: the report's experiments, or ARGS='...' for mininet/sweep.py.
+	@[ -x /usr/bin/python3 ] || mininet/setup.sh
 	mininet/sweep.py $(or $(ARGS),report)
 
 setup: ## Install what the other targets need.
