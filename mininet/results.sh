@@ -40,7 +40,7 @@ measure rivals --system swarm,nginx,aria2,libtorrent --peers 1,2,4,8,16 --size 6
 measure many --system swarm,libtorrent --peers 32 --bw 20 --size 16MiB
 measure hundred --system swarm --peers 100 --bw 5 --size 2MiB
 measure hundred-short --system swarm --peers 100 --bw 5 --size 2MiB --queue 50ms
-measure regimes --system direct,static,swarm --peers 2,4,8,16,32 --bw 5,20,100 --size 256KiB,1MiB,8MiB --longest 30s
+measure regimes --system direct,static,swarm --peers 2,4,8,16,32 --bw 5,20,100 --size 256KiB,1MiB,4MiB --longest 15s
 cd "$dir"
 # shellcheck disable=SC2086 # a list
 "$here/sweep.py" tables $names
