@@ -43,7 +43,7 @@ def check(result: int, what: str) -> None:
 
 
 def setns(fd: int) -> None:
-    """Moves this thread to the namespace that fd is open on."""
+    """Moves this thread to the namespace that fd is open on (setns(2))."""
     check(_libc.setns(fd, 0), "setns")
 
 
@@ -94,8 +94,25 @@ def init(alive: int, main: Callable[[], int]) -> int:
     return wait_for(pid)
 
 
+def leaves_root() -> bool:
+    """Whether a process that joins a mount namespace, as each of a host's does, gets another root directory."""
+    root, here = os.stat("/"), os.open("/proc/self/ns/mnt", os.O_RDONLY)
+
+    def another_root() -> int:
+        setns(here)
+        return int(not os.path.samestat(root, os.stat("/")))
+
+    pid = os.fork()
+    if not pid:
+        leave(another_root)
+    os.close(here)
+    return os.waitpid(pid, 0)[1] != 0
+
+
 def furnish() -> None:
     """What the namespaces begin with."""
+    if leaves_root():
+        raise OSError("this is a chroot, which its hosts would leave (a container or pivot_root will do)")
     mount("none", "/", "", MS_REC | MS_PRIVATE)
     mount("proc", "/proc", "proc")
     mount("sysfs", "/sys", "sysfs")

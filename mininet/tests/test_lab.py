@@ -149,6 +149,17 @@ def test_where_no_namespaces_are_allowed(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_in_a_chroot(tmp_path):
+    """Its hosts would find other files there than their sweep."""
+    script = f"""mkdir {tmp_path}/root && mount -t tmpfs root {tmp_path}/root && cd {tmp_path}/root
+        for d in /*; do if [ -L $d ]; then cp -a $d .; elif [ -d $d ]; then mkdir .$d && mount --rbind $d .$d; fi; done
+        exec chroot . "$@" """
+    done = sweep("--system", "nginx", "--peers", "2", "--size", "64KiB", "--repeat", "1", "--no-prometheus", "--out",
+                 str(tmp_path / "out"), before=["unshare", "--mount", "bash", "-c", script, "chroot"])
+    assert done.returncode == 2 and "a chroot, which its hosts would leave" in done.stderr, done.stderr
+    assert not os.path.exists(tmp_path / "out")
+
+
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129),
                                             (signal.SIGKILL, -9)])
 def test_a_signal_while_sixty_hosts_are_built(tmp_path, number, status):
