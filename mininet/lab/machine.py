@@ -68,6 +68,7 @@ class Lock:
     """One sweep at a time on a machine: two would measure each other."""
 
     def __init__(self, path: str = LOCK):
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # not every container has one
         self._file = open(path, "a+", encoding="ascii")  # noqa: SIM115 - held while the sweep runs
 
     def take(self, wait: bool) -> bool:

@@ -62,7 +62,7 @@ def test_output_of_a_command_that_fails_is_no_answer(tmp_path):
 
 
 def test_lock_excludes(tmp_path):
-    path = str(tmp_path / "lock")
+    path = str(tmp_path / "new" / "lock")
     first, second = machine.Lock(path), machine.Lock(path)
     assert first.take(wait=False) and not second.take(wait=False)
     assert second.holder() == str(os.getpid())
