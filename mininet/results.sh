@@ -1,6 +1,6 @@
 #!/bin/sh
 # Measures everything that docs/results.md shows, and prints its tables. As root, on a machine that
-# does nothing else: some two and a half hours on two cores. Started again, it goes on where it stopped.
+# does nothing else: two hours on two cores. Started again, it goes on where it stopped.
 #
 #   mininet/results.sh [DIR]       default sweeps/results
 set -eu
