@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import io
 import json
 import os
 import shlex
@@ -244,6 +245,8 @@ def open_all() -> None:
             os.dup2(os.open(os.devnull, os.O_RDWR), fd)
         if getattr(sys, name) is None:
             setattr(sys, name, open(fd, mode, closefd=False))  # noqa: SIM115 - as long as the process
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # like standard error: names of files need not be text
 
 
 def main(argv: Optional[List[str]] = None) -> int:

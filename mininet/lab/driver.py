@@ -213,7 +213,8 @@ class Sweep:
         return record
 
     def _broken(self, error: Exception, log_dir: str) -> Dict[str, Any]:
-        with writing(self.directory), open(os.path.join(log_dir, "driver.log"), "w", encoding="utf-8") as f:
+        log = os.path.join(log_dir, "driver.log")
+        with writing(self.directory), open(log, "w", encoding="utf-8", errors="backslashreplace") as f:
             traceback.print_exc(file=f)
         return failure(str(error) or type(error).__name__)
 

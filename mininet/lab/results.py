@@ -49,7 +49,7 @@ def write(directory: str, config: Config) -> List[Row]:
     records = load(directory)
     all_rows = rows(records, config)
     tidy.write(directory, config, records, all_rows)
-    with open(os.path.join(directory, SUMMARY_MD), "w", encoding="utf-8") as f:
+    with open(os.path.join(directory, SUMMARY_MD), "w", encoding="utf-8", errors="backslashreplace") as f:
         f.write(markdown(config, records))
     return all_rows
 

@@ -242,7 +242,8 @@ def cells(columns: Columns, of: Any) -> List[Any]:
 
 
 def write_csv(directory: str, name: str, lines: Iterable[List[Any]]) -> None:
-    with open(os.path.join(directory, name), "w", encoding="utf-8", newline="") as f:
+    # The command may name files that are not UTF-8.
+    with open(os.path.join(directory, name), "w", encoding="utf-8", errors="backslashreplace", newline="") as f:
         out = csv.writer(f)
         out.writerow([column for column, _, _ in FILES[name][1]])
         out.writerows(lines)

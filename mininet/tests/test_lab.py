@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -71,6 +72,13 @@ def test_nothing_beats_the_bound_of_a_slow_link(tmp_path):
                  "--no-prometheus", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert all(r["ratio"] >= 1 for r in results.load(tmp_path))
+
+
+def test_directories_whose_names_are_not_text(tmp_path):
+    out = os.path.join(tmp_path, os.fsdecode(b"o\xff \n"))
+    done = sweep("--system", "nginx", "--peers", "2", "--size", "1MiB", "--repeat", "1", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "o\\udcff" in (pathlib.Path(out) / "runs.csv").read_text("utf-8")
 
 
 def test_links_without_a_rate(tmp_path):
