@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Optional, Type
 from . import REPO, bound, doctor, driver, machine, options, ovs, plan, plots, prom, registry, results, space, units
 from .checks import check_machine, check_programs, choose_data, install
 from .options import Wrong
-from .pulse import say
+from .pulse import say, show
 from .systems import System
 
 
@@ -98,7 +98,7 @@ def sweep(command: str, argv: List[str]) -> int:
                 os.rmdir(path)  # nothing came of it
         machine.give_back(directory, *made)
     if command == "single" and status <= 1:
-        print(results.table(results.rows(results.load(directory), config)))
+        show(results.table(results.rows(results.load(directory), config)))
     return status
 
 
@@ -155,9 +155,9 @@ def measure(args: argparse.Namespace, config: Dict[str, Any], data: str, directo
         raise Wrong(f"{e}; make room, and go on with: {resume(directory)}") from None
     summary = os.path.join(directory, results.SUMMARY_MD)
     try:
-        print(summary, flush=True)
+        show(summary)
     except OSError as e:
-        say(f"{summary} (standard output: {e.strerror})")
+        say(f"{summary} ({e.filename}: {e.strerror})")
     if failed:
         say(f"{units.counted(failed, 'run')} failed; logs are in {directory}/logs")
     return 1 if failed else 0
@@ -172,7 +172,7 @@ def plot(argv: List[str]) -> int:
     machine.give_back(directory)
     if not files:
         raise Wrong(f"{directory}: no run has succeeded, nothing to draw")
-    print("\n".join(f for f in files if f.endswith(".png")))
+    show("\n".join(f for f in files if f.endswith(".png")))
     return 0
 
 
@@ -182,7 +182,7 @@ def tables(argv: List[str]) -> int:
     for directory in argv:
         config, records = load_config(directory), results.load(directory)
         if records:
-            print(results.section(os.path.basename(os.path.abspath(directory)), config, records))
+            show(results.section(os.path.basename(os.path.abspath(directory)), config, records))
         else:
             say(f"{directory}: no run has ended yet")
     return 0
@@ -226,7 +226,7 @@ def guarded(work: Callable[[], int]) -> int:
     except OSError as e:
         if not e.strerror:
             raise
-        say(f"sweep.py: {e.filename or 'standard output'}: {e.strerror}")
+        say(f"sweep.py: {e.filename}: {e.strerror}" if e.filename else f"sweep.py: {e.strerror}")
         return 2
     except driver.Unwritable as e:
         say(f"sweep.py: {e}")

@@ -15,6 +15,7 @@ from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 from . import REPO, ovs, units
 from .checks import HOST_MEMORY
 from .options import Wrong
+from .pulse import show
 
 OK, NO, NOTE = "ok", "no", "note"
 MBIT_PER_CORE = 600.0       # peers × Mbit/s: two cores carry 8 × 100 easily, 16 × 100 just, 32 × 100 not
@@ -409,5 +410,5 @@ def main(argv: Sequence[str] = (), machine: Optional[Machine] = None) -> int:
     if argv:
         raise Wrong("doctor takes no arguments")
     found = examine(machine or Machine())
-    print(page(found))
+    show(page(found))
     return 0 if can_sweep(found) else 1

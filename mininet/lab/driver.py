@@ -251,10 +251,10 @@ def failure(error: str) -> Dict[str, Any]:
 
 
 def write_file(path: str, size: int) -> None:
-    """Random bytes: nothing on the way can compress them."""
-    with open(path, "wb") as f:
-        left = size
-        while left:
-            n = min(left, 1 << 20)
-            f.write(os.urandom(n))
-            left -= n
+    """Random bytes: nothing on the way can compress them. OSError names the file."""
+    try:
+        with open(path, "wb") as f:
+            for at in range(0, size, 1 << 20):
+                f.write(os.urandom(min(size - at, 1 << 20)))
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, path) from None

@@ -59,6 +59,14 @@ class Pulse(threading.Thread):
         self._end.set()
 
 
+def show(text: str) -> None:
+    """To standard output, at once; OSError names it."""
+    try:
+        print(text, flush=True)
+    except OSError as e:
+        raise OSError(e.errno, e.strerror, "standard output") from None
+
+
 def say(text: str) -> None:
     """To a terminal, which may be gone."""
     try:

@@ -1,11 +1,14 @@
 """Bad input: one clear line each, before anything starts."""
 
+import contextlib
+import errno
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lab import checks, cli, options, results
+from lab import checks, cli, driver, options, pulse, results
 
 
 def grid(*argv, command="sweep"):
@@ -179,6 +182,23 @@ def test_what_the_system_says_is_one_line(monkeypatch, capsys):
         raise OSError(28, "No space left on device", "/x/sweep.json")
     assert cli.guarded(full) == 2
     assert capsys.readouterr().err == "sweep.py: /x/sweep.json: No space left on device\n"
+
+
+def test_standard_output_is_named_only_where_it_is_the_cause():
+    def no_more():
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with contextlib.redirect_stderr(io.StringIO()) as err:
+        assert cli.guarded(no_more) == 2
+        with io.TextIOWrapper(open("/dev/full", "wb", 0), write_through=True) as full, contextlib.redirect_stdout(full):
+            assert cli.guarded(lambda: pulse.show("x")) == 2
+    assert err.getvalue() == "sweep.py: Too many open files\nsweep.py: standard output: No space left on device\n"
+
+
+def test_the_file_that_cannot_be_written_is_named():
+    with pytest.raises(OSError) as e:
+        driver.write_file("/dev/full", 5)
+    assert e.value.filename == "/dev/full"
 
 
 def test_again_takes_an_earlier_sweep(capsys):
