@@ -17,6 +17,7 @@ import ipaddress
 import os
 import re
 import shlex
+import signal
 import sys
 import time
 from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple, Type
@@ -31,6 +32,7 @@ CLIENT = {**{k: v for k, v in SERVER.items() if k != "file"}, "out": "where to p
 READY = 15.0     # seconds a server has to listen
 LOOK = 0.02      # seconds between two looks for a peer-to-peer client's file
 LAST_WORDS = 2.0  # seconds that a program has to finish what it says
+CHATTER = 64 << 20  # bytes that a program may print: it must not fill the disk, nor be measured printing
 LISTEN = "0A"    # a TCP socket's state in /proc/net/tcp
 UNCONNECTED = "07"  # a UDP socket's that receives from anyone
 INTERPRETERS = re.compile(r"python[\d.]*|bash|dash|sh|node|perl|ruby|php")
@@ -268,6 +270,7 @@ class OwnSystem(System):
         deadline = time.monotonic() + READY
         while True:
             alive(server)
+            check_log(server)
             new = sockets(origin.proc_net) - before
             if not all(s.local for s in new):
                 return
@@ -293,7 +296,9 @@ class OwnSystem(System):
                 raise TimeoutError("not complete in time")
             if self.kind == "p2p" and file_size(out) == self.bench.point.size:
                 pause = min(1.0, 1.2 * pause)  # it has holes still, and comparing costs processor time
-            status = proc.wait(min(left, pause) if self.kind == "p2p" else left)
+            status = proc.wait(min(left, pause if self.kind == "p2p" else 1.0))
+            for program in filter(None, (proc, self._server)):
+                check_log(program)
         if status:
             alive(proc)
         have, size = file_size(out), self.bench.point.size
@@ -312,6 +317,16 @@ class OwnSystem(System):
             if line:
                 return f"; {proc.role} said: {line}"
         return ""
+
+
+def check_log(proc: Proc) -> None:
+    """Ends a program that prints without end, and says so."""
+    if os.path.getsize(proc.log) <= CHATTER:
+        return
+    proc.signal(signal.SIGKILL)
+    proc.wait(LAST_WORDS)
+    os.truncate(proc.log, CHATTER)
+    raise RuntimeError(f"{proc.role} on {proc.host.name} printed more than {CHATTER >> 20} MiB")
 
 
 def file_size(path: str) -> Optional[int]:

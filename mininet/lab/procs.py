@@ -10,6 +10,7 @@ import time
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 TICK = os.sysconf("SC_CLK_TCK")
+LINE = 300  # characters of a log's line in an error message
 
 
 def cpu_seconds(pid: int) -> float:
@@ -156,7 +157,13 @@ def tail(path: str, lines: int = 5) -> str:
             text = f.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    return "\n".join(text.strip().splitlines()[-lines:])
+    return "\n".join(line if len(line) <= LINE else line[:LINE] + " ..."
+                     for line in text.strip().splitlines()[-lines:])
+
+
+def ended(status: int) -> str:
+    """What to say of a process by its exit status, negative for a signal's number. Pure."""
+    return f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
 
 
 def which(command: str) -> str:

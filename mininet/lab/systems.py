@@ -8,7 +8,7 @@ from typing import Dict, FrozenSet, Optional, Tuple
 
 from . import netns
 from .plan import Point
-from .procs import Proc, ProcDied, Procs, tail, which
+from .procs import Proc, ProcDied, Procs, ended, tail, which
 from .topology import Host, Network
 
 
@@ -113,6 +113,6 @@ def alive(proc: Proc) -> bool:
     status = proc.poll()
     if status is not None:
         why = tail(proc.log, 1)
-        raise ProcDied(f"{proc.role} on {proc.host.name} ended with status {status}"
+        raise ProcDied(f"{proc.role} on {proc.host.name} {ended(status)}"
                        + (f": {why}" if why else ""))
     return True

@@ -283,6 +283,7 @@ def test_a_server_may_speak_udp(bench: Any, programs: Any) -> None:
 
 @pytest.mark.parametrize("client, words", [
     ("sh -c 'echo cannot; exit 3' {out}", "sh on h2 ended with status 3: cannot"),
+    ("sh -c 'kill -SEGV $$' {out}", "sh on h2 was ended by SIGSEGV$"),
     ("sh -c 'echo done' {out}", "sh on h2 ended with status 0, but put no file at .*/h2/the file.bin; sh said: done"),
     ("cp server.py {out}", "cp on h2 ended with status 0, but its file has [0-9]+ bytes instead of 3000000$"),
 ])
@@ -294,6 +295,21 @@ def test_a_client_that_fails_says_why(bench: Any, programs: Any, client: str, wo
 def test_what_the_server_said_is_passed_on(bench: Any, programs: Any) -> None:
     with pytest.raises(RuntimeError, match="has 0 bytes instead of 3000000; server.py said: FileNotFoundError"):
         run(bench, SERVER + "x", CLIENT, programs)
+
+
+@pytest.mark.parametrize("server, client", [("yes", CLIENT), (SERVER, "yes {out}"), (SERVER, "yes {out} {peers}")])
+def test_a_program_that_prints_without_end_is_ended(bench: Any, programs: Any, monkeypatch: Any,
+                                                    server: str, client: str) -> None:
+    monkeypatch.setattr(own, "CHATTER", 1 << 20)
+    with pytest.raises(RuntimeError, match="yes on h[12] printed more than 1 MiB$"):
+        run(bench, server, client, programs)
+    yes, = (p for p in bench.procs.of() if p.role == "yes" and p.poll() is not None)
+    assert os.path.getsize(yes.log) == 1 << 20
+
+
+def test_a_long_line_of_a_log_is_cut(tmp_path: Any) -> None:
+    (tmp_path / "log").write_text("x" * 5000)
+    assert procs.tail(str(tmp_path / "log"), 1) == "x" * procs.LINE + " ..."
 
 
 def test_a_client_that_hangs_is_not_waited_for(bench: Any, programs: Any) -> None:
