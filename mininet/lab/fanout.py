@@ -78,7 +78,8 @@ class Fanout(System):
         b.wait_http(peer, PEER_HTTP, "/readyz", proc)
         self._peerd[peer] = proc
         self._calls[peer] = netns.Http(peer, PEER_HTTP)
-        self._calls[peer].connect()
+        # A connection that has carried a request may stay idle for two minutes, a new one for ten seconds.
+        self._calls[peer].call("GET", "/readyz")
 
     def start(self, peer: Host) -> None:
         self._calls[peer].send_call(
