@@ -5,7 +5,7 @@ import os
 import pytest
 import synthetic
 
-from lab import figures, plots, stats, units
+from lab import bound, figures, plots, stats, units
 
 
 @pytest.fixture
@@ -203,6 +203,17 @@ def test_a_winner_within_the_others_interval_is_none(tmp_path, monkeypatch):
     assert left == pytest.approx(static) and right == pytest.approx(swarm) and clear == pytest.approx(swarm)
     assert "static 1.20 ○" in [t.get_text() for t in kept[0].axes[0].texts]
     page._plt.close(kept[0])
+
+
+@pytest.mark.parametrize("repeat, colours", [(1, 2), (2, 1)])
+def test_a_single_run_is_no_clear_winner(drawn, repeat, colours):
+    """Of these two, 3 % apart at every point; two runs each are alike to the last digit."""
+    points = [synthetic.point(s, n, 1 << 20, bw)
+              for bw in (5.0, 20.0, 100.0) for n in (2, 4) for s in ("static", "swarm")]
+    fig = drawn(points, repeat=repeat, seconds=lambda p: bound.for_point(p, "p2p") * (
+        1.05 if p.system == "swarm" else 1.08))["regimes"]
+    assert len(panels(fig)[0].patches) == 6 * colours
+    assert any("of one run: ± 3 %" in t.get_text() for t in fig.texts) == (repeat == 1)
 
 
 def test_curves_cut_short_are_left_out(tmp_path):
