@@ -215,7 +215,7 @@ def scenario(args: argparse.Namespace, links: List[Optional[float]]) -> Dict[str
         "topology": one(args.topology, topology.topologies(), "topology", "star"),
         "trunk": units.rate(args.trunk) if args.trunk else None,
         "cc": args.cc,
-        "switch": one(args.switch, ("bridge", "ovs"), "switch", "bridge"),
+        "switch": one(args.switch, topology.SWITCHES, "switch", "bridge"),
         "queue_ms": units.milliseconds(args.queue) if args.queue else None,
         "delay_ms": units.milliseconds(args.delay) if args.delay else 0.0,
         "loss": units.percent(args.loss) if args.loss else 0.0,

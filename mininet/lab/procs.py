@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 TICK = os.sysconf("SC_CLK_TCK")
 LINE = 300  # characters of a log's line in an error message
@@ -123,9 +123,10 @@ class Procs:
         return out
 
     def kill(self, host: Any) -> None:
-        """kill -9, as a power cut would."""
+        """kill -9 of all that runs on a host, as a power cut would: Mininet's shell stays, which is its network."""
+        kill_all({host.pid})
         for p in self.of(host=host):
-            p.signal(signal.SIGKILL)
+            p.poll()
 
     def stop(self, grace: float = 3.0) -> None:
         """Ask all to end, then insist."""
@@ -139,6 +140,23 @@ class Procs:
             p.signal(signal.SIGKILL)
         for p in procs:
             p.wait(5)
+
+
+def kill_all(shells: Set[int]) -> None:
+    """Ends whatever lives in the networks of Mininet's shells but these: it may have left session and parent."""
+    networks = {os.readlink(f"/proc/{pid}/ns/net") for pid in shells} - {os.readlink("/proc/self/ns/net")}
+    for _ in range(100):  # a process may be born while these are looked through
+        left = False
+        for pid in (int(p) for p in os.listdir("/proc") if p.isdigit()):
+            try:
+                if pid not in shells and os.readlink(f"/proc/{pid}/ns/net") in networks:
+                    os.kill(pid, signal.SIGKILL)
+                    left = True
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
+        if not left:
+            return
+        time.sleep(0.001)
 
 
 def readable(source: Any, timeout: float) -> bool:

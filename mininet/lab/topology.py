@@ -19,7 +19,7 @@ import sys
 from typing import Any, Callable, Dict, List, Optional, TextIO, Tuple
 
 from . import bound, line, ovs, plan, space
-from .procs import tail
+from .procs import kill_all, tail
 
 SUBNET = ipaddress.IPv4Network("10.77.0.0/16")
 TRACKER, ROOT = SUBNET.broadcast_address - 1, SUBNET.broadcast_address - 2
@@ -30,6 +30,7 @@ PACKETS = 1000          # that an interface's queue holds, unless it is bounded 
 # and maximum of a socket's buffer, in bytes.
 BUFFERS = "10240 87380 16777216"
 LOOP_HOSTS = 20         # hosts whose frames one thread of bin/line carries in time at 100 Mbit/s
+SWITCHES = ("bridge", "ovs")
 STUCK = 60.0            # seconds; a host takes tens of milliseconds
 _UNITS = {"": 1e-6, "K": 1e-3, "M": 1.0, "G": 1e3}
 
@@ -314,14 +315,7 @@ class Network:
 
     def empty(self) -> None:
         """Ends what still lives on the hosts, Mininet's shells aside: a program may have left its session."""
-        shells = {host.pid for host in self.hosts.values()}
-        networks = {os.readlink(f"/proc/{pid}/ns/net") for pid in shells} - {os.readlink("/proc/self/ns/net")}
-        for pid in (int(p) for p in os.listdir("/proc") if p.isdigit()):
-            try:
-                if pid not in shells and os.readlink(f"/proc/{pid}/ns/net") in networks:
-                    os.kill(pid, signal.SIGKILL)
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it has ended meanwhile
+        kill_all({host.pid for host in self.hosts.values()})
 
     def stop(self) -> None:
         """Removes switches and links, and ends Mininet's shells, with which the namespaces go. Asks none of
