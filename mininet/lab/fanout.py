@@ -1,5 +1,6 @@
 """fanout itself, in its three strategies: tracker, origin and a peerd on every peer."""
 
+import hashlib
 import json
 import os
 import re
@@ -30,9 +31,8 @@ class Fanout(System):
 
     @classmethod
     def versions(cls, repo: str) -> Dict[str, str]:
-        commit = output("git", "-C", repo, "describe", "--always", "--dirty", "--exclude", "*")
         settings = " ".join(f"{k}={v}" for k, v in ONE_CORE.items())
-        return {"fanout": f"{commit or 'unknown'} ({settings})"}
+        return {"fanout": f"{built_from(os.path.join(repo, 'bin'))} ({settings})"}
 
     def _daemon(self, host: Host, name: str, *args: str) -> Proc:
         return self.bench.procs.start(
@@ -146,6 +146,21 @@ class Swarm(Fanout):
     scenarios = frozenset({"kill", "join", "corrupt"})  # the others never ask a peer whom the table does not name
     name = strategy = "swarm"
     title = "fanout swarm"
+
+
+def built_from(directory: str) -> str:
+    """The commit that the daemons in a directory say they are of; with a digest of them where that is not all."""
+    commits, digest = [], hashlib.sha256()
+    for program in (os.path.join(directory, name) for name in ("tracker", "origin", "peerd")):
+        found = re.search(r"revision ([0-9a-f]{7})[0-9a-f]*(-dirty)?", output(program, "version"))
+        commits.append(found[1] + (found[2] or "") if found else "unknown")
+        try:
+            with open(program, "rb") as f:
+                digest.update(f.read())
+        except OSError:
+            pass  # it is missed elsewhere
+    said = "/".join(dict.fromkeys(commits))
+    return said if re.fullmatch("[0-9a-f]+", said) else f"{said} {digest.hexdigest()[:8]}"
 
 
 def final_path(data_dir: str, path: str) -> str:
