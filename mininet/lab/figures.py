@@ -123,9 +123,10 @@ class Page:
     """Draws and saves one figure after another."""
 
     def __init__(self, directory: str):
+        os.environ["MPLBACKEND"] = "Agg"
         import matplotlib
-        matplotlib.use("Agg")
         import matplotlib.pyplot as plt
+        matplotlib.rcdefaults()  # a matplotlibrc of the user's, or of the directory's, is for other figures
         plt.rcParams.update(SETTINGS)
         self._dir, self._plt = directory, plt
         self._sub = self._suffix = self._title = ""

@@ -5,6 +5,7 @@ Every figure stands by itself: its title says what, its subtitle of what file, l
 
 import json
 import os
+import re
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from . import bound, results, stats, units
@@ -12,16 +13,18 @@ from .figures import Axis, Line, Page, Rival
 from .stats import Row
 
 STRATEGIES = ("direct", "static", "swarm")
+FIGURE = re.compile(r"(client-server-vs-p2p|cpu|curves|distribution|mean-client-server|mean-p2p|means|origin-upload"
+                    r"|ratio|regimes|time-by-system)(-.*)?\.(png|svg)")
 DOUBT = 0.03   # of a single run, which has no interval
 DWARFED = 4.0  # client/server this many times above peer-to-peer leaves nothing of it to be seen
 
 
 def draw(directory: str, config: Dict[str, Any]) -> List[str]:
-    """Draws everything there is data for; returns the names of the files."""
+    """Draws everything there is data for; returns the names of the files. Figures of an earlier time go."""
     rows = [r for r in stats.rows(results.load(directory), config) if r.ok]
-    if not rows:
-        return []
     page = Page(directory)
+    for name in filter(FIGURE.fullmatch, os.listdir(directory)):
+        os.remove(os.path.join(directory, name))
     links = list(dict.fromkeys((r.point.size, r.point.bw) for r in rows))
     if len(links) > 2 and regimes(page, rows):
         return page.files
@@ -156,7 +159,8 @@ def curves(page: Page, directory: str, rows: List[Row]) -> None:
     try:
         with open(os.path.join(directory, "curves", record["key"] + ".json"), encoding="ascii") as f:
             seen = json.load(f)
-    except (OSError, ValueError):
+        seen["times"], [seen["received"][peer["host"]] for peer in record["peers"]]
+    except (OSError, ValueError, TypeError, KeyError):
         return  # not kept, or cut short by a full disk
     which = f"; run {record['repeat']} of {len(row.records)}, the most typical" if len(row.records) > 1 else "; one run"
     page.curves(f"{row.title}: {'every peer' if row.point.peers > 1 else 'the peer'} over time",
