@@ -1,6 +1,5 @@
 """The runs of a point taken together: medians with their intervals. Pure."""
 
-import json
 import random
 from functools import lru_cache
 from statistics import median
@@ -129,9 +128,9 @@ def link_order(mbit: Optional[float]) -> float:
 
 def rows(records: Sequence[Record], config: Optional[Config] = None) -> List[Row]:
     """One Row a point: by system as the sweep names them, then scenario, size, link and peers."""
-    groups: Dict[str, List[Record]] = {}
+    groups: Dict[plan.Point, List[Record]] = {}
     for r in records:
-        groups.setdefault(json.dumps(r["point"], sort_keys=True), []).append(r)
+        groups.setdefault(plan.Point.from_dict(r["point"]), []).append(r)
     named = [p["system"] for p in (config or {}).get("points", ())] + [r["point"]["system"] for r in records]
     place = {name: i for i, name in enumerate(dict.fromkeys(named))}
     return sorted((Row(g) for g in groups.values()),
