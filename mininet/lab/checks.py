@@ -3,6 +3,7 @@ one line (Wrong) that names the remedy."""
 
 import importlib.util
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from .systems import System
 DISK = "/tmp"
 HOST_MEMORY = 32 << 20   # a host's shell, a daemon and its sockets
 BRIDGE_PORTS = 1000      # a Linux bridge has 1024
+DESCRIPTORS = 8          # that the driver has open per host, Mininet's shell and its counters among them
 
 
 def most_peers(memory: int, data: Optional[int], size: int) -> Tuple[int, str]:
@@ -66,6 +68,11 @@ def check_machine(config: Dict[str, Any]) -> None:
         raise Wrong("Mininet needs Linux; on other systems run it in a virtual machine")
     if os.geteuid() != 0:
         raise Wrong("Mininet needs root: run it with sudo")
+    hosts = max(p["peers"] + p["corrupt"] for p in config["points"]) + 2  # and origin and tracker
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 64 + DESCRIPTORS * hosts:
+        raise Wrong(f"{hosts} hosts need {64 + DESCRIPTORS * hosts} open files, and {most} are allowed: "
+                    "raise the limit (ulimit -Hn)")
     cc = plan.Point.from_dict(config["points"][0]).cc
     if cc:
         have = sysctl("net/ipv4/tcp_available_congestion_control").split()

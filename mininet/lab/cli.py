@@ -10,9 +10,10 @@ import signal
 import socket
 import sys
 import tempfile
-from typing import Any, Callable, Dict, List, Optional, Type
+from typing import Any, Callable, Dict, List, Optional, Tuple, Type
 
-from . import REPO, bound, doctor, driver, machine, options, ovs, plan, plots, prom, registry, results, space, units
+from . import (REPO, bound, doctor, driver, machine, options, ovs, plan, plots, prom, registry, results, space,
+               topology, units)
 from .checks import check_machine, check_programs, choose_data, install
 from .options import Wrong
 from .pulse import say, show
@@ -20,11 +21,13 @@ from .systems import System
 
 
 def check_out(path: str) -> None:
-    """Wrong where there is a sweep already, or where none can be kept. Changes nothing: another sweep may be at it."""
+    """Wrong where there is something already, or nothing can be kept. Changes nothing: another sweep may be at it."""
     if os.path.exists(os.path.join(path, results.CONFIG)):
         raise Wrong(f"{path} has a sweep already: go on with --resume {shlex.quote(path)}, or choose another --out")
     above = missing(path)
     try:
+        if not above and os.listdir(path):
+            raise Wrong(f"{path} is not empty, and results are not put among other files: choose another --out")
         with tempfile.TemporaryFile(dir=os.path.dirname(above[-1]) if above else path) as f:
             f.write(b"x")
     except OSError as e:
@@ -49,8 +52,13 @@ def load_config(directory: str) -> Dict[str, Any]:
         known, _ = known_systems(config), int(config["repeat"])
         for p in points:
             bound.for_point(p, known[p.system].kind)
-        if not points:
-            raise ValueError("no points")
+            if not (isinstance(p.size, int) and p.size > 0 and p.corrupt >= 0 and p.switch in topology.SWITCHES
+                    and p.topology in topology.topologies() and len(p.peer_uplinks()) == p.peers > 0):
+                raise ValueError(f"no such experiment: {p}")
+        if not points or len(set(points)) < len(points) or int(config["repeat"]) < 1:
+            raise ValueError("no points, the same one twice, or no runs")
+        if not isinstance(config.get("seed", 0), int):
+            raise ValueError(f"seed {config['seed']} is not a number")
         return config
     except FileNotFoundError:
         raise Wrong(f"{directory}: no sweep there ({results.CONFIG} is missing)") from None
@@ -79,13 +87,17 @@ def sweep(command: str, argv: List[str]) -> int:
         install(args.no_install)
         check_programs(config, known_systems(config), not args.no_build)
     finally:
-        machine.give_back(os.path.join(REPO, "bin"))
+        if not args.no_build:
+            programs = os.path.join(REPO, "bin")
+            machine.give(machine.owner(REPO), programs, *machine.inside(programs))
     lock = machine.Lock()  # until the end of this function
     if not lock.take(wait=False):
         say(f"another sweep is running (process {lock.holder()}); waiting for it to end")
         lock.take(wait=True)
         data = choose_data(config, args.data)  # the other one's files are gone
-    if not args.resume:
+    if args.resume:
+        load_config(directory)  # it may be gone by now
+    else:
         check_out(directory)  # another one may have been for the same directory
     made = missing(directory)
     try:
@@ -96,10 +108,17 @@ def sweep(command: str, argv: List[str]) -> int:
         for path in made:
             if os.path.isdir(path) and not os.listdir(path):
                 os.rmdir(path)  # nothing came of it
-        machine.give_back(directory, *made)
+        machine.give(machine.caller(), *made)
+        give_to_owner(directory, None if args.resume else machine.caller())
     if command == "single" and status <= 1:
         show(results.table(results.rows(results.load(directory), config)))
     return status
+
+
+def give_to_owner(directory: str, instead: Optional[Tuple[int, int]] = None) -> None:
+    """What root has put in a directory belongs to the directory's owner, or to another instead."""
+    if os.path.isdir(directory):
+        machine.give(instead or machine.owner(directory), *machine.inside(directory))
 
 
 def known_systems(config: Dict[str, Any]) -> Dict[str, Type[System]]:
@@ -122,6 +141,9 @@ def carry_out(args: argparse.Namespace, config: Dict[str, Any], data: Optional[s
         if status == 128 + signal.SIGKILL:
             say(f"the sweep was killed (out of memory?); go on with: {resume(directory)}")
         return status
+    except space.Stopped as e:
+        say(f"\nstopped; go on with: {resume(directory)}")
+        return e.status
     except PermissionError as e:
         raise Wrong(f"{e}: this machine gives no network of its own to a sweep; see `sweep.py doctor`") from None
     finally:
@@ -152,7 +174,8 @@ def measure(args: argparse.Namespace, config: Dict[str, Any], data: str, directo
     except prom.PrometheusError as e:
         raise Wrong(f"{e}; leave it out with --no-prometheus") from None
     except driver.Unwritable as e:
-        raise Wrong(f"{e}; make room, and go on with: {resume(directory)}") from None
+        there = os.path.exists(os.path.join(directory, results.CONFIG))
+        raise Wrong(f"{e}; make room, and go on with: {resume(directory)}" if there else str(e)) from None
     summary = os.path.join(directory, results.SUMMARY_MD)
     try:
         show(summary)
@@ -169,7 +192,7 @@ def plot(argv: List[str]) -> int:
     with driver.writing(directory):
         results.write(directory, config)
         files = plots.draw(directory, config)
-    machine.give_back(directory)
+    give_to_owner(directory)
     if not files:
         raise Wrong(f"{directory}: no run has succeeded, nothing to draw")
     show("\n".join(f for f in files if f.endswith(".png")))
@@ -203,6 +226,8 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
 
 
 def command_of(argv: List[str]) -> Callable[[], int]:
+    if argv and argv[0] in COMMANDS and {"-h", "--help"} & set(argv[1:]):
+        return lambda: sweep("sweep", ["--help"])
     if argv and argv[0] in COMMANDS:
         return lambda: COMMANDS[argv[0]](argv[1:])
     if argv and argv[0] in options.PRESETS:

@@ -4,6 +4,7 @@ Runs in the namespaces of the sweep's own (space.py): what it cannot put away it
 """
 
 import datetime
+import errno
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import sys
 import time
 import traceback
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Set, TextIO, Type
+from typing import Any, Dict, Iterator, List, Optional, Set, TextIO, Tuple, Type
 
 from . import bound, plan, plots, prom, provenance, results, topology, units
 from .plan import Run
@@ -31,6 +32,8 @@ def writing(directory: str) -> Iterator[None]:
     try:
         yield
     except OSError as e:
+        if e.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # no fault of the directory's
         raise Unwritable(f"results directory {directory}: {e.strerror or e}") from e
 
 
@@ -88,6 +91,7 @@ class Sweep:
         self._warm: Set[str] = set()
         self._env: Dict[str, Any] = {}
         self._pulse = Pulse()
+        self._identity = identity(directory)
 
     def go(self) -> int:
         """Returns the number of runs that failed."""
@@ -135,6 +139,11 @@ class Sweep:
                     say(f"warning: earlier runs of this sweep are of {name} {version}, these of {now[name]}")
                     return
 
+    def _look(self) -> None:
+        """The directory may be removed or renamed while the sweep runs: made again, it would be no sweep's."""
+        if not self._identity or identity(self.directory) != self._identity:
+            raise Unwritable(f"results directory {self.directory}: it was removed or renamed while the sweep ran")
+
     def _file(self, point: plan.Point) -> str:
         return os.path.join(self.data, "origin", str(point.size), "payload.bin")
 
@@ -142,12 +151,14 @@ class Sweep:
         self._pulse.stop()
         if self._prometheus:
             self._prometheus.stop()
+        self._look()
         with writing(self.directory):
-            if any(r.ok for r in results.write(self.directory, self.config)):
-                plots.draw(self.directory, self.config)
+            results.write(self.directory, self.config)
+            plots.draw(self.directory, self.config)
 
     def _group(self, group: List[Run], todo: List[Run]) -> int:
         """All runs that share a network. A network that fails is one failure for each of them."""
+        self._look()
         log = os.path.join(self.directory, "logs", "mininet.log")
         with writing(self.directory):
             os.makedirs(os.path.dirname(log), exist_ok=True)
@@ -226,6 +237,7 @@ class Sweep:
                 "point": p.as_dict(), "seed": self.config.get("seed", 0), "position": self._positions[run],
                 "prometheus": bool(self._outside),
                 "started_at": provenance.stamp(begun), "ended_at": provenance.stamp(provenance.now())}
+        self._look()
         with writing(self.directory):
             if curves:
                 os.makedirs(os.path.join(self.directory, "curves"), exist_ok=True)
@@ -244,6 +256,14 @@ class Sweep:
             self.metrics.set("fanout_lab_mean_seconds", record["mean_seconds"], **labels)
             self.metrics.set("fanout_lab_origin_sent_ratio", record["origin"]["sent_bytes"] / p.size, **labels)
             self.metrics.set("fanout_lab_cpu_busy_ratio", record["cpu"]["busy"], **labels)
+
+
+def identity(directory: str) -> Optional[Tuple[int, int]]:
+    """What tells a sweep's directory from another that has its name by now; None where there is no sweep."""
+    if not os.path.isfile(os.path.join(directory, results.CONFIG)):
+        return None
+    found = os.stat(directory)
+    return found.st_dev, found.st_ino
 
 
 def failure(error: str) -> Dict[str, Any]:

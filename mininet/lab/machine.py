@@ -3,12 +3,14 @@ that are not a namespace's own, and files that belong to whoever asked for them.
 
 import fcntl
 import os
+import re
 import shutil
 from types import TracebackType
-from typing import Dict, List, Optional, Type
+from typing import Dict, List, Optional, Tuple, Type
 
 SYSCTL = "/proc/sys"
 LOCK = "/run/lock/fanout-lab"
+ROOM = (1 << 32) - 1  # user IDs are less
 DATA, MARK = "fanout-lab-", ".made-by-sweep.py"
 ALLOWED_CC = "net/ipv4/tcp_allowed_congestion_control"
 # Shared by all namespaces: room for every pair of 200 hosts in the table of neighbours, for
@@ -106,14 +108,28 @@ def remove(paths: List[str]) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def give_back(path: str, *alone: str) -> None:
-    """Under sudo, files belong to whoever called it: a directory with all in it, and others alone."""
-    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    if os.geteuid() or not uid.isdigit() or not gid.isdigit():
-        return
-    inside = (os.path.join(d, name) for d, dirs, files in os.walk(path) for name in dirs + files)
-    for one in (path, *alone, *inside):
-        try:
-            os.lchown(one, int(uid), int(gid))
-        except FileNotFoundError:
-            pass
+def caller() -> Optional[Tuple[int, int]]:
+    """(user, group) of whoever called sudo; None without it."""
+    ids = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
+    if os.geteuid() or not all(re.fullmatch("[0-9]{1,10}", i) and int(i) < ROOM for i in ids):
+        return None
+    return int(ids[0]), int(ids[1])
+
+
+def owner(path: str) -> Tuple[int, int]:
+    found = os.stat(path)
+    return found.st_uid, found.st_gid
+
+
+def give(to: Optional[Tuple[int, int]], *paths: str) -> None:
+    """Makes them somebody's, as far as they are there and this is root."""
+    if to and not os.geteuid():
+        for path in paths:
+            try:
+                os.lchown(path, *to)
+            except FileNotFoundError:
+                pass
+
+
+def inside(path: str) -> List[str]:
+    return [os.path.join(d, name) for d, dirs, files in os.walk(path) for name in dirs + files]

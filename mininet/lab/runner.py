@@ -11,6 +11,7 @@ from .plan import Run
 from .procs import Procs
 from .systems import Bench, Finish, System, same
 
+FAITH = 0.95     # of the bound: what comes sooner has not come over the links
 UNSHAPED = 20e6  # bytes per second: slower than any machine carries, where links have no rate
 Counters = Dict[str, Dict[str, int]]
 
@@ -77,11 +78,11 @@ class Runner:
     def _measure(self, outcomes: List[Outcome]) -> Dict[str, Any]:
         hosts = [self.bench.origin, self.bench.tracker, *self.bench.peers, *self.bench.liars]
         interval = min(1.0, max(0.05, (bound.for_point(self.point, self.kind) or 0.0) / 100))
-        watch = guard.Watch(self.bench.peers, self.point.size, interval)
         before, drops, switching = counters(hosts), self.net.dropped(), self.net.switch_cpu()
         self.net.line()
         cpu_before = self.procs.cpu()
         early = [o for o in outcomes if o.role != "late"]
+        watch = guard.Watch(self.bench.peers, self.point.size, interval)
         try:
             barrier = threading.Barrier(len(early) + 1, action=self._common_start)
             threads = {o: self._spawn(o, barrier) for o in early}
@@ -200,6 +201,7 @@ class Runner:
         ends = [t for t in (o.ended() for o in done) if t is not None]
         late = [o.started for o in done if o.role == "late"]
         limit = bound.for_point(p, self.kind, max(late) if late else None)
+        error = error or too_fast(max(ends, default=0.0), limit)
         took = max(ends) if ends and not error else None
         seen = watch.cpu()
         asked = [o.asked - o.started for o in outcomes if o.asked is not None]
@@ -252,6 +254,13 @@ def failure(expected: Sequence[Outcome], done: Sequence[Outcome]) -> Optional[st
     if len(done) == len(expected):
         return None
     return "; ".join(o.error for o in expected if o.error) or "not complete in time"
+
+
+def too_fast(seconds: float, least: Optional[float]) -> Optional[str]:
+    """What to say of a file that cannot have come over the links, or None. All hosts see one another's files. Pure."""
+    if least and seconds < FAITH * least:
+        return f"complete after {seconds:.2f} s, but the links need {least:.2f} s: bytes must have come another way"
+    return None
 
 
 def missed(outcomes: Sequence[Outcome], liars: Dict[str, int]) -> Optional[str]:

@@ -17,7 +17,7 @@ import select
 import signal
 import subprocess
 import sys
-from typing import Callable
+from typing import Callable, List
 
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
@@ -128,15 +128,20 @@ def driver(main: Callable[[], int]) -> int:
     for number in SIGNALS:
         signal.signal(number, stop_once)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a host takes some ten descriptors
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a host takes some (checks.DESCRIPTORS)
     return main()
 
 
 def stop_once(number: int, _: object) -> None:
     """Raises Stopped in the main thread, the first time: putting away is not interrupted."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    deaf()
     raise Stopped(number)
+
+
+def deaf() -> None:
+    """From now on signals do nothing. By a handler: with SIG_IGN, Python would complain of one that is under way."""
+    for each in SIGNALS:
+        signal.signal(each, lambda number, frame: None)
 
 
 def leave(work: Callable[[], int]) -> None:
@@ -156,14 +161,16 @@ def leave(work: Callable[[], int]) -> None:
 
 
 def wait_for(pid: int, insist: bool = False) -> int:
-    """The exit status of a child. Signals are passed on to it; a second Ctrl-C kills it, with insist."""
-    interrupts = 0
+    """The exit status of a child. Signals are passed on to it; with insist, a second Ctrl-C kills it, and is Stopped.
+
+    Who has been told to stop is deaf afterwards, and can put things away.
+    """
+    signals: List[int] = []
 
     def forward(number: int, _: object) -> None:
-        nonlocal interrupts
-        interrupts += number == signal.SIGINT
+        signals.append(number)
         try:
-            os.kill(pid, signal.SIGKILL if insist and interrupts > 1 else number)
+            os.kill(pid, signal.SIGKILL if insist and signals.count(signal.SIGINT) > 1 else number)
         except ProcessLookupError:
             pass
 
@@ -173,7 +180,13 @@ def wait_for(pid: int, insist: bool = False) -> int:
             done, status = os.wait()
             if done == pid:
                 code = os.waitstatus_to_exitcode(status)
-                return 128 - code if code < 0 else code
+                break
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if signals:
+            deaf()
+        else:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if insist and code == -signal.SIGKILL and signals.count(signal.SIGINT) > 1:
+        raise Stopped(signal.SIGINT)
+    return 128 - code if code < 0 else code

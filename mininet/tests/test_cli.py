@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -201,6 +202,32 @@ def test_the_file_that_cannot_be_written_is_named():
     assert e.value.filename == "/dev/full"
 
 
+def test_results_are_not_put_among_other_files(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(options.Wrong, match="is not empty, .* choose another --out"):
+        cli.check_out(str(tmp_path))
+
+
+def test_too_few_open_files_are_told_before_the_sweep(monkeypatch):
+    monkeypatch.setattr(checks.resource, "getrlimit", lambda what: (128, 128))
+    monkeypatch.setattr(checks.os, "geteuid", lambda: 0)
+    checks.check_machine(grid("--peers", "2"))
+    with pytest.raises(options.Wrong, match="42 hosts need 400 open files, and 128 are allowed"):
+        checks.check_machine(grid("--peers", "2,40"))
+
+
+def test_too_few_open_files_are_not_the_directorys_fault():
+    with pytest.raises(OSError, match="Too many"), driver.writing("/x"):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize("command", ["plot", "tables", "prom", "doctor"])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as e:
+        cli.main([command, "--help"])
+    assert e.value.code == 0 and "sweep.py plot DIR" in capsys.readouterr().out
+
+
 def test_again_takes_an_earlier_sweep(capsys):
     assert cli.main(["--again"]) == 2
     assert "--resume DIR" in capsys.readouterr().err
@@ -209,7 +236,12 @@ def test_again_takes_an_earlier_sweep(capsys):
 @pytest.mark.parametrize("text", [
     "[]", "{}", '{"points": [], "repeat": 1}', '{"points": [{"system": "swarm"}], "repeat": 1}', "\xff",
     '{"points": [{"system": "foo", "peers": 2, "size": 5, "bw": 5.0}], "repeat": 1}',
-    '{"points": [{"system": "swarm", "peers": "2", "size": 5, "bw": 5.0}], "repeat": 1}'])
+    '{"points": [{"system": "swarm", "peers": "2", "size": 5, "bw": 5.0}], "repeat": 1}',
+    *(json.dumps({"points": [{"system": "swarm", "peers": 2, "size": 5, "bw": 5.0, **odd}], "repeat": 1}) for odd in (
+        {"size": 0}, {"size": 1000.5}, {"peers": 0}, {"corrupt": None}, {"switch": "x"}, {"topology": "ring"},
+        {"uplinks": [1.0]})),
+    '{"points": [{"system": "swarm", "peers": 2, "size": 5, "bw": 5.0}], "repeat": 0}',
+    '{"points": [{"system": "swarm", "peers": 2, "size": 5, "bw": 5.0}], "repeat": 1, "seed": [1]}'])
 def test_a_broken_sweep_is_told_in_a_line(tmp_path, text, capsys):
     (tmp_path / results.CONFIG).write_text(text)
     for argv in (["plot", str(tmp_path)], ["tables", str(tmp_path)], ["--resume", str(tmp_path)]):

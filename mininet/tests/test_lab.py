@@ -11,8 +11,8 @@ import time
 import pytest
 
 from lab import checks, line, machine, ovs, results
-from real import (SWEEP, assert_nothing_left, begin, daemons_missing, end, needs_lab, ours, own_network, sweep,
-                  wait_for_text, with_processes)
+from real import (SWEEP, assert_nothing_left, begin, daemons_missing, end, needs_lab, ours, own_network, said,
+                  sweep, wait_for_text, with_processes)
 
 pytestmark = needs_lab
 
@@ -66,6 +66,28 @@ def test_what_happened_is_recorded(tmp_path):
     assert record["queue"]["limit_bytes"] == 125_000 and record["queue"]["limit_packets"] is None
 
 
+SERVE = "sh -c 'cd $(dirname {file}) && exec python3 -m http.server 8000'"
+
+
+def test_a_kill_reaches_what_has_left_its_session(tmp_path):
+    client = "sh -c 'setsid -w curl -qso {out} http://{server}:8000/{name}'"
+    done = sweep("--system", f'mine="{SERVE}","{client}"', "--peers", "2", "--size", "2MiB", "--bw", "20",
+                 "--repeat", "1", "--kill", "1@30%", "--no-prometheus", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    record, = results.load(tmp_path)
+    killed, other = record["peers"]
+    # Not all of what curl was sent counts as received: the link held some of it.
+    assert killed["received_payload"] < other["received_payload"] - (256 << 10)
+    assert_nothing_left()
+
+
+def test_a_client_that_takes_the_file_from_the_disk_is_found_out(tmp_path):
+    client = "sh -c 'cp /run/fanout-lab/origin/*/{name} {out}'"
+    done = sweep("--system", f'mine="{SERVE}","{client}"', "--peers", "2", "--size", "2MiB", "--bw", "20",
+                 "--repeat", "1", "--no-prometheus", "--out", str(tmp_path))
+    assert done.returncode == 1 and "bytes must have come another way" in done.stderr, done.stderr
+
+
 def test_nothing_beats_the_bound_of_a_slow_link(tmp_path):
     """The shaper lets 15 KiB pass at once, and sends its last packet whole: of 64 KiB, without a limit."""
     done = sweep("--system", "nginx", "--peers", "2", "--size", "256KiB", "--bw", "5", "--repeat", "2",
@@ -82,10 +104,12 @@ def test_directories_whose_names_are_not_text(tmp_path):
 
 
 def test_links_without_a_rate(tmp_path):
+    (tmp_path / ".curlrc").write_text("proxy = http://127.0.0.1:1\n")  # is the user's, not the lab's
+    out = tmp_path / "out"
     done = sweep("--system", "nginx", "--peers", "2", "--size", "1MiB", "--bw", "none", "--repeat", "1",
-                 "--no-prometheus", "--out", str(tmp_path))
+                 "--no-prometheus", "--out", str(out), env={"CURL_HOME": str(tmp_path)})
     assert done.returncode == 0, done.stderr
-    record, = results.load(tmp_path)
+    record, = results.load(out)
     assert record["bound_seconds"] is None and record["ratio"] is None and record["available"] == 2
 
 
@@ -284,6 +308,46 @@ def test_ctrl_c_while_waiting_and_two_that_want_one_directory(tmp_path):
     assert len(results.load(out)) == 1
 
 
+def test_results_that_are_moved_while_the_sweep_runs(tmp_path):
+    out = tmp_path / "out"
+    with begin("--system", "nginx", "--peers", "1", "--size", "64KiB", "--bw", "1", "--repeat", "9", "--no-prometheus",
+               "--out", str(out)) as p:
+        wait_for_text(p, "[2/9]")
+        out.rename(tmp_path / "moved")
+        assert end(p)[1].strip().endswith(f"results directory {out}: it was removed or renamed while the sweep ran")
+    assert p.returncode == 2 and not out.exists() and len(results.load(tmp_path / "moved")) >= 2
+    assert_nothing_left()
+
+
+def test_results_that_are_moved_while_a_sweep_waits(tmp_path):
+    out = tmp_path / "out"
+    few = ("--system", "nginx", "--peers", "1", "--size", "64KiB", "--repeat", "1", "--no-prometheus")
+    assert sweep(*few, "--out", str(out)).returncode == 0
+    with begin("--system", "nginx", "--peers", "1", "--size", "64MiB", "--bw", "1", "--no-prometheus", "--out",
+               str(tmp_path / "slow")) as first:
+        with_processes(first, "curl", least=1)
+        with begin("--resume", str(out)) as waiting:
+            wait_for_text(waiting, "another sweep is running (process")
+            out.rename(tmp_path / "moved")
+            first.send_signal(signal.SIGTERM)
+            end(first)
+            assert f"{out}: no sweep there" in end(waiting)[1]
+    assert waiting.returncode == 2 and not out.exists()
+
+
+def test_three_interrupts_leave_nothing_and_are_no_lack_of_memory(tmp_path):
+    (tmp_path / "data").mkdir()
+    with begin("--system", "nginx", "--peers", "1", "--size", "256MiB", "--bw", "1", "--no-prometheus",
+               "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")) as p:
+        with_processes(p, "curl", least=1)
+        while "stopped" not in said(p):
+            p.send_signal(signal.SIGINT)
+            time.sleep(0.001)
+        assert end(p)[1].strip().splitlines()[-1].startswith("stopped; go on with: ")
+    assert p.returncode == 130 and os.listdir(tmp_path / "data") == []
+    assert_nothing_left()
+
+
 def test_under_sudo_files_belong_to_the_caller(tmp_path):
     os.chmod(tmp_path, 0o755)
     for parent in list(tmp_path.parents)[:2]:
@@ -294,6 +358,11 @@ def test_under_sudo_files_belong_to_the_caller(tmp_path):
     assert done.returncode == 0, done.stderr
     owners = {os.lstat(os.path.join(d, n)).st_uid for d, dirs, files in os.walk(tmp_path) for n in dirs + files}
     assert owners == {65534}
+    os.chown(out, 1, 1)  # another's sweep stays another's
+    done = sweep("--resume", str(out), env={"SUDO_UID": "65534", "SUDO_GID": "65534"})
+    assert done.returncode == 0 and {p.stat().st_uid for p in (out, *out.rglob("*"))} == {1}, done.stderr
+    os.chown(out, 65534, 65534)
+    assert sweep("--resume", str(out)).returncode == 0
     done = subprocess.run([SWEEP, "plot", str(out)], user=65534, group=65534, capture_output=True, text=True,
                           env={"PATH": os.environ["PATH"], "MPLCONFIGDIR": str(out)}, check=False)
     assert done.returncode == 0 and "ratio.png" in done.stdout, done.stderr

@@ -1,11 +1,14 @@
 """The figures: what they show, that nothing hides anything, and that axes say what they are."""
 
+import json
 import os
+import subprocess
+import sys
 
 import pytest
 import synthetic
 
-from lab import bound, figures, plots, stats, units
+from lab import REPO, bound, figures, plots, results, stats, units
 
 
 @pytest.fixture
@@ -218,6 +221,26 @@ def test_a_single_run_is_no_clear_winner(drawn, repeat, colours):
 
 def test_curves_cut_short_are_left_out(tmp_path):
     config = synthetic.sweep(str(tmp_path), [synthetic.point("swarm", 2)], repeat=1)
-    for name in os.listdir(tmp_path / "curves"):
-        (tmp_path / "curves" / name).write_text('{"times": [0')
-    assert not [f for f in plots.draw(str(tmp_path), config) if "curves-" in os.path.basename(f)]
+    for text in ('{"times": [0', "[]", '{"times": [], "received": {}}'):
+        for name in os.listdir(tmp_path / "curves"):
+            (tmp_path / "curves" / name).write_text(text)
+        assert not [f for f in plots.draw(str(tmp_path), config) if "curves-" in os.path.basename(f)]
+
+
+def test_figures_of_runs_that_are_gone_go_too(tmp_path):
+    config = synthetic.sweep(str(tmp_path), [synthetic.point("swarm", 2)], repeat=1)
+    (tmp_path / "mine.png").touch()
+    assert plots.draw(str(tmp_path), config)
+    (tmp_path / results.RESULTS).unlink()
+    assert plots.draw(str(tmp_path), config) == []
+    assert [f.name for f in tmp_path.glob("*.*g")] == ["mine.png"]
+
+
+def test_a_users_settings_of_matplotlib_are_not_ours(tmp_path):
+    config = synthetic.sweep(str(tmp_path), [synthetic.point("swarm", 2)], repeat=1)
+    (tmp_path / results.CONFIG).write_text(json.dumps(config))
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nsavefig.dpi: 10\n")
+    done = subprocess.run([sys.executable, os.path.join(REPO, "mininet", "sweep.py"), "plot", "."], cwd=tmp_path,
+                          text=True, capture_output=True, check=False, env={**os.environ, "MPLBACKEND": "nosuch"})
+    assert done.returncode == 0, done.stderr
+    assert os.path.getsize(tmp_path / "ratio.png") > 10_000

@@ -56,6 +56,12 @@ def test_rows_of_a_system_go_by_scenario_size_link_and_peers():
     assert [r.point for r in rows] == [points[i] for i in (5, 4, 3, 0, 2, 1)]
 
 
+def test_a_point_is_one_though_an_earlier_version_knew_less_of_it():
+    old, new = record(point(), 1), record(point(), 2)
+    del old["point"]["loss"], old["point"]["queue_ms"]
+    assert [r.distribution.n for r in stats.rows([old, new])] == [2]
+
+
 def test_the_median_leaves_disturbed_runs_out():
     records = [run(repeat=i, seconds=s, exhausted=e) for i, (s, e) in enumerate(
         ((1.0, None), (9.0, BUSY), (1.2, None), (8.0, BUSY), (1.1, None)), 1)]

@@ -4,13 +4,17 @@ import importlib.util
 import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
 
 import pytest
 
-from lab import REPO, fanout, machine, procs, prom, pulse, rivals, runner
+from lab import REPO, fanout, machine, plan, procs, prom, pulse, rivals, runner, units
+
+MININET = os.path.join(REPO, "mininet")
 
 
 def test_the_real_mininet_wins_over_this_folder():
@@ -59,6 +63,59 @@ def test_output_of_a_command_that_fails_is_no_answer(tmp_path):
     assert procs.output("sh", "-c", "echo 1.2; echo noise >&2") == "1.2"
     assert procs.output("sh", "-c", "echo fatal: detected dubious ownership >&2; exit 128") == ""
     assert fanout.Swarm.versions(str(tmp_path))["fanout"].startswith("unknown ")
+
+
+def test_daemons_say_what_they_are_built_from(tmp_path):
+    def build(*revisions):
+        for name, revision in zip(("tracker", "origin", "peerd"), revisions):
+            (tmp_path / name).write_text(f"#!/bin/sh\necho '{name} v0 (revision {revision}, go1)'\n")
+            (tmp_path / name).chmod(0o755)
+        return fanout.built_from(str(tmp_path))
+    one, other = "0123456789abcdef", "fedcba9876543210"
+    assert build(one, one, one) == "0123456"
+    assert re.fullmatch("0123456/fedcba9 [0-9a-f]{8}", build(one, one, other))
+    dirty = build(one + "-dirty", one + "-dirty", one + "-dirty")
+    assert re.fullmatch("0123456-dirty [0-9a-f]{8}", dirty)
+    with open(tmp_path / "peerd", "a") as f:
+        f.write("# another change")
+    assert fanout.built_from(str(tmp_path)) != dirty
+
+
+@pytest.mark.parametrize("uid, gid, to", [
+    ("1000", "1000", (1000, 1000)), ("", "", None), ("1000", "", None), ("x", "1", None), ("\u00b2", "1", None),
+    ("99999999999999", "1", None), ("4294967295", "1", None), ("-1", "1", None)])
+def test_whose_files_they_are_under_sudo(monkeypatch, uid, gid, to):
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 0)
+    monkeypatch.setenv("SUDO_UID", uid)
+    monkeypatch.setenv("SUDO_GID", gid)
+    assert machine.caller() == to
+
+
+def test_two_signals_at_once_are_one_end():
+    done = subprocess.run([sys.executable, "-c", """if True:
+        import os, signal
+        from lab import space
+        for number in space.SIGNALS:
+            signal.signal(number, space.stop_once)
+        signal.pthread_sigmask(signal.SIG_BLOCK, space.SIGNALS)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, space.SIGNALS)
+        except space.Stopped:
+            print("stopped once")
+        """], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": MININET})
+    assert (done.stdout, done.stderr) == ("stopped once\n", "")
+
+
+def test_what_came_too_fast_did_not_come_over_the_links():
+    assert runner.too_fast(0.97, 1.0) is None and runner.too_fast(1.0, None) is None
+    assert "the links need 1.00 s" in str(runner.too_fast(0.1, 1.0))
+
+
+def test_nginx_does_not_know_what_a_killed_peer_got():
+    nginx = rivals.Nginx(SimpleNamespace(point=plan.Point("nginx", 2, 1, 1.0, kill=units.Event(1, 0.5))))
+    assert nginx.origin_bytes() is None
 
 
 def test_lock_excludes(tmp_path):
