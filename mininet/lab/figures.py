@@ -28,6 +28,7 @@ BOUND: Dict[str, Tuple[str, Any]] = {"client-server": ("#000000", (0, (1, 1.5)))
 SIZE, DPI = (9.0, 4.6), 130
 HEAD = 0.78           # inches, for title and subtitle
 LEGEND_ROW = 0.29     # inches
+HATCH = "//"
 NAMED = 16            # curves that get a name each; more are told apart by a colour bar
 SETTINGS = {"font.size": 15, "axes.titlesize": 15, "axes.grid": True, "grid.alpha": 0.3, "legend.fontsize": 13,
             "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "fanout", "axes.axisbelow": True}
@@ -40,7 +41,8 @@ class Rival(NamedTuple):
     figure: float
     low: float
     high: float
-    disturbed: bool
+    disturbed: bool  # all its runs
+    few: bool        # too few of them were not to say much
 
 
 class Line:
@@ -285,6 +287,9 @@ class Page:
             ax.set_title(units.human_size(size))
         patches = [self._plt.Rectangle((0, 0), 1, 1, facecolor=tint(STYLE[s][0]), label=f"{s} is fastest")
                    for s in STYLE if any(s == c.system for found in cells.values() for c in found)]
+        if any(c.few for found in cells.values() for c in found):
+            patches.append(self._plt.Rectangle((0, 0), 1, 1, facecolor="#cccccc", hatch=HATCH, edgecolor="white",
+                                               linewidth=0, label="hatched: fewer than 3 undisturbed runs"))
         if any(c.disturbed for found in cells.values() for c in found):
             patches.append(hollow(self._plt))
         self._save(fig, name, patches)
@@ -295,9 +300,11 @@ class Page:
         places = list(STYLE)
         winners = sorted((r for r in found if r.low <= found[0].high), key=lambda r: places.index(r.system))
         wide = 0.96 / len(winners)
+        hatch = HATCH if any(r.few for r in found) else None
         for i, rival in enumerate(winners):
             ax.add_patch(self._plt.Rectangle((x - 0.48 + i * wide, y - 0.47), wide, 0.94,
-                                             facecolor=tint(STYLE[rival.system][0])))
+                                             facecolor=tint(STYLE[rival.system][0]),
+                                             hatch=hatch, edgecolor="white", linewidth=0))
         for i, rival in enumerate(found):
             wins = rival in winners
             figure = f"{rival.figure:.2f}" if rate is not None else short_time(rival.figure)

@@ -15,7 +15,7 @@ from .stats import Row
 STRATEGIES = ("direct", "static", "swarm")
 FIGURE = re.compile(r"(client-server-vs-p2p|cpu|curves|distribution|mean-client-server|mean-p2p|means|origin-upload"
                     r"|ratio|regimes|time-by-system)(-.*)?\.(png|svg)")
-DOUBT = 0.03   # of a single run, which has no interval
+FEW = 3        # undisturbed runs; an interval of fewer says little
 DWARFED = 4.0  # client/server this many times above peer-to-peer leaves nothing of it to be seen
 
 
@@ -52,7 +52,7 @@ def subtitle(rows: Sequence[Row]) -> str:
         return text + "; one run"
     few = most <= 5  # a bootstrap of so few can say no more
     return text + (f"; median of {fewest if fewest == most else f'{fewest} to {most}'} runs, "
-                   f"whiskers: {'from the fastest to the slowest' if few else 'its 95 % interval'}")
+                   f"whiskers: {'from the least to the greatest' if few else 'its 95 % interval'}")
 
 
 def conditions(rows: Sequence[Row]) -> str:
@@ -173,19 +173,16 @@ def regimes(page: Page, rows: List[Row]) -> bool:
     if len({r.system for r in chosen}) < 2 or len({r.point.peers for r in chosen}) < 2:
         return False
     unshaped = "; without a rate, distribution time" if any(r.point.bw is None for r in chosen) else ""
-    alone = any(len(r.used) == 1 for r in chosen)
-    page.begin(f"{most_runs(chosen)}; several colours: their intervals meet"
-               f"{f' (of one run: ± {100 * DOUBT:g} %)' if alone else ''}; "
+    page.begin(f"{most_runs(chosen)}; several colours: their intervals meet; "
                f"numbers: distribution time ÷ bound of peer-to-peer{unshaped}", "")
     cells: Dict[Tuple[int, Optional[float], int], List[Rival]] = {}
     for r in chosen:
         least = bound.for_point(r.point, "p2p") or 1.0  # without a rate, there are seconds instead
         time = r.distribution
         if time.median is not None and time.low is not None and time.high is not None:
-            doubt = DOUBT if len(r.used) == 1 else 0.0
             cells.setdefault((r.point.size, r.point.bw, r.point.peers), []).append(
-                Rival(r.system, time.median / least, time.low * (1 - doubt) / least, time.high * (1 + doubt) / least,
-                      r.disturbed))
+                Rival(r.system, time.median / least, time.low / least, time.high / least, r.disturbed,
+                      len(r.ok) - len(r.exhausted) < FEW))
     page.regimes("Which strategy wins where", "regimes", cells)
     return True
 

@@ -12,6 +12,7 @@ Config = Dict[str, Any]
 
 RESAMPLES, CONFIDENCE = 2000, 0.95
 TICKS = 0.2  # seconds; what is less is counted in too few of the kernel's ticks, of 0.01 s
+SKEW = 0.05  # of a run's time between the first peer's start and the last one's: worth a note
 
 
 @lru_cache(maxsize=4096)
@@ -78,8 +79,8 @@ class Row:
         self.daemon = self._stat(slowest_daemon)
         self.origin = self._stat(lambda r: r["origin"]["sent_bytes"] / size)
         self.received = self._stat(lambda r: received(r) / size)
-        self.cpu = self._stat(lambda r: r["cpu"]["daemon_seconds_per_gib"]
-                              if r["cpu"]["daemon_seconds"] >= TICKS else None)
+        counted = all(r["cpu"]["daemon_seconds"] >= TICKS for r in self.used)
+        self.cpu = self._stat(lambda r: r["cpu"]["daemon_seconds_per_gib"] if counted else None)
         self.busy = self._stat(lambda r: r["cpu"]["busy"])
         self.retransmits = self._stat(lambda r: r["retransmits"])
         self.available = sum(r.get("available", 0) for r in records)
@@ -103,6 +104,9 @@ class Row:
             words.append(f"all {len(self.ok)} disturbed" if len(self.ok) > 1 else "disturbed")
         elif self.exhausted:
             words.append(f"{len(self.exhausted)} of {len(self.ok)} disturbed, left out")
+        skew = max(((r.get("start_skew_seconds") or 0.0) / r["distribution_seconds"] for r in self.used), default=0.0)
+        if skew > SKEW:
+            words.append(f"peers began up to {100 * skew:.0f} % of the time apart")
         if len(self.ok) < len(self.records):
             words.append(f"{len(self.records) - len(self.ok)} of {len(self.records)} failed")
         return "; ".join(words)

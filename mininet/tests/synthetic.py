@@ -103,12 +103,12 @@ def curves(rec):
     return {"times": times, "received": {p["host"]: [has(p, t) for t in times] for p in rec["peers"]}}
 
 
-def sweep(directory, points, repeat=5, axis="peers", exhausted=lambda p, r: None, seconds=lambda p: None):
+def sweep(directory, points, repeat=5, axis="peers", exhausted=lambda p, r: None):
     """Writes results.jsonl and curves/ of a sweep into the directory; returns its config."""
     os.makedirs(os.path.join(directory, "curves"), exist_ok=True)
     for p in points:
         for r in range(1, repeat + 1):
-            rec = record(p, r, exhausted(p, r), seconds=seconds(p))
+            rec = record(p, r, exhausted(p, r))
             results.append(directory, rec)
             with open(os.path.join(directory, "curves", rec["key"] + ".json"), "w", encoding="ascii") as f:
                 json.dump(curves(rec), f)

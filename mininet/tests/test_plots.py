@@ -8,7 +8,9 @@ import sys
 import pytest
 import synthetic
 
-from lab import REPO, bound, figures, plots, results, stats, units
+from lab import REPO, figures, plots, results, stats, units
+
+BUSY = "processors 99 % busy"
 
 
 @pytest.fixture
@@ -199,8 +201,10 @@ def test_a_winner_within_the_others_interval_is_none(tmp_path, monkeypatch):
     kept = []
     monkeypatch.setattr(figures.Page, "_save", lambda page, fig, *rest: kept.append(fig))
     page.regimes("t", "map", {(1 << 20, 5.0, n): rivals for n, rivals in (
-        (2, [figures.Rival("swarm", 1.1, 1.0, 1.3, False), figures.Rival("static", 1.2, 1.15, 1.4, False)]),
-        (4, [figures.Rival("swarm", 1.1, 1.0, 1.12, False), figures.Rival("static", 1.2, 1.15, 1.4, True)]))})
+        (2, [figures.Rival("swarm", 1.1, 1.0, 1.3, False, False),
+             figures.Rival("static", 1.2, 1.15, 1.4, False, False)]),
+        (4, [figures.Rival("swarm", 1.1, 1.0, 1.12, False, False),
+             figures.Rival("static", 1.2, 1.15, 1.4, True, False)]))})
     left, right, clear = [tuple(p.get_facecolor()[:3]) for p in kept[0].axes[0].patches]
     swarm, static = (figures.tint(figures.STYLE[s][0]) for s in ("swarm", "static"))
     assert left == pytest.approx(static) and right == pytest.approx(swarm) and clear == pytest.approx(swarm)
@@ -208,15 +212,13 @@ def test_a_winner_within_the_others_interval_is_none(tmp_path, monkeypatch):
     page._plt.close(kept[0])
 
 
-@pytest.mark.parametrize("repeat, colours", [(1, 2), (2, 1)])
-def test_a_single_run_is_no_clear_winner(drawn, repeat, colours):
-    """Of these two, 3 % apart at every point; two runs each are alike to the last digit."""
+@pytest.mark.parametrize("repeat, exhausted, hatched", [(2, 0, True), (3, 0, False), (4, 1, False), (4, 2, True)])
+def test_few_runs_are_no_clear_winner(drawn, repeat, exhausted, hatched):
     points = [synthetic.point(s, n, 1 << 20, bw)
               for bw in (5.0, 20.0, 100.0) for n in (2, 4) for s in ("static", "swarm")]
-    fig = drawn(points, repeat=repeat, seconds=lambda p: bound.for_point(p, "p2p") * (
-        1.05 if p.system == "swarm" else 1.08))["regimes"]
-    assert len(panels(fig)[0].patches) == 6 * colours
-    assert any("of one run: ± 3 %" in t.get_text() for t in fig.texts) == (repeat == 1)
+    fig = drawn(points, repeat=repeat, exhausted=lambda p, r: BUSY if r <= exhausted else None)["regimes"]
+    assert {bool(p.get_hatch()) for p in panels(fig)[0].patches} == {hatched}
+    assert ("hatched: fewer than 3 undisturbed runs" in names(fig)) == hatched
 
 
 def test_curves_cut_short_are_left_out(tmp_path):

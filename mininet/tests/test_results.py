@@ -1,3 +1,4 @@
+import re
 import json
 
 import pytest
@@ -54,6 +55,19 @@ def test_rows_of_a_system_go_by_scenario_size_link_and_peers():
               point(bw=20.0, peers=1), point(size=MIB)]
     rows = stats.rows([record(p) for p in points])
     assert [r.point for r in rows] == [points[i] for i in (5, 4, 3, 0, 2, 1)]
+
+
+def test_peers_that_began_apart_are_noted():
+    late = {**record(point(), seconds=1.0), "start_skew_seconds": 0.2}
+    assert re.search("peers began up to (19|20) % of the time apart", stats.Row([late, record(point(), 2)]).notes())
+    assert not stats.Row([record(point())]).notes()
+
+
+def test_cpu_time_is_of_all_runs_or_of_none():
+    short, long = record(point(), 1), record(point(), 2)
+    short["cpu"].update(daemon_seconds=0.15, daemon_seconds_per_gib=1.5)
+    long["cpu"].update(daemon_seconds=0.46, daemon_seconds_per_gib=4.6)
+    assert stats.Row([short, long]).cpu.median is None and stats.Row([long]).cpu.median == 4.6
 
 
 def test_a_point_is_one_though_an_earlier_version_knew_less_of_it():
@@ -131,7 +145,7 @@ def test_summary_file(tmp_path):
     text = (tmp_path / results.SUMMARY_MD).read_text()
     for part in ("# 10 MiB at 100 Mbit/s", "average", "available", "2/2 (100%)", "1 of 2 failed", "○", BUSY,
                  "network: no bridge", "`sweep.py --x`, seed 7", "Linux 6.1, cubic", "fanout abc1234",
-                 "1 peer (1 of 1 run"):
+                 "1 peer, 10 MiB, 100 Mbit/s (1 of 1 run"):
         assert part in text
     assert "1 peers" not in text and "Warning" not in text
 
