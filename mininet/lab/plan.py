@@ -128,7 +128,8 @@ class Run:
     def title(self) -> str:
         """For a person who watches."""
         p = self.point
-        return f"{p.system}, {units.counted(p.peers, 'peer')}, #{self.repeat}"
+        return (f"{p.system}, {units.counted(p.peers, 'peer')}, {units.human_size(p.size)}, {units.human_rate(p.bw)}, "
+                f"#{self.repeat}")
 
 
 def compress(rates: Tuple[float, ...]) -> str:

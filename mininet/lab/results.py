@@ -112,7 +112,8 @@ def disturbances(all_rows: Sequence[Row]) -> List[str]:
            "which all runs were disturbed (○, a hollow marker) measures the machine, not the network:", ""]
     for title in dict.fromkeys(r.title for r in spent):
         out.append(f"- {title}: " + ", ".join(
-            f"{units.counted(r.point.peers, 'peer')} ({len(r.exhausted)} of {units.counted(len(r.ok), 'run')}, "
+            f"{units.counted(r.point.peers, 'peer')}, {units.human_size(r.point.size)}, "
+            f"{units.human_rate(r.point.bw)} ({len(r.exhausted)} of {units.counted(len(r.ok), 'run')}, "
             f"{worst(r.exhausted)})" for r in spent if r.title == title))
     return out + [""]
 

@@ -79,7 +79,8 @@ RUN: Columns = (
     ("position", "place of the run in the order of the sweep, from 1", at("position")),
     ("seed", "seed of that order", at("seed")),
     ("started_at", "when the run began, ISO 8601, UTC", at("started_at")),
-    ("fanout_version", "commit of fanout; empty: no program of fanout took part", at("env", "versions", "fanout")),
+    ("fanout_version", "commit that fanout's programs say they are of; empty: none took part in the sweep",
+     at("env", "versions", "fanout")),
     ("machine", "name of the machine that emulated the network", at("env", "host")),
     ("kernel", "its Linux", at("env", "kernel")),
     ("command", "the sweep's command line", at("command")),
@@ -145,9 +146,12 @@ RUNS: Columns = (
     ("versions", "every program and its version", versions))
 
 TRAFFIC: Columns = (
-    ("host", "emulated host: h1 is the origin, h2 the first peer, tracker the tracker", at("host")),
-    ("role", "origin, tracker, peer, late (a peer that joined later) or killed", at("role")),
-    ("received_payload_bytes", "payload received, reckoned from the interface", at("received_payload")),
+    ("host", "emulated host: h1 is the origin, h2 the first peer, x1 the first liar, tracker the tracker",
+     at("host")),
+    ("role", "origin, tracker, peer, late (a peer that joined later), killed, or liar (it serves wrong bytes)",
+     at("role")),
+    ("received_payload_bytes", "payload received, reckoned from the interface: file, messages, and what TCP sent again",
+     at("received_payload")),
     ("host_retransmitted_segments", "TCP segments this host sent again", at("retransmits")),
     ("cpu_seconds", "CPU time of the system's processes on this host", at("cpu_seconds")))
 
@@ -164,7 +168,8 @@ PEERS: Columns = (
     ("from_peers_bytes", "payload it got from other peers, by its own account", at("bytes_from_peers")),
     ("killed_at_seconds", "when it was killed, from the common start", at("killed_at_seconds")),
     ("killed_at_percent", "how much of the file it had then", percent("killed_share")),
-    ("joined_at_seconds", "when it joined, from the common start", at("joined_at_seconds")),
+    ("joined_at_seconds", "when it was told to join, from the common start: its program starts then",
+     at("joined_at_seconds")),
     ("joined_at_percent", "how much of the file the others had then, on average", percent("joined_share")))
 
 HOSTS: Columns = (
@@ -179,7 +184,8 @@ HOSTS: Columns = (
 def spread(name: str, what: str, of: Callable[[Row], Stat]) -> Columns:
     """A median and its interval, as three columns; `name` has {} where they differ."""
     return ((name.format(""), f"{what}: median", lambda r: of(r).median),
-            (name.format("_low"), "lower end of that median's 95 % interval (bootstrap); of up to five runs, the least",
+            (name.format("_low"), "lower end of that median's 95 % interval (bootstrap); of up to five used_runs, the "
+             "least, which is less than 95 %: 94 for 5, 87 for 4, 75 for 3, 50 for 2",
              lambda r: of(r).low),
             (name.format("_high"), "upper end of that interval; of up to five runs, the greatest",
              lambda r: of(r).high))
@@ -208,7 +214,7 @@ SUMMARY: Columns = (
     ("bound_seconds", "least possible distribution time; empty: no rate", lambda r: r.bound.median),
     *spread("distribution{}_ratio", "distribution_seconds / bound_seconds", lambda r: r.ratio),
     ("origin_sent_ratio", "payload the origin sent / size_bytes: median", lambda r: r.origin.median),
-    ("peer_received_ratio", "payload that reached a peer with the whole file / size_bytes: median",
+    ("peer_received_ratio", "received_payload_bytes of a peer with the whole file / size_bytes: median",
      lambda r: r.received.median),
     ("daemon_cpu_seconds_per_gib", "CPU time of all the system's processes for each GiB delivered: median",
      lambda r: r.cpu.median),

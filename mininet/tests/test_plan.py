@@ -50,8 +50,8 @@ def test_the_order_is_by_chance_but_every_point_is_measured_once_a_round():
 
 
 def test_a_title_for_people():
-    assert plan.Run(point(peers=1), 2).title() == "swarm, 1 peer, #2"
-    assert plan.Run(point(), 2).title() == "swarm, 4 peers, #2"
+    assert plan.Run(point(peers=1), 2).title() == "swarm, 1 peer, 1 MiB, 100 Mbit/s, #2"
+    assert plan.Run(point(), 2).title() == "swarm, 4 peers, 1 MiB, 100 Mbit/s, #2"
 
 
 def test_eta_learns():
