@@ -181,7 +181,10 @@ def tail(path: str, lines: int = 5) -> str:
 
 def ended(status: int) -> str:
     """What to say of a process by its exit status, negative for a signal's number. Pure."""
-    return f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
+    if status >= 0:
+        return f"ended with status {status}"
+    names = {s.value: s.name for s in signal.Signals}  # without most of the real-time ones
+    return f"was ended by {names.get(-status, f'signal {-status}')}"
 
 
 def which(command: str) -> str:

@@ -307,6 +307,11 @@ def test_a_program_that_prints_without_end_is_ended(bench: Any, programs: Any, m
     assert os.path.getsize(yes.log) == 1 << 20
 
 
+def test_how_a_process_ended() -> None:
+    assert [procs.ended(status) for status in (3, -9, -40)] == [
+        "ended with status 3", "was ended by SIGKILL", "was ended by signal 40"]
+
+
 def test_a_long_line_of_a_log_is_cut(tmp_path: Any) -> None:
     (tmp_path / "log").write_text("x" * 5000)
     assert procs.tail(str(tmp_path / "log"), 1) == "x" * procs.LINE + " ..."
