@@ -139,10 +139,10 @@ def carry_out(args: argparse.Namespace, config: Dict[str, Any], data: Optional[s
         with machine.Limits(config["points"][0]["cc"]):
             status = space.enter(lambda: guarded(lambda: measure(args, config, where, directory, outside)))
         if status == 128 + signal.SIGKILL:
-            say(f"the sweep was killed (out of memory?); go on with: {resume(directory)}")
+            say(f"the sweep was killed (out of memory?){go_on(directory)}")
         return status
     except space.Stopped as e:
-        say(f"\nstopped; go on with: {resume(directory)}")
+        say(f"\nstopped{go_on(directory)}")
         return e.status
     except PermissionError as e:
         raise Wrong(f"{e}: this machine gives no network of its own to a sweep; see `sweep.py doctor`") from None
@@ -153,8 +153,11 @@ def carry_out(args: argparse.Namespace, config: Dict[str, Any], data: Optional[s
             outside.close()
 
 
-def resume(directory: str) -> str:
-    return f"sweep.py --resume {shlex.quote(directory)}"
+def go_on(directory: str, first: str = "") -> str:
+    """What can be done next, to end a line with: nothing where there is no sweep to go on with."""
+    if not os.path.exists(os.path.join(directory, results.CONFIG)):
+        return ""
+    return f"; {first}go on with: sweep.py --resume {shlex.quote(directory)}"
 
 
 def measure(args: argparse.Namespace, config: Dict[str, Any], data: str, directory: str,
@@ -169,13 +172,12 @@ def measure(args: argparse.Namespace, config: Dict[str, Any], data: str, directo
                 json.dump(config, f, indent=1)
         failed = driver.Sweep(directory, config, REPO, data, known_systems(config), outside, args.again).go()
     except space.Stopped as e:
-        say(f"\nstopped; go on with: {resume(directory)}")
+        say(f"\nstopped{go_on(directory)}")
         return e.status
     except prom.PrometheusError as e:
         raise Wrong(f"{e}; leave it out with --no-prometheus") from None
     except driver.Unwritable as e:
-        there = os.path.exists(os.path.join(directory, results.CONFIG))
-        raise Wrong(f"{e}; make room, and go on with: {resume(directory)}" if there else str(e)) from None
+        raise Wrong(f"{e}{go_on(directory, 'make room, and ')}") from None
     summary = os.path.join(directory, results.SUMMARY_MD)
     try:
         show(summary)

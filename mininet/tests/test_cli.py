@@ -228,6 +228,12 @@ def test_every_command_has_help(command, capsys):
     assert e.value.code == 0 and "sweep.py plot DIR" in capsys.readouterr().out
 
 
+def test_there_is_nothing_to_go_on_with_before_a_sweep_began(tmp_path):
+    assert cli.go_on(str(tmp_path)) == ""
+    (tmp_path / results.CONFIG).touch()
+    assert cli.go_on(str(tmp_path), "wait, and ") == f"; wait, and go on with: sweep.py --resume {tmp_path}"
+
+
 def test_again_takes_an_earlier_sweep(capsys):
     assert cli.main(["--again"]) == 2
     assert "--resume DIR" in capsys.readouterr().err
