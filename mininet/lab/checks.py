@@ -34,6 +34,11 @@ def most_peers(memory: int, data: Optional[int], size: int) -> Tuple[int, str]:
     return max(0, n), why
 
 
+def most_hosts(config: Dict[str, Any]) -> int:
+    """Peers and liars of the largest point."""
+    return max(p["peers"] + p["corrupt"] for p in config["points"])
+
+
 def available_memory() -> int:
     with open("/proc/meminfo", encoding="ascii") as f:
         for text in f:
@@ -45,7 +50,7 @@ def available_memory() -> int:
 def choose_data(config: Dict[str, Any], wanted: Optional[str]) -> Optional[str]:
     """The directory for the hosts' files, or None for memory: that where they fit, so that no disk is measured."""
     size = max(p["size"] for p in config["points"])
-    need = max(p["peers"] + p["corrupt"] for p in config["points"])
+    need = most_hosts(config)
     memory = available_memory() * 9 // 10
     found = (0, "memory")
     if not wanted:
@@ -68,7 +73,7 @@ def check_machine(config: Dict[str, Any]) -> None:
         raise Wrong("Mininet needs Linux; on other systems run it in a virtual machine")
     if os.geteuid() != 0:
         raise Wrong("Mininet needs root: run it with sudo")
-    hosts = max(p["peers"] + p["corrupt"] for p in config["points"]) + 2  # and origin and tracker
+    hosts = most_hosts(config) + 2  # origin and tracker
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most < 64 + DESCRIPTORS * hosts:
         raise Wrong(f"{hosts} hosts need {64 + DESCRIPTORS * hosts} open files, and {most} are allowed: "

@@ -139,7 +139,7 @@ class Sweep:
                     say(f"warning: earlier runs of this sweep are of {name} {version}, these of {now[name]}")
                     return
 
-    def _look(self) -> None:
+    def _still_there(self) -> None:
         """The directory may be removed or renamed while the sweep runs: made again, it would be no sweep's."""
         if not self._identity or identity(self.directory) != self._identity:
             raise Unwritable(f"results directory {self.directory}: it was removed or renamed while the sweep ran")
@@ -151,14 +151,14 @@ class Sweep:
         self._pulse.stop()
         if self._prometheus:
             self._prometheus.stop()
-        self._look()
+        self._still_there()
         with writing(self.directory):
             results.write(self.directory, self.config)
             plots.draw(self.directory, self.config)
 
     def _group(self, group: List[Run], todo: List[Run]) -> int:
         """All runs that share a network. A network that fails is one failure for each of them."""
-        self._look()
+        self._still_there()
         log = os.path.join(self.directory, "logs", "mininet.log")
         with writing(self.directory):
             os.makedirs(os.path.dirname(log), exist_ok=True)
@@ -237,7 +237,7 @@ class Sweep:
                 "point": p.as_dict(), "seed": self.config.get("seed", 0), "position": self._positions[run],
                 "prometheus": bool(self._outside),
                 "started_at": provenance.stamp(begun), "ended_at": provenance.stamp(provenance.now())}
-        self._look()
+        self._still_there()
         with writing(self.directory):
             if curves:
                 os.makedirs(os.path.join(self.directory, "curves"), exist_ok=True)

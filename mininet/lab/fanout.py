@@ -150,17 +150,16 @@ class Swarm(Fanout):
 
 def built_from(directory: str) -> str:
     """The commit that the daemons in a directory say they are of; with a digest of them where that is not all."""
-    commits, digest = [], hashlib.sha256()
-    for program in (os.path.join(directory, name) for name in ("tracker", "origin", "peerd")):
-        found = re.search(r"revision ([0-9a-f]{7})[0-9a-f]*(-dirty)?", output(program, "version"))
-        commits.append(found[1] + (found[2] or "") if found else "unknown")
-        try:
-            with open(program, "rb") as f:
-                digest.update(f.read())
-        except OSError:
-            pass  # it is missed elsewhere
-    said = "/".join(dict.fromkeys(commits))
-    return said if re.fullmatch("[0-9a-f]+", said) else f"{said} {digest.hexdigest()[:8]}"
+    programs = [os.path.join(directory, name) for name in ("tracker", "origin", "peerd")]
+    found = [re.search(r"revision ([0-9a-f]{7})[0-9a-f]*(-dirty)?", output(p, "version")) for p in programs]
+    said = "/".join(dict.fromkeys(m[1] + (m[2] or "") if m else "unknown" for m in found))
+    if re.fullmatch("[0-9a-f]+", said):
+        return said
+    digest = hashlib.sha256()
+    for program in filter(os.path.isfile, programs):  # what is missing is told elsewhere
+        with open(program, "rb") as f:
+            digest.update(f.read())
+    return f"{said} {digest.hexdigest()[:8]}"
 
 
 def final_path(data_dir: str, path: str) -> str:

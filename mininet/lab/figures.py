@@ -42,7 +42,7 @@ class Rival(NamedTuple):
     low: float
     high: float
     disturbed: bool  # all its runs
-    few: bool        # too few of them were not to say much
+    few: bool        # its undisturbed runs, fewer than stats.FEW
 
 
 class Line:
@@ -289,7 +289,7 @@ class Page:
                    for s in STYLE if any(s == c.system for found in cells.values() for c in found)]
         if any(c.few for found in cells.values() for c in found):
             patches.append(self._plt.Rectangle((0, 0), 1, 1, facecolor="#cccccc", hatch=HATCH, edgecolor="white",
-                                               linewidth=0, label="hatched: fewer than 3 undisturbed runs"))
+                                               linewidth=0, label=f"hatched: fewer than {stats.FEW} undisturbed runs"))
         if any(c.disturbed for found in cells.values() for c in found):
             patches.append(hollow(self._plt))
         self._save(fig, name, patches)

@@ -15,7 +15,6 @@ from .stats import Row
 STRATEGIES = ("direct", "static", "swarm")
 FIGURE = re.compile(r"(client-server-vs-p2p|cpu|curves|distribution|mean-client-server|mean-p2p|means|origin-upload"
                     r"|ratio|regimes|time-by-system)(-.*)?\.(png|svg)")
-FEW = 3        # undisturbed runs; an interval of fewer says little
 DWARFED = 4.0  # client/server this many times above peer-to-peer leaves nothing of it to be seen
 
 
@@ -181,8 +180,7 @@ def regimes(page: Page, rows: List[Row]) -> bool:
         time = r.distribution
         if time.median is not None and time.low is not None and time.high is not None:
             cells.setdefault((r.point.size, r.point.bw, r.point.peers), []).append(
-                Rival(r.system, time.median / least, time.low / least, time.high / least, r.disturbed,
-                      len(r.ok) - len(r.exhausted) < FEW))
+                Rival(r.system, time.median / least, time.low / least, time.high / least, r.disturbed, r.few))
     page.regimes("Which strategy wins where", "regimes", cells)
     return True
 

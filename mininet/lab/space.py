@@ -167,10 +167,13 @@ def wait_for(pid: int, insist: bool = False) -> int:
     """
     signals: List[int] = []
 
+    def insisted() -> bool:
+        return insist and signals.count(signal.SIGINT) > 1
+
     def forward(number: int, _: object) -> None:
         signals.append(number)
         try:
-            os.kill(pid, signal.SIGKILL if insist and signals.count(signal.SIGINT) > 1 else number)
+            os.kill(pid, signal.SIGKILL if insisted() else number)
         except ProcessLookupError:
             pass
 
@@ -187,6 +190,6 @@ def wait_for(pid: int, insist: bool = False) -> int:
         else:
             for number, handler in before.items():
                 signal.signal(number, handler)
-    if insist and code == -signal.SIGKILL and signals.count(signal.SIGINT) > 1:
+    if insisted() and code == -signal.SIGKILL:
         raise Stopped(signal.SIGINT)
     return 128 - code if code < 0 else code

@@ -12,6 +12,7 @@ Config = Dict[str, Any]
 
 RESAMPLES, CONFIDENCE = 2000, 0.95
 TICKS = 0.2  # seconds; what is less is counted in too few of the kernel's ticks, of 0.01 s
+FEW = 3      # undisturbed runs; an interval of fewer says little
 SKEW = 0.05  # of a run's time between the first peer's start and the last one's: worth a note
 
 
@@ -70,6 +71,7 @@ class Row:
         self.exhausted = [r for r in self.ok if r["cpu"]["exhausted"]]
         self.disturbed = bool(self.ok) and len(self.exhausted) == len(self.ok)
         self.used = self.ok if self.disturbed else [r for r in self.ok if not r["cpu"]["exhausted"]]
+        self.few = len(self.ok) - len(self.exhausted) < FEW
         size = self.point.size
         self.bound = Stat(r.get("bound_seconds") for r in self.used or records)
         self.mean_bound = Stat(r.get("mean_bound_seconds") for r in self.used or records)
