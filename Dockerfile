@@ -8,8 +8,8 @@ COPY . .
 # Without git, the revision is a digest of the source: the same for the same source.
 ARG VERSION=
 ARG REVISION=
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X fanout/internal/httpkit.version=${VERSION} \
-    -X fanout/internal/httpkit.revision=${REVISION:-source-$(find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-12)}" \
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X fanout/internal/daemon/httpkit.version=${VERSION} \
+    -X fanout/internal/daemon/httpkit.revision=${REVISION:-source-$(find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-12)}" \
     -o /out/ ./tracker ./origin ./peerd
 # A new volume that is mounted at /data gets the owner of this directory.
 RUN mkdir /data && chown 65532:65532 /data

@@ -3,7 +3,7 @@
 BIN      := bin
 DAEMONS  := ./tracker ./origin ./peerd
 VERSION  := $(shell git describe --tags --match 'v*' --dirty 2>/dev/null)
-LDFLAGS  := -s -w $(if $(VERSION),-X fanout/internal/httpkit.version=$(VERSION))
+LDFLAGS  := -s -w $(if $(VERSION),-X fanout/internal/daemon/httpkit.version=$(VERSION))
 BUILD    := go build -ldflags '$(LDFLAGS)'
 
 # Where git does not answer, as in another user's clone, in an unpacked archive and without git, the
@@ -45,7 +45,7 @@ build: ## Build tracker, origin and peerd, static, into bin/.
 	@$(BUILD) -o $(BIN)/ $(DAEMONS)
 
 demo: build ## One file to N peers on loopback, under every strategy: N=8 SIZE=64MiB FILE=path RATE=200Mbit.
-	@$(BUILD) -o $(BIN)/ ./internal/demo
+	@$(BUILD) -o $(BIN)/ ./internal/proving/demo
 	@$(BIN)/demo --bin $(BIN) --peers '$(N)' --size '$(SIZE)' --rate '$(RATE)' $(if $(FILE),--file '$(FILE)')
 
 test: ## Everything: installs what it needs, generates, lints, builds, tests.
@@ -71,7 +71,7 @@ lint: ## Formatting, vet, staticcheck, import directions.
 	if [ -n "$$unformatted" ]; then echo "not formatted, run make fmt:" $$unformatted >&2; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
-	go test ./internal/archtest
+	go test ./internal/proving/archtest
 
 go-test: ## Unit, property, fuzz-seed and end-to-end tests, with the race detector.
 	@$(BUILD) -o $(BIN)/test/plain/ $(DAEMONS)
@@ -82,11 +82,11 @@ go-test-long:
 	@$(MAKE) go-test GO_TEST='-count=$(RUNS) -timeout 4h'
 
 readme-test: ## The transcripts of README.md, as a reader would paste them.
-	README_TEST=1 go test -count=1 -timeout 30m ./internal/readmetest
+	README_TEST=1 go test -count=1 -timeout 30m ./internal/proving/readmetest
 
 lab-test: ## The lab: types, style, tests.
 	mininet/setup.sh --test
-	@$(BUILD) -o $(BIN)/ $(DAEMONS) ./internal/liar ./internal/line
+	@$(BUILD) -o $(BIN)/ $(DAEMONS) ./internal/proving/liar ./internal/proving/line
 	cd mininet && /usr/bin/python3 -m mypy && /usr/bin/python3 -m flake8
 	cd mininet && /usr/bin/python3 -m pytest -q tests
 

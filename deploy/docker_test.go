@@ -198,7 +198,7 @@ func TestDockerignore(t *testing.T) {
 			t.Errorf(".dockerignore keeps %s away from the build", path)
 		}
 	}
-	for _, path := range []string{"image.iso", "big.tar.part", ".git/HEAD", "bin/peerd", "tracker/main_test.go", "docs/operations.md", "internal/e2e/x.part"} {
+	for _, path := range []string{"image.iso", "big.tar.part", ".git/HEAD", "bin/peerd", "tracker/main_test.go", "docs/operations.md", "internal/proving/e2e/x.part"} {
 		if sent(path) {
 			t.Errorf(".dockerignore sends %s", path)
 		}

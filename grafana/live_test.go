@@ -21,10 +21,10 @@ import (
 
 	"fanout/api/peerapi"
 	"fanout/grafana"
-	"fanout/internal/fleet"
-	"fanout/internal/fleet/fleettest"
-	"fanout/internal/patience"
-	"fanout/internal/valve"
+	"fanout/internal/proving/fleet"
+	"fanout/internal/proving/fleet/fleettest"
+	"fanout/internal/proving/patience"
+	"fanout/internal/proving/valve"
 )
 
 func TestMain(m *testing.M) { fleettest.Main(m) }
@@ -306,7 +306,7 @@ func (s *stage) trouble() {
 
 // liar adds a peer to a swarm that sends wrong bytes.
 func (s *stage) liar(file string) {
-	cmd := fleettest.Command(context.Background(), fleettest.Program(s.t, "fanout/internal/liar"), "--tracker", s.tracker.URL(), "--listen", "127.0.0.1:0", file)
+	cmd := fleettest.Command(context.Background(), fleettest.Program(s.t, "fanout/internal/proving/liar"), "--tracker", s.tracker.URL(), "--listen", "127.0.0.1:0", file)
 	cmd.Stderr = logged(s.t, "the liar")
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)

@@ -21,8 +21,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"fanout/internal/fleet/fleettest"
-	"fanout/internal/patience"
+	"fanout/internal/proving/fleet/fleettest"
+	"fanout/internal/proving/patience"
 )
 
 const scrapeEvery = 500 * time.Millisecond

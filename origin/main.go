@@ -14,12 +14,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/schollz/progressbar/v3"
 
-	"fanout/internal/cli"
-	"fanout/internal/httpkit"
-	"fanout/internal/manifest"
-	"fanout/internal/trackerclient"
-	"fanout/internal/units"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/wire"
+	"fanout/internal/daemon/cli"
+	"fanout/internal/daemon/httpkit"
+	"fanout/internal/daemon/trackerclient"
+	"fanout/internal/daemon/units"
 	"fanout/origin/server"
 )
 

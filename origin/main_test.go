@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"fanout/internal/cli/clitest"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/wire"
+	"fanout/internal/daemon/cli/clitest"
 )
 
 func TestFlags(t *testing.T) {

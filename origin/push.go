@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/cli"
-	"fanout/internal/manifest"
-	"fanout/internal/progress"
-	"fanout/internal/units"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/cli"
+	"fanout/internal/daemon/progress"
+	"fanout/internal/daemon/units"
 	"fanout/origin/push"
 	"fanout/origin/server"
 )

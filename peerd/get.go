@@ -19,13 +19,13 @@ import (
 
 	"fanout/api/peerapi"
 	"fanout/api/trackerapi"
-	"fanout/internal/cli"
-	"fanout/internal/httpkit"
-	"fanout/internal/manifest"
-	"fanout/internal/oneline"
-	"fanout/internal/progress"
-	"fanout/internal/trackerclient"
-	"fanout/internal/units"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/cli"
+	"fanout/internal/daemon/httpkit"
+	"fanout/internal/daemon/oneline"
+	"fanout/internal/daemon/progress"
+	"fanout/internal/daemon/trackerclient"
+	"fanout/internal/daemon/units"
 	"fanout/peerd/node"
 )
 

@@ -9,10 +9,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"fanout/internal/cli"
-	"fanout/internal/httpkit"
-	"fanout/internal/trackerclient"
-	"fanout/internal/units"
+	"fanout/internal/daemon/cli"
+	"fanout/internal/daemon/httpkit"
+	"fanout/internal/daemon/trackerclient"
+	"fanout/internal/daemon/units"
 	"fanout/peerd/node"
 )
 

@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"fanout/internal/cli/clitest"
+	"fanout/internal/daemon/cli/clitest"
 )
 
 func TestFlags(t *testing.T) {

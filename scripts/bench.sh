@@ -13,7 +13,7 @@ $(date -u +%F) · $(nproc) × $cpu · $(($(sed -n 's/^MemTotal: *\([0-9]*\).*/\1
 
 \`\`\`text
 END
-go run ./internal/bench --bin bin "$@"
+go run ./internal/proving/bench --bin bin "$@"
 cat <<END
 \`\`\`
 
@@ -23,6 +23,6 @@ cat <<END
 END
 # What is worth watching: digesting, the protocol's parser, the store both ways, the choice
 # of a chunk, and what the tracker does most often.
-go test -run '^$' -bench . -benchtime 1s ./internal/manifest ./internal/wire ./internal/chunkstore ./peerd/picker ./tracker/table |
+go test -run '^$' -bench . -benchtime 1s ./internal/chunks/manifest ./internal/chunks/wire ./internal/chunks/chunkstore ./peerd/picker ./tracker/table |
 	sed -n 's/^Benchmark//p; s/^pkg: /\n/p' | sed 1d
 echo '```'

@@ -13,8 +13,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"fanout/internal/cli"
-	"fanout/internal/httpkit"
+	"fanout/internal/daemon/cli"
+	"fanout/internal/daemon/httpkit"
 	"fanout/tracker/server"
 	"fanout/tracker/store"
 )

@@ -113,10 +113,10 @@ def check_programs(config: Dict[str, Any], known: Dict[str, Type[System]], build
     if any(system.built for system in chosen):
         targets += ["./tracker", "./origin", "./peerd"]
     if any(p["corrupt"] for p in config["points"]):
-        targets.append("./internal/liar")
+        targets.append("./internal/proving/liar")
     far = any(p.get("delay_ms") or p.get("loss") for p in config["points"])
     if far and not line.has_netem():
-        targets.append("./internal/line")
+        targets.append("./internal/proving/line")
     if targets and build_ours:
         build(targets)
     for target in targets:

@@ -1,7 +1,7 @@
 """Delay and loss of links: by netem where the kernel has it, and otherwise by bin/line.
 
 A link that bin/line carries is two TAP devices instead of a veth pair, of the same names and
-at the same places, so that shaping, addresses and counters are as ever. See internal/line.
+at the same places, so that shaping, addresses and counters are as ever. See internal/proving/line.
 """
 
 import functools
@@ -41,7 +41,7 @@ def problem() -> Optional[str]:
         return None
     if not os.access(BINARY, os.X_OK):
         return ("this kernel has no netem (sch_netem), and bin/line, which does without, is not built: "
-                "go build -o bin/line ./internal/line")
+                "go build -o bin/line ./internal/proving/line")
     try:
         os.close(os.open(TUN, os.O_RDWR))
     except OSError as e:
@@ -122,7 +122,7 @@ class Line:
         return None if status is None else f"bin/line ended with status {status}: {tail(self._log, 1)}"
 
     def report(self) -> Dict[str, Any]:
-        """What it counted since the last report; see internal/line/report.go."""
+        """What it counted since the last report; see internal/proving/line/report.go."""
         self._send("report")
         return json.loads(self._hear())
 

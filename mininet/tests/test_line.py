@@ -47,7 +47,7 @@ def unable():
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         return "needs Linux and root"
     if not os.access(line.BINARY, os.X_OK):
-        return "bin/line is not built: go build -o bin/line ./internal/line"
+        return "bin/line is not built: go build -o bin/line ./internal/proving/line"
     if not os.path.exists(line.TUN):
         return "there are no TAP devices"
     return None

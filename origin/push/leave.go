@@ -13,8 +13,8 @@ import (
 	"github.com/maruel/natural"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/cli"
-	"fanout/internal/trackerclient"
+	"fanout/internal/daemon/cli"
+	"fanout/internal/daemon/trackerclient"
 )
 
 // partWithin is how long the tracker is asked, at the end, how things stand.

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/manifest"
-	"fanout/internal/progress"
-	"fanout/internal/trackerclient"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/progress"
+	"fanout/internal/daemon/trackerclient"
 )
 
 // lookEvery is the pause between two looks at the rollouts.

@@ -16,9 +16,9 @@ import (
 	"go.uber.org/goleak"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/cli"
-	"fanout/internal/manifest"
-	"fanout/internal/trackerclient"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/cli"
+	"fanout/internal/daemon/trackerclient"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

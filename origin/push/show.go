@@ -7,7 +7,7 @@ import (
 	"github.com/maruel/natural"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/progress"
+	"fanout/internal/daemon/progress"
 )
 
 // draw shows one bar for the whole fleet, and the slowest peer below it.

@@ -11,7 +11,7 @@ import (
 	"github.com/maruel/natural"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/progress"
+	"fanout/internal/daemon/progress"
 )
 
 // sum is a peer over several files.

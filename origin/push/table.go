@@ -8,8 +8,8 @@ import (
 	"text/tabwriter"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/oneline"
-	"fanout/internal/progress"
+	"fanout/internal/daemon/oneline"
+	"fanout/internal/daemon/progress"
 )
 
 // Table writes who has what, and what it took: of one file for each peer, of several for each

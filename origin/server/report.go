@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/httpkit"
+	"fanout/internal/daemon/httpkit"
 )
 
 // leaveWithin is how long the tracker may take to hear that the origin stops.

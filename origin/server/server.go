@@ -19,12 +19,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fanout"
-	"fanout/internal/chunkmetrics"
-	"fanout/internal/chunkserver"
-	"fanout/internal/httpkit"
-	"fanout/internal/manifest"
-	"fanout/internal/trackerclient"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/chunkmetrics"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/wire"
+	"fanout/internal/daemon/httpkit"
+	"fanout/internal/daemon/trackerclient"
 )
 
 const (

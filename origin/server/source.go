@@ -11,10 +11,10 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"fanout/internal/chunkserver"
-	"fanout/internal/chunkstore"
-	"fanout/internal/manifest"
-	"fanout/internal/units"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/units"
 )
 
 // ErrChanging is returned for a file that is written to while it is digested.

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"net/http"
 
-	"fanout/internal/manifest"
-	"fanout/internal/trackerclient"
-	"fanout/internal/units"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/trackerclient"
+	"fanout/internal/daemon/units"
 )
 
 var errDigesting = errors.New("is being digested")

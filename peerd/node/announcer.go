@@ -9,8 +9,8 @@ import (
 
 	"fanout/api/peerapi"
 	"fanout/api/trackerapi"
-	"fanout/internal/manifest"
-	"fanout/internal/trackerclient"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/trackerclient"
 	"fanout/peerd/swarm"
 )
 

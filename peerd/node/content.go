@@ -10,8 +10,8 @@ import (
 	"os"
 
 	"fanout/api/peerapi"
-	"fanout/internal/chunkstore"
-	"fanout/internal/httpkit"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/daemon/httpkit"
 )
 
 // content is the response with a download's bytes.

@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"fanout/api/peerapi"
-	"fanout/internal/httpkit"
+	"fanout/internal/daemon/httpkit"
 )
 
 // pause stops a download that is under way.

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"fanout/api/peerapi"
-	"fanout/internal/chunkserver"
-	"fanout/internal/chunkstore"
-	"fanout/internal/httpkit"
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/httpkit"
 	"fanout/peerd/swarm"
 )
 

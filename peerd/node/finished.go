@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fanout/api/peerapi"
-	"fanout/internal/chunkstore"
+	"fanout/internal/chunks/chunkstore"
 )
 
 // lookEvery is the pause between two looks at the finished files.

@@ -9,9 +9,9 @@ import (
 
 	"fanout/api/peerapi"
 	"fanout/api/trackerapi"
-	"fanout/internal/httpkit"
-	"fanout/internal/manifest"
-	"fanout/internal/trackerclient"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/httpkit"
+	"fanout/internal/daemon/trackerclient"
 )
 
 // followWait is how long the tracker may keep a request for rollouts waiting for news.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"fanout/internal/chunkstore"
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/manifest"
 )
 
 // finished is what is remembered of a file that a download has ended with: by it a file that

@@ -20,13 +20,13 @@ import (
 	"fanout"
 	"fanout/api/peerapi"
 	"fanout/api/trackerapi"
-	"fanout/internal/chunkmetrics"
-	"fanout/internal/chunkserver"
-	"fanout/internal/chunkstore"
-	"fanout/internal/httpkit"
-	"fanout/internal/manifest"
-	"fanout/internal/trackerclient"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/chunkmetrics"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/wire"
+	"fanout/internal/daemon/httpkit"
+	"fanout/internal/daemon/trackerclient"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 
-	"fanout/internal/chunkstore"
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/manifest"
 )
 
 // errChanged is why a download that was complete has failed: its file was written to. It is

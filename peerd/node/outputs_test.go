@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"fanout/internal/chunkstore"
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/manifest"
 )
 
 // What somebody writes while a finished file is hashed is noticed, if only at the next look:

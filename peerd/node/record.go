@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fanout/api/peerapi"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/wire"
 )
 
 // ErrInUse is returned for a data directory that has a peerd already.

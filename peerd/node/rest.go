@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"fanout/api/peerapi"
-	"fanout/internal/httpkit"
+	"fanout/internal/daemon/httpkit"
 )
 
 // longestWait bounds Prefer: wait.

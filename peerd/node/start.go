@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"fanout/api/peerapi"
-	"fanout/internal/chunkstore"
-	"fanout/internal/httpkit"
-	"fanout/internal/manifest"
-	"fanout/internal/trackerclient"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/httpkit"
+	"fanout/internal/daemon/trackerclient"
 )
 
 // downloadID is what a download is called: there is one for a manifest.

@@ -8,7 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"fanout/api/peerapi"
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/peerd/swarm"
 )
 

@@ -5,8 +5,8 @@ import (
 
 	"github.com/bits-and-blooms/bitset"
 
-	"fanout/internal/chunkserver"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/wire"
 )
 
 // ownerPatience is how long an owner that was asked may send nothing before the chunks it

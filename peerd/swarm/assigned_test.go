@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fanout/internal/wire"
+	"fanout/internal/chunks/wire"
 )
 
 func TestDirectTakesEverythingFromTheOrigin(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"fanout/internal/wire"
+	"fanout/internal/chunks/wire"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fanout/internal/chunkserver"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/wire"
 )
 
 // Who has everything needs nobody: it is dialled by those who lack something.

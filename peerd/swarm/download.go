@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"fanout/internal/chunkserver"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/wire"
 )
 
 // Strategy is how a download is done.

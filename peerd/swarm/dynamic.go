@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"fanout/internal/chunkserver"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/wire"
 	"fanout/peerd/picker"
 )
 

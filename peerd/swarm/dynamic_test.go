@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"fanout/internal/wire"
+	"fanout/internal/chunks/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

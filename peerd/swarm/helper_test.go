@@ -14,10 +14,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fanout/internal/chunkserver"
-	"fanout/internal/chunkstore"
-	"fanout/internal/manifest"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/wire"
 )
 
 const chunkSize = 4 << 10

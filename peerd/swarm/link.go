@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"fanout/internal/chunkserver"
-	"fanout/internal/chunkstore"
-	"fanout/internal/manifest"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/wire"
 	"fanout/peerd/picker"
 )
 

@@ -7,8 +7,8 @@ import (
 
 	"github.com/bits-and-blooms/bitset"
 
-	"fanout/internal/chunkserver"
-	"fanout/internal/chunkstore"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/chunkstore"
 )
 
 // quiet is how long nothing may come before the download says what it waits for.

@@ -9,10 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"fanout/internal/chunkserver"
-	"fanout/internal/manifest"
-	"fanout/internal/patience"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/wire"
+	"fanout/internal/proving/patience"
 )
 
 // When Run returns every session is closed, also one whose opening it has not seen yet, and

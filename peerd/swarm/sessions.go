@@ -3,7 +3,7 @@ package swarm
 import (
 	"sync"
 
-	"fanout/internal/chunkserver"
+	"fanout/internal/chunks/chunkserver"
 )
 
 // sessions are those of a download, known here from their first moment: the goroutine of

@@ -15,10 +15,10 @@ import (
 
 	"pgregory.net/rapid"
 
-	"fanout/internal/chunkserver"
-	"fanout/internal/chunkstore"
-	"fanout/internal/manifest"
-	"fanout/internal/wire"
+	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/wire"
 )
 
 // Whatever the number of peers and chunks, whoever is slow, comes late or dies: every peer

@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/tracker/feed"
 	"fanout/tracker/store"
 	"fanout/tracker/table"

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/tracker/table"
 )
 

@@ -20,8 +20,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"fanout/internal/fleet/fleettest"
-	"fanout/internal/patience"
+	"fanout/internal/proving/fleet/fleettest"
+	"fanout/internal/proving/patience"
 )
 
 var screenshots = flag.String("screenshots", "", "directory to write docs/img/page-*.png to")

@@ -12,10 +12,10 @@ import (
 
 	"fanout/api/peerapi"
 	"fanout/api/trackerapi"
-	"fanout/internal/fleet"
-	"fanout/internal/fleet/fleettest"
-	"fanout/internal/patience"
-	"fanout/internal/valve"
+	"fanout/internal/proving/fleet"
+	"fanout/internal/proving/fleet/fleettest"
+	"fanout/internal/proving/patience"
+	"fanout/internal/proving/valve"
 )
 
 // A page through the life of a fleet of real daemons: nothing yet, a file, peers, a transfer,

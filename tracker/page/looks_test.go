@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"fanout/api/peerapi"
-	"fanout/internal/fleet"
-	"fanout/internal/fleet/fleettest"
-	"fanout/internal/valve"
+	"fanout/internal/proving/fleet"
+	"fanout/internal/proving/fleet/fleettest"
+	"fanout/internal/proving/valve"
 )
 
 // The page in the states that people see it in, light and dark, on a screen and on a phone;

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/fleet"
-	"fanout/internal/fleet/fleettest"
+	"fanout/internal/proving/fleet"
+	"fanout/internal/proving/fleet/fleettest"
 )
 
 // Many files and peers: cards of files that are not under way are closed, what is counted is

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"fanout/internal/trackerfile"
+	"fanout/internal/chunks/trackerfile"
 )
 
 // prefersTrackerFile reports whether an Accept header (RFC 9110, section 12.5.1) asks for the

@@ -1,8 +1,8 @@
 package server
 
 import (
-	"fanout/internal/httpkit"
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/httpkit"
 )
 
 // How long what lists grow with may be, bytes.

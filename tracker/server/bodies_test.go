@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/httpkit"
-	"fanout/internal/manifest"
-	"fanout/internal/manifestjson"
-	"fanout/internal/trackerfile"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/trackerfile"
+	"fanout/internal/daemon/httpkit"
+	"fanout/internal/daemon/manifestjson"
 )
 
 // The limits leave room for everything that may be sent of a file with the most chunks.

@@ -5,7 +5,7 @@ import (
 	"io"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/trackerfile"
+	"fanout/internal/chunks/trackerfile"
 	"fanout/tracker/table"
 )
 

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/manifestjson"
-	"fanout/internal/oneline"
+	"fanout/internal/daemon/manifestjson"
+	"fanout/internal/daemon/oneline"
 	"fanout/tracker/table"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/tracker/store"
 	"fanout/tracker/table"
 )

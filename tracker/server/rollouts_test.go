@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/trackerclient"
+	"fanout/internal/daemon/trackerclient"
 	"fanout/tracker/store"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
-	"fanout/internal/httpkit"
+	"fanout/internal/daemon/httpkit"
 	"fanout/tracker/store"
 	"fanout/tracker/table"
 )

@@ -10,7 +10,7 @@ import (
 
 	"fanout"
 	"fanout/api/trackerapi"
-	"fanout/internal/httpkit"
+	"fanout/internal/daemon/httpkit"
 	"fanout/tracker/feed"
 	"fanout/tracker/page"
 	"fanout/tracker/table"

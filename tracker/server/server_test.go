@@ -19,8 +19,8 @@ import (
 	"go.uber.org/goleak"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/manifest"
-	"fanout/internal/trackerclient"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/trackerclient"
 	"fanout/tracker/server"
 	"fanout/tracker/store"
 )

@@ -13,8 +13,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
-	"fanout/internal/manifest"
-	"fanout/internal/trackerfile"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/trackerfile"
 )
 
 // FileName of the database below the data directory.

@@ -7,7 +7,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 )
 
 // rollout is a Rollout as JSON; its name is the key.

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 )
 
 // Memory is a Store that lasts as long as the process.

@@ -10,7 +10,7 @@ import (
 	"errors"
 	"time"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 )
 
 // Errors to tell apart with errors.Is.

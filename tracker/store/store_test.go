@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/tracker/store"
 	"fanout/tracker/store/storetest"
 )

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 )
 
 // MaxPeers is how many peers an announce is answered with.

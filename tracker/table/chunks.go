@@ -5,8 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"fanout/internal/manifest"
-	"fanout/internal/trackerfile"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/trackerfile"
 	"fanout/tracker/store"
 )
 

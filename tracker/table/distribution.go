@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/tracker/store"
 )
 

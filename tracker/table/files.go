@@ -8,7 +8,7 @@ import (
 
 	"github.com/maruel/natural"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/tracker/store"
 )
 

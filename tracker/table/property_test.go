@@ -12,7 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"fanout/internal/trackerfile"
+	"fanout/internal/chunks/trackerfile"
 	"fanout/tracker/table"
 )
 

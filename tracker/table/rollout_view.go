@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/tracker/store"
 )
 

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"fanout/internal/trackerfile"
+	"fanout/internal/chunks/trackerfile"
 )
 
 // Assignment says who owns which chunk. It does not change once made.

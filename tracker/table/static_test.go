@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"fanout/internal/trackerfile"
+	"fanout/internal/chunks/trackerfile"
 	"fanout/tracker/table"
 )
 

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/tracker/store"
 )
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/tracker/store"
 	"fanout/tracker/table"
 )

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"fanout/internal/manifest"
+	"fanout/internal/chunks/manifest"
 	"fanout/tracker/store"
 )
 

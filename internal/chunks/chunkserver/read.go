@@ -1,0 +1,129 @@
+package chunkserver
+
+import (
+	"fmt"
+	"time"
+
+	"fanout/internal/chunks/wire"
+)
+
+// sliceBytes is how much of a payload is read or sent between two looks at the clock, the
+// limiter and the session's end.
+const sliceBytes = 64 << 10
+
+// landAside is the size from which a chunk is verified and stored beside the reading of the
+// next: for a smaller one, waking another goroutine costs more than it gains.
+const landAside = 256 << 10
+
+// read parses messages until the session ends, and returns why.
+func (s *Session) read() error {
+	for {
+		s.conn.SetReadDeadline(time.Now().Add(s.server.limits.Idle))
+		m, err := s.reader.Next()
+		if err != nil {
+			return err
+		}
+		if err := s.dispatch(m); err != nil {
+			return err
+		}
+		if s.ctx.Err() != nil {
+			return s.ctx.Err()
+		}
+	}
+}
+
+func (s *Session) dispatch(m wire.Message) error {
+	var payload []byte
+	switch m.Kind {
+	case wire.KindPing:
+		s.queue(wire.Message{Kind: wire.KindPong})
+		return nil
+	case wire.KindPong:
+		return nil
+	case wire.KindErr:
+		return &wire.RemoteError{Code: m.Code, Text: m.Text}
+	case wire.KindBits:
+		want := (s.target.Manifest.Chunks() + 7) / 8
+		if m.Bytes != want {
+			return fault(wire.CodeBadLength, "BITS %d: the manifest has %d chunks, so %d bytes", m.Bytes, s.target.Manifest.Chunks(), want)
+		}
+		payload = make([]byte, want)
+		if err := s.reader.ReadPayload(payload); err != nil {
+			return fmt.Errorf("read BITS: %w", err)
+		}
+	case wire.KindAny:
+	case wire.KindNone:
+		if m.Chunk != wire.NoChunk && m.Chunk >= s.target.Manifest.Chunks() {
+			return s.noSuchChunk(m)
+		}
+	default: // the messages about one chunk
+		if m.Chunk < 0 || m.Chunk >= s.target.Manifest.Chunks() {
+			return s.noSuchChunk(m)
+		}
+		if m.Kind == wire.KindData {
+			return s.receive(m)
+		}
+	}
+	s.target.Handler.Got(s, m, payload)
+	return nil
+}
+
+func (s *Session) noSuchChunk(m wire.Message) error {
+	return fault(wire.CodeBadMessage, "%v %d: the manifest has %d chunks", m.Kind, m.Chunk, s.target.Manifest.Chunks())
+}
+
+// receive reads a chunk and hands it to the lander; one that is held already is skipped.
+func (s *Session) receive(m wire.Message) error {
+	if want := s.target.Manifest.Length(m.Chunk); m.Bytes != want {
+		return fault(wire.CodeBadLength, "DATA %d %d: the chunk has %d bytes", m.Chunk, m.Bytes, want)
+	}
+	began := time.Now()
+	if s.target.Store.Has(m.Chunk) {
+		if err := s.slices(m.Bytes, func(_, n int) error { return s.reader.Discard(n) }); err != nil {
+			return fmt.Errorf("skip chunk %d: %w", m.Chunk, err)
+		}
+		s.target.Handler.Landed(s, Landing{Chunk: m.Chunk, Bytes: m.Bytes, Took: time.Since(began)})
+		return nil
+	}
+	data, err := s.server.buffers.get(s.ctx, m.Bytes)
+	if err != nil {
+		return err
+	}
+	s.in.bulk = true
+	err = s.slices(m.Bytes, func(at, n int) error { return s.reader.ReadPayload(data[at : at+n]) })
+	s.in.bulk = false
+	if err != nil {
+		s.server.buffers.put(data)
+		return fmt.Errorf("receive chunk %d: %w", m.Chunk, err)
+	}
+	a := arrival{m.Chunk, data, began}
+	if m.Bytes < landAside {
+		s.landOne(a)
+	} else {
+		s.arrived <- a
+	}
+	return nil
+}
+
+// slices calls do for n bytes in slices that the download limit allows, each with a
+// deadline of its own, so that a slow sender is told from a dead one.
+func (s *Session) slices(n int, do func(at, n int) error) error {
+	size := sliceBytes
+	if l := s.server.cfg.Download; l != nil {
+		size = min(size, l.Burst())
+	}
+	for at := 0; at < n; at += size {
+		k := min(size, n-at)
+		if l := s.server.cfg.Download; l != nil {
+			if err := l.WaitN(s.ctx, k); err != nil {
+				return err
+			}
+		}
+		s.conn.SetReadDeadline(time.Now().Add(s.server.limits.Stall))
+		if err := do(at, k); err != nil {
+			return err
+		}
+		s.received.Store(int64(time.Since(s.began)))
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package chunkserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/wire"
+)
+
+// ErrStalled ends a session whose other side has taken or sent nothing for too long.
+var ErrStalled = errors.New("stalled")
+
+// Session is one connection between two daemons about one manifest. It is symmetric:
+// either side may ask and send. Its methods may be called from any goroutine and do not
+// block.
+type Session struct {
+	server  *Server
+	target  *Target
+	conn    *net.TCPConn
+	in      *inbound
+	reader  *wire.Reader
+	peer    string
+	dialled bool
+
+	ctx    context.Context // ends with the session
+	cancel context.CancelCauseFunc
+
+	began    time.Time
+	received atomic.Int64 // when payload last came, in nanoseconds after began; 0 if never
+
+	out     outbox
+	grant   chan job // a job whose upload slot this session holds
+	up      uploads  // guarded by the uploader's mutex
+	arrived chan arrival
+	closing chan struct{} // closed once the last line, an ERR, is in the outbox
+	failure error         // why; read it after closing
+	once    sync.Once
+}
+
+func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, r *wire.Reader, peer string, dialled bool) *Session {
+	s := &Session{
+		server: v, target: t, conn: c, in: in, reader: r, peer: peer, dialled: dialled, began: time.Now(),
+		out:     outbox{wake: make(chan struct{}, 1), late: make(chan struct{}, 1)},
+		grant:   make(chan job, 1),
+		arrived: make(chan arrival, 1),
+		closing: make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancelCause(v.ctx)
+	return s
+}
+
+// Peer is the other side's peer ID, as it said it.
+func (s *Session) Peer() string { return s.peer }
+
+// Remote is the other side's end of the connection.
+func (s *Session) Remote() net.Addr { return s.conn.RemoteAddr() }
+
+// Dialled says whether this side opened the connection.
+func (s *Session) Dialled() bool { return s.dialled }
+
+// LastReceived is when payload last came from the other side, by the monotonic clock; the
+// zero Unix time if never.
+func (s *Session) LastReceived() time.Time {
+	after := s.received.Load()
+	if after == 0 {
+		return time.Unix(0, 0)
+	}
+	return s.began.Add(time.Duration(after))
+}
+
+// Send queues a control line.
+func (s *Session) Send(kind wire.Kind, chunk int) {
+	s.queue(wire.Message{Kind: kind, Chunk: chunk})
+}
+
+// SendBits queues the bitmap of the chunks held.
+func (s *Session) SendBits() {
+	bits := s.target.Store.Bits()
+	line := wire.AppendMessage(nil, wire.Message{Kind: wire.KindBits, Bytes: len(bits)})
+	s.push(append(line, bits...))
+}
+
+// SendLater queues a control line that may wait some milliseconds for company: most lines
+// of a swarm are HAVEs, and a packet for each would cost more than the chunks' own.
+func (s *Session) SendLater(kind wire.Kind, chunk int) {
+	s.bound(s.out.addLate(wire.Message{Kind: kind, Chunk: chunk}))
+}
+
+// Upload queues a chunk to be sent when the session's turn comes.
+func (s *Session) Upload(chunk int) error {
+	return s.server.uploader.add(s, job{chunk: chunk})
+}
+
+// UploadAny queues a chunk to be chosen when the session's turn comes; choose returns -1
+// if there is none, which answers NONE.
+func (s *Session) UploadAny(choose func() int) error {
+	return s.server.uploader.add(s, job{choose: choose})
+}
+
+// CancelUpload takes a chunk queued by Upload back; false if it is not queued any more.
+func (s *Session) CancelUpload(chunk int) bool { return s.server.uploader.cancel(s, chunk) }
+
+// Close ends the session from this side.
+func (s *Session) Close() { s.end(nil) }
+
+// Fail tells the other side what it did wrong, and ends the session.
+func (s *Session) Fail(code string, err error) {
+	s.once.Do(func() {
+		s.server.observer.Rejected(code)
+		s.queue(wire.Message{Kind: wire.KindErr, Code: code, Text: err.Error()})
+		s.failure = err
+		close(s.closing)
+		// The writer closes the connection once the line is out, unless that takes too long.
+		timer := time.AfterFunc(time.Second, func() { s.end(err) })
+		context.AfterFunc(s.ctx, func() { timer.Stop() })
+	})
+}
+
+// end closes the connection, which ends all goroutines of the session.
+func (s *Session) end(err error) {
+	if err == nil {
+		err = errClosedHere
+	}
+	select {
+	case <-s.closing:
+		err = s.failure // what follows from a Fail does not hide it
+	default:
+	}
+	s.cancel(err)
+	s.conn.SetDeadline(time.Unix(1, 0)) // wakes the writer out of a sendfile before the close
+	s.conn.Close()
+}
+
+var errClosedHere = errors.New("closed by this side")
+
+// run serves the session until it ends, and returns once all its goroutines have.
+func (s *Session) run() {
+	h := s.target.Handler
+	s.server.observer.Sessions(1)
+	h.Opened(s)
+	var wg sync.WaitGroup
+	wg.Go(s.write)
+	wg.Go(s.land)
+	err := s.read()
+	close(s.arrived)
+	s.finish(err)
+	wg.Wait()
+	s.server.observer.Sessions(-1)
+	why := context.Cause(s.ctx)
+	if errors.Is(why, errClosedHere) || errors.Is(why, context.Canceled) { // the session, or the server
+		why = nil
+	}
+	h.Closed(s, why)
+}
+
+// finish ends the session for the reader's error: with an ERR where the other side is at
+// fault, otherwise at once.
+func (s *Session) finish(err error) {
+	code := wire.CodeBadMessage
+	var fault *faultError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &fault):
+		code = fault.code
+	case errors.Is(err, wire.ErrProtocol):
+	case errors.As(err, &timeout) && timeout.Timeout() && s.ctx.Err() == nil:
+		code, err = wire.CodeTimeout, fmt.Errorf("%w: nothing received for too long", ErrStalled)
+	default:
+		s.end(err)
+		return
+	}
+	s.Fail(code, err)
+	<-s.ctx.Done()
+}
+
+// faultError is a breach of the protocol that is not one of syntax.
+type faultError struct {
+	code string
+	text string
+}
+
+func (e *faultError) Error() string { return e.text }
+
+func fault(code, format string, args ...any) error {
+	return &faultError{code, fmt.Sprintf(format, args...)}
+}
+
+// land verifies and stores the chunks that the reader has received.
+func (s *Session) land() {
+	for a := range s.arrived {
+		s.landOne(a)
+	}
+}
+
+func (s *Session) landOne(a arrival) {
+	l := Landing{Chunk: a.chunk, Bytes: len(a.data)}
+	l.Fresh, l.Err = s.target.Store.Put(a.chunk, a.data)
+	s.server.buffers.put(a.data)
+	l.Took = time.Since(a.began)
+	s.target.Handler.Landed(s, l)
+	if errors.Is(l.Err, manifest.ErrDigest) {
+		s.Fail(wire.CodeBanned, l.Err)
+	}
+}
+
+type arrival struct {
+	chunk int
+	data  []byte
+	began time.Time
+}
