@@ -8,6 +8,7 @@ import (
 	"fanout/internal/chunks/chunkserver"
 	"fanout/internal/chunks/chunkstore"
 	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/room"
 	"fanout/internal/chunks/wire"
 	"fanout/origin/handout"
 )
@@ -84,7 +85,7 @@ func (w *swarm) Got(s *chunkserver.Session, m wire.Message, payload []byte) {
 
 // handOut queues a handout.
 func (w *swarm) handOut(s *chunkserver.Session) {
-	if err := s.UploadAny(func() int { return w.next(s) }); err != nil {
+	if err := s.Upload(room.Any); err != nil {
 		s.Fail(wire.CodeTooMany, err)
 	}
 }

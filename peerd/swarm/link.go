@@ -8,6 +8,7 @@ import (
 	"fanout/internal/chunks/chunkserver"
 	"fanout/internal/chunks/chunkstore"
 	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/room"
 	"fanout/internal/chunks/wire"
 	"fanout/peerd/picker"
 )
@@ -114,7 +115,7 @@ func (d *Download) gotGet(l *link, chunk int) {
 	case !d.strategy.waits(chunk):
 		l.s.Send(wire.KindNone, chunk)
 	case len(l.waiting) >= d.cfg.Requests:
-		l.s.Fail(wire.CodeTooMany, chunkserver.ErrTooMany)
+		l.s.Fail(wire.CodeTooMany, room.ErrTooMany)
 	default:
 		l.waiting[chunk] = struct{}{}
 	}

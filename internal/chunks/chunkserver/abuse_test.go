@@ -76,11 +76,10 @@ func TestAbuse(t *testing.T) {
 			if _, err := a.store.Put(1, f.chunk(1)); err != nil {
 				t.Fatal(err)
 			}
+			a.target.HandOut = func(*chunkserver.Session) int { return 1 }
 			a.answer = func(s *chunkserver.Session, m wire.Message) {
 				if m.Kind == wire.KindAny {
-					if err := s.UploadAny(func() int { return 1 }); err != nil {
-						s.Fail(wire.CodeTooMany, err)
-					}
+					serve(s, m)
 				}
 			}
 			r := knock(t, a.addr)
@@ -239,12 +238,8 @@ func FuzzSession(f *testing.F) {
 		c.Limits.Handshake, c.Limits.Idle, c.Limits.Stall = time.Second, time.Second, time.Second
 		c.Limits.Requests = 8
 	})
-	a.answer = func(s *chunkserver.Session, m wire.Message) {
-		serve(s, m)
-		if m.Kind == wire.KindAny {
-			s.UploadAny(func() int { return 0 })
-		}
-	}
+	a.answer = serve
+	a.target.HandOut = func(*chunkserver.Session) int { return 0 }
 	f.Add(true, []byte("GET 0\nBITS 1\n\xe0HAVE 1\nOFFER 2\nCANCEL 2\nANY\nNONE -\nNONE 1\nPING\nPONG\nERR bad-message x\n"))
 	f.Add(true, []byte("DATA 1 4096\nshort"))
 	f.Add(true, append([]byte("DATA 0 4096\n"), x.chunk(0)...))

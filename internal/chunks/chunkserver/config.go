@@ -57,6 +57,17 @@ type Target struct {
 	ID       manifest.ID
 	Store    *chunkstore.Store
 	Handler  Handler
+	// HandOut chooses the chunk of an ANY, at the moment of sending; wire.NoChunk if there is
+	// none. It is nil where nothing is handed out, and called from many goroutines.
+	HandOut func(s *Session) (chunk int)
+}
+
+// handOut is wire.NoChunk where nothing is handed out.
+func (t *Target) handOut(s *Session) int {
+	if t.HandOut == nil {
+		return wire.NoChunk
+	}
+	return t.HandOut(s)
 }
 
 // Handler learns what happens on the sessions of one manifest. Opened comes first and
@@ -70,7 +81,8 @@ type Handler interface {
 	Got(s *Session, m wire.Message, payload []byte)
 	// Landed tells what became of a chunk that has come.
 	Landed(s *Session, l Landing)
-	// Sent tells that a chunk that was queued by Upload or UploadAny has been sent.
+	// Sent tells that a chunk that was queued has been sent; wire.NoChunk if none was there to
+	// hand out.
 	Sent(s *Session, chunk int)
 	// Closed tells why the session ended; nil if this side closed it.
 	Closed(s *Session, err error)

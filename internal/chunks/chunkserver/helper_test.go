@@ -17,6 +17,7 @@ import (
 	"fanout/internal/chunks/chunkserver"
 	"fanout/internal/chunks/chunkstore"
 	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/room"
 	"fanout/internal/chunks/wire"
 	"fanout/internal/proving/patience"
 )
@@ -223,15 +224,19 @@ func (r *recorder) Closed(_ *chunkserver.Session, err error) {
 	r.note(func(x *seen) { x.closed = append(x.closed, err) })
 }
 
-// serve answers GET and CANCEL as a daemon with everything does.
+// serve answers GET, ANY and CANCEL as a daemon with everything does.
 func serve(s *chunkserver.Session, m wire.Message) {
+	var err error
 	switch m.Kind {
 	case wire.KindGet:
-		if err := s.Upload(m.Chunk); err != nil {
-			s.Fail(wire.CodeTooMany, err)
-		}
+		err = s.Upload(m.Chunk)
+	case wire.KindAny:
+		err = s.Upload(room.Any)
 	case wire.KindCancel:
 		s.CancelUpload(m.Chunk)
+	}
+	if err != nil {
+		s.Fail(wire.CodeTooMany, err)
 	}
 }
 

@@ -43,7 +43,7 @@ func New(cfg Config) *Server {
 	v := &Server{
 		cfg: cfg, limits: cfg.Limits, observer: cfg.Observer,
 		buffers:   newBuffers(cfg.BufferBytes),
-		uploader:  &uploader{slots: cfg.Slots, limit: cfg.Limits.Requests, count: cfg.Observer.Queued},
+		uploader:  newUploader(cfg.Slots, cfg.Limits.Requests, cfg.Observer.Queued),
 		byAddress: map[netip.Addr]int{},
 	}
 	v.ctx, v.cancel = context.WithCancel(context.Background())

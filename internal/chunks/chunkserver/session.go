@@ -35,8 +35,7 @@ type Session struct {
 	received atomic.Int64 // when payload last came, in nanoseconds after began; 0 if never
 
 	out     outbox
-	grant   chan job // a job whose upload slot this session holds
-	up      uploads  // guarded by the uploader's mutex
+	grant   chan int // a chunk, or room.Any, whose upload slot this session holds
 	arrived chan arrival
 	closing chan struct{} // closed once the last line, an ERR, is in the outbox
 	failure error         // why; read it after closing
@@ -47,7 +46,7 @@ func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, r *wire.Reade
 	s := &Session{
 		server: v, target: t, conn: c, in: in, reader: r, peer: peer, dialled: dialled, began: time.Now(),
 		out:     outbox{wake: make(chan struct{}, 1), late: make(chan struct{}, 1)},
-		grant:   make(chan job, 1),
+		grant:   make(chan int, 1),
 		arrived: make(chan arrival, 1),
 		closing: make(chan struct{}),
 	}
@@ -92,16 +91,9 @@ func (s *Session) SendLater(kind wire.Kind, chunk int) {
 	s.bound(s.out.addLate(wire.Message{Kind: kind, Chunk: chunk}))
 }
 
-// Upload queues a chunk to be sent when the session's turn comes.
-func (s *Session) Upload(chunk int) error {
-	return s.server.uploader.add(s, job{chunk: chunk})
-}
-
-// UploadAny queues a chunk to be chosen when the session's turn comes; choose returns -1
-// if there is none, which answers NONE.
-func (s *Session) UploadAny(choose func() int) error {
-	return s.server.uploader.add(s, job{choose: choose})
-}
+// Upload queues a chunk to be sent when the session's turn comes, or room.Any, for which
+// [Target].HandOut chooses one then. It returns room.ErrTooMany if [Limits].Requests wait.
+func (s *Session) Upload(chunk int) error { return s.server.uploader.add(s, chunk) }
 
 // CancelUpload takes a chunk queued by Upload back; false if it is not queued any more.
 func (s *Session) CancelUpload(chunk int) bool { return s.server.uploader.cancel(s, chunk) }
@@ -143,6 +135,7 @@ var errClosedHere = errors.New("closed by this side")
 func (s *Session) run() {
 	h := s.target.Handler
 	s.server.observer.Sessions(1)
+	s.server.uploader.join(s)
 	h.Opened(s)
 	var wg sync.WaitGroup
 	wg.Go(s.write)

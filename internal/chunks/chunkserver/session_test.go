@@ -89,13 +89,12 @@ func TestAnyIsChosenLate(t *testing.T) {
 	var choice atomic.Int32
 	choice.Store(-2)
 	asked := make(chan struct{}, 1)
+	a.target.HandOut = func(*chunkserver.Session) int { return int(choice.Load()) }
 	a.answer = func(s *chunkserver.Session, m wire.Message) {
-		if m.Kind == wire.KindAny {
-			s.UploadAny(func() int { return int(choice.Load()) })
-			asked <- struct{}{}
-			return
-		}
 		serve(s, m)
+		if m.Kind == wire.KindAny {
+			asked <- struct{}{}
+		}
 	}
 	busy, taker := join(t, a.addr, f.id), join(t, a.addr, f.id)
 	busy.say("GET 0\n")
@@ -126,15 +125,11 @@ func TestLimitedSendKeepsItsSlot(t *testing.T) {
 		c.Limits.Lend = 3 * time.Second
 	})
 	sent := make(chan int, 1)
-	a.answer = func(s *chunkserver.Session, m wire.Message) {
-		serve(s, m)
-		if m.Kind == wire.KindAny {
-			s.UploadAny(func() int {
-				n, _, _ := a.counts.totals()
-				sent <- n
-				return wire.NoChunk
-			})
-		}
+	a.answer = serve
+	a.target.HandOut = func(*chunkserver.Session) int {
+		n, _, _ := a.counts.totals()
+		sent <- n
+		return wire.NoChunk
 	}
 	first, second := join(t, a.addr, f.id), join(t, a.addr, f.id)
 	first.say("GET 0\n")

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"fanout/internal/chunks/room"
 	"fanout/internal/chunks/wire"
 )
 
@@ -62,8 +63,8 @@ func signal(c chan struct{}) {
 }
 
 func (s *Session) queue(m wire.Message) {
-	var room [64]byte
-	s.push(wire.AppendMessage(room[:0], m))
+	var line [64]byte
+	s.push(wire.AppendMessage(line[:0], m))
 }
 
 func (s *Session) push(line []byte) { s.bound(s.out.add(line)) }
@@ -78,8 +79,7 @@ func (s *Session) bound(waiting int) {
 // write sends control lines and granted chunks until the session ends.
 func (s *Session) write() {
 	err := s.writeLoop()
-	s.server.uploader.remove(s)
-	s.server.uploader.done(s) // also of a job that was granted and not begun
+	s.server.uploader.leave(s) // also with a chunk that was granted and not begun
 	s.end(err)
 }
 
@@ -100,8 +100,8 @@ func (s *Session) writeLoop() error {
 			continue
 		case <-ping.C:
 			err = s.writeLines(wire.AppendMessage(nil, wire.Message{Kind: wire.KindPing}))
-		case j := <-s.grant:
-			err = s.sendJob(j)
+		case chunk := <-s.grant:
+			err = s.sendGranted(chunk)
 		case <-s.out.wake:
 			err = s.writeLines(s.out.take())
 		case <-late.C:
@@ -138,11 +138,10 @@ func (s *Session) sayGoodbye() error {
 	return s.failure
 }
 
-// sendJob sends one chunk, or NONE where there is none to send, and gives the slot on.
-func (s *Session) sendJob(j job) error {
-	chunk := j.chunk
-	if j.choose != nil {
-		chunk = j.choose()
+// sendGranted sends one chunk, or NONE where there is none to send, and gives the slot on.
+func (s *Session) sendGranted(chunk int) error {
+	if chunk == room.Any {
+		chunk = s.target.handOut(s)
 	}
 	if chunk < 0 || !s.target.Store.Has(chunk) {
 		s.server.uploader.done(s)

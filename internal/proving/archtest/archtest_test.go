@@ -31,11 +31,13 @@ var allowed = map[string][]string{
 	"internal/proving/bound":      {},
 	"internal/chunks/wire":        {"internal/chunks/manifest"},
 	"internal/chunks/chunkstore":  {"internal/chunks/manifest"},
-	"internal/chunks/chunkserver": {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore"},
+	"internal/chunks/exchange":    {"internal/chunks/wire"},
+	"internal/chunks/room":        {},
+	"internal/chunks/chunkserver": {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/room"},
 
 	"origin/handout": {},
 	"peerd/picker":   {},
-	"peerd/swarm":    {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/chunkserver", "peerd/picker"},
+	"peerd/swarm":    {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/room", "internal/chunks/chunkserver", "peerd/picker"},
 	"tracker/store":  {"internal/chunks/manifest", "internal/chunks/trackerfile"},
 	"tracker/table":  {"internal/chunks/manifest", "internal/chunks/trackerfile", "tracker/store"},
 	"tracker/feed":   {"api/trackerapi", "internal/chunks/manifest", "tracker/table"},
@@ -56,7 +58,8 @@ var allowed = map[string][]string{
 // environment, logger or Prometheus, whichever package they would reach them through.
 var mechanisms = []string{
 	"internal/chunks/manifest", "internal/daemon/units", "internal/chunks/trackerfile", "internal/proving/bound", "internal/chunks/wire",
-	"internal/chunks/chunkstore", "internal/chunks/chunkserver", "origin/handout", "peerd/picker", "peerd/swarm",
+	"internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/room", "internal/chunks/chunkserver",
+	"origin/handout", "peerd/picker", "peerd/swarm",
 	"tracker/store", "tracker/table",
 }
 
