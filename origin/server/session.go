@@ -7,8 +7,8 @@ import (
 
 	"fanout/internal/chunks/chunkserver"
 	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/manifest"
-	"fanout/internal/chunks/room"
 	"fanout/internal/chunks/wire"
 	"fanout/origin/handout"
 )
@@ -56,7 +56,6 @@ func (w *swarm) Opened(s *chunkserver.Session) {
 
 // Got implements chunkserver.Handler.
 func (w *swarm) Got(s *chunkserver.Session, m wire.Message, payload []byte) {
-	var err error
 	switch m.Kind {
 	case wire.KindGet, wire.KindAny:
 		w.mu.Lock()
@@ -66,9 +65,9 @@ func (w *swarm) Got(s *chunkserver.Session, m wire.Message, payload []byte) {
 	switch m.Kind {
 	case wire.KindGet:
 		w.events.Requested()
-		err = s.Upload(m.Chunk)
+		s.Carry(exchange.Upload{To: s.ID(), Chunk: m.Chunk})
 	case wire.KindAny:
-		w.gate.pass(func() { w.handOut(s) })
+		w.gate.pass(func() { s.Carry(exchange.HandOut{To: s.ID()}) })
 	case wire.KindCancel:
 		s.CancelUpload(m.Chunk)
 	case wire.KindOffer:
@@ -77,16 +76,6 @@ func (w *swarm) Got(s *chunkserver.Session, m wire.Message, payload []byte) {
 		w.hold(s, m.Chunk)
 	case wire.KindBits:
 		w.holdAll(s, payload)
-	}
-	if err != nil {
-		s.Fail(wire.CodeTooMany, err)
-	}
-}
-
-// handOut queues a handout.
-func (w *swarm) handOut(s *chunkserver.Session) {
-	if err := s.Upload(room.Any); err != nil {
-		s.Fail(wire.CodeTooMany, err)
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 
 	"fanout/internal/chunks/chunkserver"
 	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/manifest"
-	"fanout/internal/chunks/room"
 	"fanout/internal/chunks/wire"
 	"fanout/internal/proving/patience"
 )
@@ -226,17 +226,13 @@ func (r *recorder) Closed(_ *chunkserver.Session, err error) {
 
 // serve answers GET, ANY and CANCEL as a daemon with everything does.
 func serve(s *chunkserver.Session, m wire.Message) {
-	var err error
 	switch m.Kind {
 	case wire.KindGet:
-		err = s.Upload(m.Chunk)
+		s.Carry(exchange.Upload{To: s.ID(), Chunk: m.Chunk})
 	case wire.KindAny:
-		err = s.Upload(room.Any)
+		s.Carry(exchange.HandOut{To: s.ID()})
 	case wire.KindCancel:
-		s.CancelUpload(m.Chunk)
-	}
-	if err != nil {
-		s.Fail(wire.CodeTooMany, err)
+		s.Carry(exchange.Withdraw{To: s.ID(), Chunk: m.Chunk})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fanout/internal/chunks/wire"
@@ -25,6 +26,7 @@ type Server struct {
 	observer Observer
 	uploader *uploader
 	buffers  *buffers
+	ids      atomic.Uint64 // sessions so far
 
 	ctx    context.Context
 	cancel context.CancelFunc

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/manifest"
 	"fanout/internal/chunks/wire"
 )
@@ -25,6 +26,7 @@ type Session struct {
 	conn    *net.TCPConn
 	in      *inbound
 	reader  *wire.Reader
+	id      exchange.ID
 	peer    string
 	dialled bool
 
@@ -44,7 +46,8 @@ type Session struct {
 
 func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, r *wire.Reader, peer string, dialled bool) *Session {
 	s := &Session{
-		server: v, target: t, conn: c, in: in, reader: r, peer: peer, dialled: dialled, began: time.Now(),
+		server: v, target: t, conn: c, in: in, reader: r, began: time.Now(),
+		id: exchange.ID(v.ids.Add(1)), peer: peer, dialled: dialled,
 		out:     outbox{wake: make(chan struct{}, 1), late: make(chan struct{}, 1)},
 		grant:   make(chan int, 1),
 		arrived: make(chan arrival, 1),
@@ -53,6 +56,9 @@ func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, r *wire.Reade
 	s.ctx, s.cancel = context.WithCancelCause(v.ctx)
 	return s
 }
+
+// ID is the session's name within its [Server]; they count from 1.
+func (s *Session) ID() exchange.ID { return s.id }
 
 // Peer is the other side's peer ID, as it said it.
 func (s *Session) Peer() string { return s.peer }

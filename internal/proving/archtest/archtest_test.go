@@ -33,11 +33,11 @@ var allowed = map[string][]string{
 	"internal/chunks/chunkstore":  {"internal/chunks/manifest"},
 	"internal/chunks/exchange":    {"internal/chunks/wire"},
 	"internal/chunks/room":        {},
-	"internal/chunks/chunkserver": {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/room"},
+	"internal/chunks/chunkserver": {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/room"},
 
 	"origin/handout": {},
 	"peerd/picker":   {},
-	"peerd/swarm":    {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/room", "internal/chunks/chunkserver", "peerd/picker"},
+	"peerd/swarm":    {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/room", "internal/chunks/chunkserver", "peerd/picker"},
 	"tracker/store":  {"internal/chunks/manifest", "internal/chunks/trackerfile"},
 	"tracker/table":  {"internal/chunks/manifest", "internal/chunks/trackerfile", "tracker/store"},
 	"tracker/feed":   {"api/trackerapi", "internal/chunks/manifest", "tracker/table"},
