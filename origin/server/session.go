@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fanout/internal/chunks/bitmap"
 	"fanout/internal/chunks/chunkserver"
-	"fanout/internal/chunks/chunkstore"
 	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/manifest"
 	"fanout/internal/chunks/wire"
@@ -98,7 +98,7 @@ func (w *swarm) hold(s *chunkserver.Session, chunk int) {
 }
 
 func (w *swarm) holdAll(s *chunkserver.Session, payload []byte) {
-	bits, err := chunkstore.DecodeBits(payload, w.manifest.Chunks())
+	bits, err := bitmap.Decode(payload, w.manifest.Chunks())
 	if err != nil {
 		s.Fail(wire.CodeBadLength, err)
 		return

@@ -9,9 +9,10 @@ import (
 
 	"fanout/api/peerapi"
 	"fanout/api/trackerapi"
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/manifest"
 	"fanout/internal/daemon/trackerclient"
-	"fanout/peerd/swarm"
+	"fanout/peerd/transfer"
 )
 
 const (
@@ -19,38 +20,38 @@ const (
 	tellTimeout  = 20 * time.Second
 )
 
-// announcer speaks with the tracker for a download. It implements swarm.Tracker.
+// announcer speaks with the tracker for a download. It implements transfer.Tracker.
 type announcer struct{ d *download }
 
-// Announce implements swarm.Tracker.
-func (a *announcer) Announce(ctx context.Context, r swarm.Report) (swarm.Reply, error) {
+// Announce implements transfer.Tracker.
+func (a *announcer) Announce(ctx context.Context, r transfer.Report) (exchange.Answered, error) {
 	q := a.d.announcement(r)
 	q.Held, q.Owned = &r.Held, &r.Owned
 	reply, err := a.d.node.cfg.Tracker.Announce(ctx, a.d.id.String(), q)
 	if errors.Is(err, trackerclient.ErrGone) {
-		err = fmt.Errorf("%w: %w", swarm.ErrWithdrawn, err)
+		err = fmt.Errorf("%w: %w", transfer.ErrWithdrawn, err)
 		if q.Rollout != nil && *q.Rollout != "" {
 			a.d.abandon(*q.Rollout, errWithdrawn)
 		}
 	}
 	if err != nil {
-		return swarm.Reply{}, err
+		return exchange.Answered{}, err
 	}
 	if reply.Abandoned != nil && *reply.Abandoned {
 		a.d.abandon(*q.Rollout, errAbandoned)
 	}
-	out := swarm.Reply{Interval: trackerclient.Seconds(reply.IntervalSeconds)}
+	out := exchange.Answered{Interval: trackerclient.Seconds(reply.IntervalSeconds)}
 	for _, o := range reply.Origins {
-		out.Origins = append(out.Origins, swarm.Contact{ID: o.Id, Address: o.Address})
+		out.Origins = append(out.Origins, exchange.Contact{ID: o.Id, Address: o.Address})
 	}
 	for _, p := range reply.Peers {
-		out.Peers = append(out.Peers, swarm.Contact{ID: p.Id, Address: p.Address})
+		out.Peers = append(out.Peers, exchange.Contact{ID: p.Id, Address: p.Address})
 	}
 	return out, nil
 }
 
 // announcement is what is said of a download, but for its chunks.
-func (d *download) announcement(r swarm.Report) trackerapi.Announce {
+func (d *download) announcement(r transfer.Report) trackerapi.Announce {
 	cfg := &d.node.cfg
 	d.mu.Lock()
 	rec := d.rec
@@ -91,7 +92,7 @@ func (d *download) tell() {
 	d.node.wg.Go(func() {
 		d.node.tell(d.id, func() trackerapi.Announce {
 			p := d.progress.Snapshot()
-			q := d.announcement(swarm.Report{FromOrigin: p.FromOrigin, FromPeers: p.FromPeers})
+			q := d.announcement(transfer.Report{FromOrigin: p.FromOrigin, FromPeers: p.FromPeers})
 			q.Held = d.kept()
 			return q
 		})
@@ -127,7 +128,7 @@ func (n *Node) tell(id manifest.ID, what func() trackerapi.Announce) {
 	}
 }
 
-// Owners implements swarm.Tracker.
+// Owners implements transfer.Tracker.
 func (a *announcer) Owners(ctx context.Context) ([]string, error) {
 	return a.d.node.cfg.Tracker.Table(ctx, a.d.id.String(), a.d.manifest.Chunks())
 }

@@ -17,6 +17,7 @@ import (
 	"fanout/internal/chunks/manifest"
 	"fanout/internal/daemon/httpkit"
 	"fanout/peerd/swarm"
+	"fanout/peerd/transfer"
 )
 
 // download is one download with its state, from the request to its removal.
@@ -24,7 +25,7 @@ type download struct {
 	node     *Node
 	manifest *manifest.Manifest
 	id       manifest.ID
-	progress *swarm.Progress
+	progress *transfer.Progress
 
 	// control is held by whoever starts, stops or removes the download, from the decision
 	// until it has happened; taken before mu. The work under way does without.
@@ -35,7 +36,7 @@ type download struct {
 	rec    record // ID, File and Manifest are never written again
 	worked worktime
 	store  *chunkstore.Store
-	run    *swarm.Download
+	run    *transfer.Download
 	stop   context.CancelFunc // of the work under way
 	ended  chan struct{}      // closed when it has ended; nil before the first
 
@@ -49,7 +50,7 @@ type download struct {
 }
 
 func newDownload(n *Node, rec record, m *manifest.Manifest) *download {
-	d := &download{node: n, manifest: m, id: m.ID(), rec: rec, mend: true, progress: swarm.NewProgress(m.Chunks())}
+	d := &download{node: n, manifest: m, id: m.ID(), rec: rec, mend: true, progress: transfer.NewProgress(m.Chunks())}
 	d.progress.Restore(rec.FromOrigin, rec.FromPeers)
 	d.worked = worktime{state: rec.State, before: rec.workedBefore()}
 	d.track()
@@ -229,7 +230,7 @@ func (d *download) work(ctx context.Context) error {
 	}
 	var finishing sync.WaitGroup
 	defer finishing.Wait()
-	run := swarm.New(swarm.Config{
+	run := transfer.New(transfer.Config{
 		Self: d.node.cfg.ID, Address: d.node.cfg.Address, Strategy: strategy,
 		Target: chunkserver.Target{Manifest: d.manifest, ID: d.id, Store: store},
 		Dialer: d.node.chunks, Tracker: &announcer{d}, Observer: &observer{d}, Requests: limits().Requests,

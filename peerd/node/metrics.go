@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"fanout/api/peerapi"
-	"fanout/peerd/swarm"
+	"fanout/peerd/transfer"
 )
 
 // maxProgress bounds the downloads whose progress is exported: the newest.
@@ -60,7 +60,7 @@ func newMetrics(r prometheus.Registerer, n *Node) (*metrics, error) {
 	for _, s := range []peerapi.DownloadState{peerapi.DownloadStateComplete, peerapi.DownloadStateFailed, peerapi.DownloadStateCancelled} {
 		m.ends.WithLabelValues(string(s))
 	}
-	for _, source := range []swarm.Source{swarm.FromOrigin, swarm.FromPeer} {
+	for _, source := range []transfer.Source{transfer.FromOrigin, transfer.FromPeer} {
 		m.received.WithLabelValues(string(source))
 		m.fetches.WithLabelValues(string(source))
 	}
@@ -77,11 +77,11 @@ func (m *metrics) ended(r record) {
 	m.transfers.WithLabelValues(string(r.Strategy), string(r.State)).Observe(r.Worked.Seconds())
 }
 
-// observer counts what arrives for a download. It implements swarm.Observer.
+// observer counts what arrives for a download. It implements transfer.Observer.
 type observer struct{ d *download }
 
-// Landed implements swarm.Observer.
-func (o *observer) Landed(from swarm.Source, bytes int, took time.Duration, duplicate bool) {
+// Landed implements transfer.Observer.
+func (o *observer) Landed(from transfer.Source, bytes int, took time.Duration, duplicate bool) {
 	m := o.d.node.metrics
 	m.received.WithLabelValues(string(from)).Add(float64(bytes))
 	if duplicate {
@@ -91,7 +91,7 @@ func (o *observer) Landed(from swarm.Source, bytes int, took time.Duration, dupl
 	m.fetches.WithLabelValues(string(from)).Observe(took.Seconds())
 }
 
-// VerifyFailed implements swarm.Observer.
+// VerifyFailed implements transfer.Observer.
 func (o *observer) VerifyFailed(peer string, chunk int) {
 	o.d.node.metrics.failures.Inc()
 	o.d.node.cfg.Logger.Warn().Str("download", o.d.rec.ID).Str("peer", peer).Int("chunk", chunk).Msg("chunk rejected, peer dropped")

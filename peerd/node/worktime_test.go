@@ -9,7 +9,7 @@ import (
 
 	"fanout/api/peerapi"
 	"fanout/internal/chunks/manifest"
-	"fanout/peerd/swarm"
+	"fanout/peerd/transfer"
 )
 
 // What counts is the time in the states in which a download is under way.
@@ -78,7 +78,7 @@ func TestSaveNowAndThen(t *testing.T) {
 		defer records.close()
 		m := &manifest.Manifest{Name: "a", ChunkSize: 32 << 10}
 		d := newDownload(&Node{records: records, cfg: Config{Logger: zerolog.Nop()}}, record{ID: "a", Manifest: m.Encode()}, m)
-		d.progress = swarm.NewProgress(0)
+		d.progress = transfer.NewProgress(0)
 		d.rec.State = peerapi.DownloadStateDownloading
 		d.track()
 		go d.saveNowAndThen(t.Context())

@@ -11,6 +11,8 @@
 package picker
 
 import (
+	"iter"
+	"maps"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
@@ -35,6 +37,18 @@ func (n *Neighbour) Asked() int { return len(n.asked) }
 
 // Holds says whether the neighbour is known to have the chunk.
 func (n *Neighbour) Holds(chunk int) bool { return n.holds.Test(uint(chunk)) }
+
+// Claims are the chunks that the neighbour was asked for, or has offered with success, and that
+// have not come.
+func (n *Neighbour) Claims() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, c := range slices.Concat(slices.Sorted(maps.Keys(n.asked)), n.offers) {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
 
 // Picker is the state of one download. It is not safe for concurrent use.
 type Picker struct {
@@ -260,16 +274,19 @@ func (p *Picker) Steal(n *Neighbour) (chunk int, from *Neighbour, ok bool) {
 // offered for longest, and since before.
 func (p *Picker) Again(n *Neighbour, before time.Time) (chunk int, ok bool) {
 	oldest := before
+	older := func(since time.Time, c int) bool { // in whatever order the maps are gone through
+		return since.Before(oldest) || ok && since.Equal(oldest) && c < chunk
+	}
 	for c, askees := range p.asked {
 		if len(askees) != 1 || askees[0] == n || !n.Holds(c) {
 			continue
 		}
-		if since := askees[0].asked[c]; since.Before(oldest) {
+		if since := askees[0].asked[c]; older(since, c) {
 			chunk, oldest, ok = c, since, true
 		}
 	}
 	for c, o := range p.offered {
-		if o.by != n && len(p.asked[c]) == 0 && n.Holds(c) && o.since.Before(oldest) {
+		if o.by != n && len(p.asked[c]) == 0 && n.Holds(c) && older(o.since, c) {
 			chunk, oldest, ok = c, o.since, true
 		}
 	}

@@ -1,11 +1,13 @@
 package swarm
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/bits-and-blooms/bitset"
 
-	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/wire"
 )
 
@@ -26,19 +28,12 @@ const (
 // every chunk comes from: `static`, from its owner, which brings it from the origin; and
 // `direct`, from the origin, as if this peer owned every chunk.
 type assigned struct {
-	d      *Download
-	mine   *bitset.BitSet     // chunks that this peer owns
-	origin *source            // what is to be fetched from the origin
-	owners map[string]*source // by chunk address
-	links  map[*link]*source  // dialled sessions, and what is fetched over each
-	rests  map[*link]rest     // origins that are not asked for a while
-	window int                // requests outstanding a session
-}
-
-// rest is a pause in asking, which grows until something comes.
-type rest struct {
-	until  time.Time
-	length time.Duration
+	*shared
+	mine   *bitset.BitSet // chunks that this peer owns
+	origin *source        // what is to be fetched from the origin
+	owners []*source
+	feeds  ledger[feed]
+	window int // requests outstanding a session
 }
 
 // source is a place to fetch from, and what is still to be asked of it.
@@ -47,42 +42,58 @@ type source struct {
 	contact *contact // nil for the origin, of which there may be several
 }
 
+// feed is what is kept of a neighbour that was dialled, over whose session chunks are fetched.
+type feed struct {
+	*neighbour
+	source *source
+	asked  map[int]time.Time // since when
+	rest   rest
+}
+
+// rest is a pause in asking, which grows until something comes.
+type rest struct {
+	until  time.Time
+	length time.Duration // 0 if something has come since
+}
+
 // newAssigned makes the strategy; no owners make it `direct`.
-func newAssigned(d *Download, owners []string) *assigned {
-	n := uint(d.chunks())
+func newAssigned(s *shared) *assigned {
+	n := uint(s.cfg.Chunks)
 	a := &assigned{
-		d: d, mine: bitset.New(n), origin: &source{todo: bitset.New(n)},
-		owners: map[string]*source{}, links: map[*link]*source{}, rests: map[*link]rest{},
-		window: windowFor(d.target.Manifest.ChunkSize, 4<<20, 4, 64),
+		shared: s, mine: bitset.New(n), origin: &source{todo: bitset.New(n)}, feeds: newLedger[feed](),
+		window: windowFor(s.cfg.ChunkSize, 4<<20, 4, 64),
 	}
-	for c := range d.chunks() {
-		owner := d.cfg.Address
-		if owners != nil {
-			owner = owners[c]
+	owners := map[string]*source{}
+	for c := range s.cfg.Chunks {
+		owner := s.cfg.Address
+		if s.cfg.Owners != nil {
+			owner = s.cfg.Owners[c]
 		}
-		if owner == d.cfg.Address {
+		if owner == s.cfg.Address {
 			a.mine.Set(uint(c))
 		}
-		if d.has(c) {
+		if s.has(c) {
 			continue
 		}
-		a.sourceOf(owner, n).todo.Set(uint(c))
-	}
-	for addr, s := range a.owners {
-		s.contact = d.want(Contact{Address: addr}, false, true)
+		from := a.origin
+		if owner != s.cfg.Address {
+			from = owners[owner]
+		}
+		if from == nil {
+			from = a.ownedBy(owner)
+			owners[owner] = from
+		}
+		from.todo.Set(uint(c))
 	}
 	return a
 }
 
-func (a *assigned) sourceOf(owner string, chunks uint) *source {
-	if owner == a.d.cfg.Address {
-		return a.origin
-	}
-	s, ok := a.owners[owner]
-	if !ok {
-		s = &source{todo: bitset.New(chunks)}
-		a.owners[owner] = s
-	}
+// ownedBy has an owner dialled.
+func (a *assigned) ownedBy(address string) *source {
+	c, dial := a.contacts.want(exchange.Contact{Address: address}, false, true, 0)
+	a.dial(dial...)
+	s := &source{todo: bitset.New(uint(a.cfg.Chunks)), contact: c}
+	a.owners = append(a.owners, s)
 	return s
 }
 
@@ -91,154 +102,158 @@ func windowFor(chunkSize, bytes int64, least, most int) int {
 	return int(min(max(bytes/chunkSize, int64(least)), int64(most)))
 }
 
-func (a *assigned) opened(l *link) {
-	switch {
-	case l.contact == nil: // it dialled, so it asks; this side asks over what it dialled
-	case l.origin:
-		a.links[l] = a.origin
-	default:
-		if s, ok := a.owners[l.contact.Address]; ok {
-			a.links[l] = s
+// opened begins to fetch over a session that was dialled; who has dialled asks over it himself.
+func (a *assigned) opened(n *neighbour) {
+	f := &feed{neighbour: n, asked: map[int]time.Time{}}
+	if n.origin {
+		f.source = a.origin
+	}
+	for _, s := range a.owners {
+		if s.contact == n.contact {
+			f.source = s
 		}
+	}
+	if f.source != nil {
+		a.feeds.add(n, f)
 	}
 }
 
-func (a *assigned) closed(l *link) {
-	if s, ok := a.links[l]; ok {
-		a.putBack(l, s)
-		delete(a.links, l)
-		delete(a.rests, l)
+func (a *assigned) closed(n *neighbour, _ time.Time) {
+	if f := a.feeds.remove(n); f != nil {
+		f.putBack(f.source)
 	}
 }
 
 // putBack gives what a session was asked for and did not send to a source.
-func (a *assigned) putBack(l *link, s *source) {
-	for c := range l.asked {
+func (f *feed) putBack(s *source) {
+	for c := range f.asked {
 		s.todo.Set(uint(c))
 	}
-	clear(l.asked)
+	clear(f.asked)
 }
 
-func (a *assigned) got(l *link, m wire.Message) {
+func (a *assigned) got(n *neighbour, m wire.Message, now time.Time) {
 	switch m.Kind {
 	case wire.KindNone: // an owner that will not bring the chunk: an origin has it
-		if _, asked := l.asked[m.Chunk]; asked {
-			delete(l.asked, m.Chunk)
+		f := a.feeds.of[n]
+		if f == nil {
+			return
+		}
+		if _, asked := f.asked[m.Chunk]; asked {
+			delete(f.asked, m.Chunk)
 			a.origin.todo.Set(uint(m.Chunk))
-			if l.origin {
-				a.pause(l, restLeast)
+			if n.origin {
+				f.rest.begin(now, restLeast)
 			}
 		}
 	case wire.KindOffer:
-		l.s.Send(wire.KindCancel, m.Chunk)
+		a.send(n, wire.KindCancel, m.Chunk)
 	}
 }
 
-// pause leaves an origin that does not send what it was asked for in peace: at first for so
+// begin leaves an origin that does not send what it was asked for in peace: at first for so
 // long, and for longer each time, until it sends something.
-func (a *assigned) pause(l *link, first time.Duration) {
-	r, now := a.rests[l], time.Now()
+func (r *rest) begin(now time.Time, first time.Duration) {
 	if now.Before(r.until) { // of what was asked before
 		return
 	}
 	r.length = min(max(2*r.length, first), restMost)
 	r.until = now.Add(r.length)
-	a.rests[l] = r
 }
 
-func (a *assigned) holds(*link, int) {}
+func (a *assigned) holds(*neighbour, int) {}
 
-func (a *assigned) heard(*link, int) {}
+func (a *assigned) heard(*neighbour, int, time.Time) {}
 
-func (a *assigned) landed(from *link, landing chunkserver.Landing) {
-	chunk := landing.Chunk
-	delete(a.rests, from)
-	for l, s := range a.links {
-		s.todo.Clear(uint(chunk))
-		if _, asked := l.asked[chunk]; asked {
-			delete(l.asked, chunk)
-			if l != from {
-				l.s.Send(wire.KindCancel, chunk)
+func (a *assigned) landed(from *neighbour, l exchange.Landed, _ time.Time) {
+	chunk := l.Chunk
+	if f := a.feeds.of[from]; f != nil {
+		f.rest = rest{}
+	}
+	for _, f := range a.feeds.all {
+		f.source.todo.Clear(uint(chunk))
+		if _, asked := f.asked[chunk]; asked {
+			delete(f.asked, chunk)
+			if f.neighbour != from {
+				a.send(f.neighbour, wire.KindCancel, chunk)
 			}
 		}
 	}
 	a.origin.todo.Clear(uint(chunk))
 	if from.origin && a.mine.Test(uint(chunk)) {
-		a.d.cfg.Progress.own(chunk)
+		a.do(exchange.Own{Chunk: chunk})
 	}
-	a.d.tellHave(chunk, from, false)
+	a.tellHave(chunk, from, false)
 }
 
 // waits is true for what this peer owns: it is on its way from the origin.
 func (a *assigned) waits(chunk int) bool { return a.mine.Test(uint(chunk)) }
 
-func (a *assigned) met(Reply) {}
+func (a *assigned) met([]exchange.Contact, time.Time) {}
 
 // tick gives up on owners that are dead or stuck.
 func (a *assigned) tick(now time.Time) {
 	for _, s := range a.owners {
 		if s.contact.dead() {
-			a.origin.todo.InPlaceUnion(s.todo)
-			s.todo.ClearAll()
+			a.leaveToOrigin(s)
 		}
 	}
-	for l, s := range a.links {
-		if s == a.origin || !stuck(l, now, ownerPatience) {
-			continue
+	for _, f := range a.feeds.all {
+		if f.source != a.origin && f.stuck(now, ownerPatience) {
+			a.takeBack(f)
+			a.leaveToOrigin(f.source)
 		}
-		a.takeBack(l)
-		a.origin.todo.InPlaceUnion(s.todo)
-		s.todo.ClearAll()
 	}
 	if a.originIdle(now) {
-		for l, s := range a.links {
-			if s == a.origin && stuck(l, now, originPatience) {
-				a.takeBack(l)
-				a.pause(l, originPatience)
+		for _, f := range a.feeds.all {
+			if f.source == a.origin && f.stuck(now, originPatience) {
+				a.takeBack(f)
+				f.rest.begin(now, originPatience)
 			}
 		}
 	}
 }
 
+// leaveToOrigin has an owner's chunks fetched from the origin.
+func (a *assigned) leaveToOrigin(s *source) {
+	a.origin.todo.InPlaceUnion(s.todo)
+	s.todo.ClearAll()
+}
+
 // takeBack has the origin's list take over what a session was asked for.
-func (a *assigned) takeBack(l *link) {
-	for c := range l.asked {
-		l.s.Send(wire.KindCancel, c)
+func (a *assigned) takeBack(f *feed) {
+	for _, c := range slices.Sorted(maps.Keys(f.asked)) {
+		a.send(f.neighbour, wire.KindCancel, c)
 	}
-	a.putBack(l, a.origin)
+	f.putBack(a.origin)
 }
 
 // originIdle says that an origin has sent all that it was asked for, and may be asked for more.
 func (a *assigned) originIdle(now time.Time) bool {
-	for l, s := range a.links {
-		if s == a.origin && len(l.asked) == 0 && !a.resting(l, now) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.feeds.all, func(f *feed) bool {
+		return f.source == a.origin && len(f.asked) == 0 && !now.Before(f.rest.until)
+	})
 }
-
-func (a *assigned) resting(l *link, now time.Time) bool { return now.Before(a.rests[l].until) }
 
 // windowOf is how many chunks a session may be asked for: one that has sent nothing since it
 // was left in peace is tried with one.
-func (a *assigned) windowOf(l *link, now time.Time) int {
-	switch _, tried := a.rests[l]; {
-	case a.resting(l, now):
+func (a *assigned) windowOf(f *feed, now time.Time) int {
+	switch {
+	case now.Before(f.rest.until):
 		return 0
-	case tried:
+	case f.rest.length > 0:
 		return 1
 	}
 	return a.window
 }
 
 // stuck says that a session has been asked and has sent nothing for so long.
-func stuck(l *link, now time.Time, patience time.Duration) bool {
+func (f *feed) stuck(now time.Time, patience time.Duration) bool {
 	limit := now.Add(-patience)
-	if l.s.LastReceived().After(limit) {
+	if f.received.After(limit) {
 		return false
 	}
-	for _, since := range l.asked {
+	for _, since := range f.asked {
 		if since.Before(limit) {
 			return true
 		}
@@ -247,15 +262,23 @@ func stuck(l *link, now time.Time, patience time.Duration) bool {
 }
 
 func (a *assigned) fill(now time.Time) {
-	for l, s := range a.links {
-		for len(l.asked) < a.windowOf(l, now) {
-			c, ok := s.todo.NextSet(0)
+	for f := range fromAnywhere(a.cfg.Rand, a.feeds.all) {
+		for len(f.asked) < a.windowOf(f, now) {
+			c, ok := f.source.todo.NextSet(0)
 			if !ok {
 				break
 			}
-			s.todo.Clear(c)
-			l.asked[int(c)] = now
-			l.s.Send(wire.KindGet, int(c))
+			f.source.todo.Clear(c)
+			f.asked[int(c)] = now
+			a.send(f.neighbour, wire.KindGet, int(c))
+		}
+	}
+}
+
+func (a *assigned) claims(yield func(chunk int, of *neighbour)) {
+	for _, f := range a.feeds.all {
+		for _, c := range slices.Sorted(maps.Keys(f.asked)) {
+			yield(c, f.neighbour)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -25,11 +24,8 @@ func TestDirectTakesEverythingFromTheOrigin(t *testing.T) {
 	}
 	peer.heard(lines("HAVE", 2, 0, 3, 1)...)
 	o.gives(1)
-	if r.complete != 1 || !r.finished {
+	if r.complete != 1 || !r.Finished() {
 		t.Errorf("Complete called %d times, want once", r.complete)
-	}
-	if s := r.cfg.Progress.Snapshot(); s.FromOrigin != int64(len(r.data)) || s.FromPeers != 0 || s.Duplicates != chunkSize {
-		t.Errorf("%+v", s)
 	}
 }
 
@@ -68,8 +64,8 @@ func TestStaticObeysTheTable(t *testing.T) {
 	o.gives(0)
 	a.gives(1)
 	o.gives(4)
-	if owned := r.cfg.Progress.ownedBits(5); !slices.Equal(owned, []byte{0b10001000}) {
-		t.Errorf("owned %b", owned)
+	if len(r.owned) != 2 || !r.owned[0] || !r.owned[4] {
+		t.Errorf("owned %v", r.owned)
 	}
 	o.heard("HAVE 0", "HAVE 1", "HAVE 4")
 	// Who dialled here asks here, and is not asked.
@@ -188,47 +184,6 @@ func TestBusyOwnerIsNotStuck(t *testing.T) {
 		o.heard("CANCEL 3", "HAVE 3")
 		if r.complete != 1 {
 			t.Error("not complete")
-		}
-	})
-}
-
-// A static download waits for its table, says so, and then begins.
-func TestLateTable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Static, 2)
-		r.tracker.err = errors.New("no peer is registered")
-		r.tracker.reply = Reply{Interval: time.Hour, Origins: []Contact{{"o", "o:1"}}}
-		stop := r.run()
-		defer stop()
-		time.Sleep(10 * time.Second)
-		if s := r.cfg.Progress.Snapshot(); s.Trouble != "waiting for the tracker: get the chunk table: no peer is registered" {
-			t.Errorf("trouble is %q", s.Trouble)
-		}
-		if len(r.tracker.announced()) == 0 || r.dialer.count("o:1") != 0 {
-			t.Error("it must announce, which settles the table, and not begin")
-		}
-		r.tracker.mu.Lock()
-		r.tracker.owners, r.tracker.err = []string{"m:1", "a:1"}, nil
-		r.tracker.mu.Unlock()
-		time.Sleep(redialMost + time.Second)
-		if r.dialer.count("o:1") != 1 || r.dialer.count("a:1") != 1 {
-			t.Error("it did not begin")
-		}
-	})
-}
-
-// A download that is complete needs no table: after a restart it is served, and an empty
-// file finished, whatever the tracker does.
-func TestCompleteStaticNeedsNoTable(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Static, 0)
-		r.tracker.err = errors.New("no peer is registered")
-		r.tracker.reply = Reply{Interval: time.Hour}
-		stop := r.run()
-		time.Sleep(time.Second)
-		stop()
-		if r.complete != 1 {
-			t.Errorf("Complete called %d times, want once", r.complete)
 		}
 	})
 }

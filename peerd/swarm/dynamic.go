@@ -1,10 +1,11 @@
 package swarm
 
 import (
-	"math/rand/v2"
+	"maps"
+	"slices"
 	"time"
 
-	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/wire"
 	"fanout/peerd/picker"
 )
@@ -38,159 +39,191 @@ const (
 // them on, pushes what it is handed to every neighbour, and pulls, rarest first, what
 // pushes do not bring.
 type dynamic struct {
-	d       *Download
+	*shared
 	p       *picker.Picker
-	window  int                 // pulls outstanding a neighbour
-	most    int                 // pulls outstanding in all
-	drained map[*link]time.Time // origins that have handed everything out -> when to ask again
-	moved   time.Time           // when a chunk last landed
+	window  int // pulls outstanding a neighbour
+	most    int // pulls outstanding in all
+	origins ledger[giver]
+	peers   ledger[partner]
+	moved   time.Time // when a chunk last landed
 	// stranded is set when chunks turn out to be held only by peers out of reach: they come
 	// from the origin until there are none.
 	stranded bool
 	took     time.Duration // how long a chunk takes to come, on average
 }
 
-func newDynamic(d *Download) *dynamic {
-	size := d.target.Manifest.ChunkSize
+// giver is what is kept of an origin.
+type giver struct {
+	*neighbour
+	anys    int               // handouts asked for
+	asked   map[int]time.Time // chunks asked for by number, since when
+	drained bool              // it has handed everything out
+	again   time.Time         // when to ask it again after that
+}
+
+// partner is what is kept of a peer.
+type partner struct {
+	*neighbour
+	view *picker.Neighbour
+}
+
+func newDynamic(s *shared, now time.Time) *dynamic {
+	size := s.cfg.ChunkSize
 	return &dynamic{
-		d: d, p: picker.New(d.chunks(), d.has, rand.New(d.cfg.Rand)),
+		shared: s, p: picker.New(s.cfg.Chunks, s.has, s.cfg.Rand),
 		window: windowFor(size, 512<<10, 2, 8), most: windowFor(size, 4<<20, 8, 64),
-		drained: map[*link]time.Time{}, moved: time.Now(),
+		origins: newLedger[giver](), peers: newLedger[partner](), moved: now,
 	}
 }
 
-func (w *dynamic) opened(l *link) {
-	if l.origin {
+func (w *dynamic) opened(n *neighbour) {
+	if n.origin {
+		w.origins.add(n, &giver{neighbour: n, asked: map[int]time.Time{}})
 		return
 	}
-	if old := w.other(l); old != nil {
+	if old := w.other(n); old != nil {
 		// Of two that the same side has dialled, it has given up the older one.
-		if l.s.Dialled() != old.s.Dialled() && w.preferred(old) {
-			l.s.Close()
+		if n.dialled() != old.dialled() && w.preferred(old) {
+			w.do(exchange.Close{ID: n.id})
 			return
 		}
-		old.s.Close()
+		w.do(exchange.Close{ID: old.id})
 	}
-	l.nb = w.p.Join()
+	w.peers.add(n, &partner{n, w.p.Join()})
 }
 
 // other finds an older session with the same peer: both sides have dialled.
-func (w *dynamic) other(l *link) *link {
-	for _, o := range w.d.links {
-		if o != l && o.nb != nil && o.id == l.id {
-			return o
+func (w *dynamic) other(n *neighbour) *neighbour {
+	for _, o := range w.peers.all {
+		if o.peer == n.peer {
+			return o.neighbour
 		}
 	}
 	return nil
 }
 
 // preferred says which of two sessions both sides keep: that of the lower ID's dialling.
-func (w *dynamic) preferred(l *link) bool {
-	return l.s.Dialled() == (w.d.cfg.Self < l.id)
+func (w *dynamic) preferred(n *neighbour) bool {
+	return n.dialled() == (w.cfg.Self < n.peer)
 }
 
-func (w *dynamic) closed(l *link) {
-	delete(w.drained, l)
-	if l.nb != nil {
-		w.p.Leave(l.nb)
-		l.nb = nil
+func (w *dynamic) closed(n *neighbour, now time.Time) {
+	w.origins.remove(n)
+	if p := w.peers.remove(n); p != nil {
+		w.p.Leave(p.view)
 	}
-	w.d.announceSoonIfAlone()
+	if len(w.neighbours.open) == 0 && !w.finished {
+		w.announces.alone(now)
+	}
 }
 
-func (w *dynamic) holds(l *link, chunk int) {
-	if l.nb == nil {
-		return
-	}
-	w.p.Hold(l.nb, chunk)
-	if l.queued > 0 && l.s.CancelUpload(chunk) {
-		l.queued--
+func (w *dynamic) holds(n *neighbour, chunk int) {
+	if p := w.peers.of[n]; p != nil {
+		w.p.Hold(p.view, chunk)
+		w.withdraw(n, chunk)
 	}
 }
 
 // heard notes that a neighbour has just got a chunk.
-func (w *dynamic) heard(l *link, chunk int) {
-	if l.nb != nil {
-		w.p.Heard(l.nb, chunk, time.Now())
+func (w *dynamic) heard(n *neighbour, chunk int, now time.Time) {
+	if p := w.peers.of[n]; p != nil {
+		w.p.Heard(p.view, chunk, now)
 	}
-	w.holds(l, chunk)
+	w.holds(n, chunk)
 }
 
-func (w *dynamic) got(l *link, m wire.Message) {
+func (w *dynamic) got(n *neighbour, m wire.Message, now time.Time) {
+	p, o := w.peers.of[n], w.origins.of[n]
 	switch m.Kind {
 	case wire.KindOffer:
-		if l.nb == nil || !w.p.Offer(l.nb, m.Chunk, time.Now()) {
-			l.s.Send(wire.KindCancel, m.Chunk)
+		if p == nil || !w.p.Offer(p.view, m.Chunk, now) {
+			w.send(n, wire.KindCancel, m.Chunk)
 		}
 	case wire.KindNone:
 		switch {
-		case m.Chunk == wire.NoChunk && l.anys > 0:
-			l.anys--
-			w.drained[l] = time.Now().Add(askAgain)
-		case m.Chunk != wire.NoChunk && l.nb != nil:
-			w.p.Refused(l.nb, m.Chunk)
-		case m.Chunk != wire.NoChunk:
-			delete(l.asked, m.Chunk)
-			w.drained[l] = time.Now().Add(askAgain)
+		case m.Chunk == wire.NoChunk && o != nil && o.anys > 0:
+			o.anys--
+			o.drain(now)
+		case m.Chunk == wire.NoChunk:
+		case p != nil:
+			w.p.Refused(p.view, m.Chunk)
+		case o != nil:
+			delete(o.asked, m.Chunk)
+			o.drain(now)
 		}
 	}
 }
 
-func (w *dynamic) landed(from *link, a chunkserver.Landing) {
-	chunk := a.Chunk
-	w.moved = time.Now()
-	w.took += (a.Took - w.took) / 8
-	for _, n := range w.p.Land(from.nb, chunk) {
-		if l := w.linkOf(n); l != nil {
-			l.s.Send(wire.KindCancel, chunk)
-		}
+// drain notes that an origin has nothing to give, for now.
+func (o *giver) drain(now time.Time) { o.drained, o.again = true, now.Add(askAgain) }
+
+func (w *dynamic) landed(from *neighbour, l exchange.Landed, now time.Time) {
+	chunk := l.Chunk
+	w.moved = now
+	w.took += (l.Took - w.took) / 8
+	p, o := w.peers.of[from], w.origins.of[from]
+	var view *picker.Neighbour
+	if p != nil {
+		view = p.view
+	}
+	for _, v := range w.p.Land(view, chunk) {
+		w.sendTo(v, wire.KindCancel, chunk)
 	}
 	if !from.origin {
-		if from.nb != nil {
-			w.p.Hold(from.nb, chunk)
+		if p != nil {
+			w.p.Hold(view, chunk)
 		}
-		w.d.tellHave(chunk, from, w.endgame())
+		w.tellHave(chunk, from, w.endgame())
 		return
 	}
-	if _, asked := from.asked[chunk]; asked {
-		delete(from.asked, chunk)
-	} else if from.anys > 0 {
-		from.anys--
+	if o != nil {
+		if _, asked := o.asked[chunk]; asked {
+			delete(o.asked, chunk)
+		} else if o.anys > 0 {
+			o.anys--
+		}
 	}
-	w.d.cfg.Progress.own(chunk)
+	w.do(exchange.Own{Chunk: chunk})
 	w.push(chunk)
 }
 
 // push offers a fresh chunk to every neighbour that lacks it, and queues it for them; one
-// that is far behind is only told, and pulls when it can.
+// that is far behind is only told, and pulls when it can. So is an origin.
 func (w *dynamic) push(chunk int) {
-	for _, l := range w.d.links {
+	var behind []exchange.ID
+	for n := range fromAnywhere(w.cfg.Rand, w.neighbours.open) {
+		p := w.peers.of[n]
 		switch {
-		case l.origin || l.queued >= farBehind:
-			l.s.SendLater(wire.KindHave, chunk)
-		case l.nb != nil && !l.nb.Holds(chunk):
-			l.s.Send(wire.KindOffer, chunk)
-			w.d.upload(l, chunk)
+		case n.origin || len(n.queue) >= farBehind:
+			behind = append(behind, n.id)
+		case p != nil && !p.view.Holds(chunk):
+			w.send(n, wire.KindOffer, chunk)
+			w.upload(n, chunk)
 		}
+	}
+	if behind != nil {
+		w.do(exchange.Tell{To: behind, Chunk: chunk, Later: true})
 	}
 }
 
-func (w *dynamic) linkOf(n *picker.Neighbour) *link {
-	for _, l := range w.d.links {
-		if l.nb == n {
-			return l
+// sendTo sends a line to the peer of a view.
+func (w *dynamic) sendTo(view *picker.Neighbour, kind wire.Kind, chunk int) {
+	for _, p := range w.peers.all {
+		if p.view == view {
+			w.send(p.neighbour, kind, chunk)
 		}
 	}
-	return nil
 }
 
 // waits is false: swarm peers ask only for what they were told is held.
 func (w *dynamic) waits(int) bool { return false }
 
-func (w *dynamic) met(r Reply) {
-	for _, p := range r.Peers {
-		if w.d.roomy() && !w.d.connected(p.ID) && !w.d.isBanned(banKey(p.ID, nil)) {
-			w.d.want(p, false, false)
+func (w *dynamic) met(peers []exchange.Contact, now time.Time) {
+	for _, p := range peers {
+		open := len(w.neighbours.open)
+		if w.contacts.roomy(open) && !w.neighbours.connected(p.ID) && !w.contacts.isBanned(p.ID, now) {
+			_, dial := w.contacts.want(p, false, false, open)
+			w.dial(dial...)
 		}
 	}
 }
@@ -198,120 +231,125 @@ func (w *dynamic) met(r Reply) {
 // tick takes back what has been awaited for too long.
 func (w *dynamic) tick(now time.Time) {
 	limit := now.Add(-stale)
-	for _, l := range w.d.links {
-		if l.nb == nil || l.s.LastReceived().After(limit) {
+	for _, p := range w.peers.all {
+		if p.received.After(limit) {
 			continue
 		}
-		asked, offered := w.p.Overdue(l.nb, limit)
+		asked, offered := w.p.Overdue(p.view, limit)
 		for _, c := range asked {
-			w.p.Withdraw(l.nb, c)
-			l.s.Send(wire.KindCancel, c)
+			w.p.Withdraw(p.view, c)
+			w.send(p.neighbour, wire.KindCancel, c)
 		}
 		for _, c := range offered {
-			w.p.Decline(l.nb, c)
-			l.s.Send(wire.KindCancel, c)
+			w.p.Decline(p.view, c)
+			w.send(p.neighbour, wire.KindCancel, c)
 		}
 	}
 }
 
 func (w *dynamic) fill(now time.Time) {
-	if w.d.finished {
+	if w.finished {
 		return
 	}
 	w.p.Ripen(now.Add(-offerAfter - 3*w.took))
 	asked := 0
-	for _, l := range w.d.links {
-		if l.nb != nil {
-			asked += l.nb.Asked()
-		}
+	for _, p := range w.peers.all {
+		asked += p.view.Asked()
 	}
-	for _, l := range w.d.links {
-		if l.origin {
-			w.askHandouts(l, now)
-		} else if l.nb != nil {
-			asked += w.pull(l, now, w.most-asked)
-		}
+	for o := range fromAnywhere(w.cfg.Rand, w.origins.all) {
+		w.askHandouts(o, now)
+	}
+	for p := range fromAnywhere(w.cfg.Rand, w.peers.all) {
+		asked += w.pull(p, now, w.most-asked)
 	}
 }
 
 // askHandouts keeps handouts coming as long as they can be sent on.
-func (w *dynamic) askHandouts(l *link, now time.Time) {
-	if again, drained := w.drained[l]; drained {
-		if now.Before(again) {
+func (w *dynamic) askHandouts(o *giver, now time.Time) {
+	if o.drained {
+		if now.Before(o.again) {
 			return
 		}
-		chunk, ok := w.p.Orphan(l.asked)
+		chunk, ok := w.p.Orphan(o.asked)
 		if !ok {
-			w.drained[l] = now.Add(askAgain) // looking takes long in a large file
-			w.stranded = w.stranded && len(l.asked) > 0
+			o.drain(now) // looking takes long in a large file
+			w.stranded = w.stranded && len(o.asked) > 0
 			return
 		}
 		if w.stranded = w.stranded || now.Sub(w.moved) > orphaned; w.stranded {
-			for ; ok && len(l.asked) < w.window; chunk, ok = w.p.Orphan(l.asked) {
-				l.asked[chunk] = now
-				l.s.Send(wire.KindGet, chunk)
+			for ; ok && len(o.asked) < w.window; chunk, ok = w.p.Orphan(o.asked) {
+				o.asked[chunk] = now
+				w.send(o.neighbour, wire.KindGet, chunk)
 			}
 			return
 		}
-		delete(w.drained, l)
+		o.drained = false
 	}
-	neighbours, queued := 0, 0
-	for _, o := range w.d.links {
-		if o.nb != nil {
-			neighbours++
-			queued += min(o.queued, backlogEach+1) // one that is stuck must not stop the others
-		}
+	queued, peers := 0, len(w.peers.all)
+	for _, p := range w.peers.all {
+		queued += min(len(p.queue), backlogEach+1) // one that is stuck must not stop the others
 	}
 	open := anysOpen
-	if neighbours == 0 {
+	if peers == 0 {
 		open = w.window
 	}
-	for l.anys < open && queued+l.anys*neighbours <= backlogEach*neighbours {
-		l.anys++
-		l.s.Send(wire.KindAny, 0)
+	for o.anys < open && queued+o.anys*peers <= backlogEach*peers {
+		o.anys++
+		w.send(o.neighbour, wire.KindAny, 0)
 	}
 }
 
 // pull asks a neighbour for chunks that nobody is going to send by himself, and in the
 // endgame, when the origin has nothing left to hand out, for chunks that others are slow
 // to send.
-func (w *dynamic) pull(l *link, now time.Time, room int) (asked int) {
-	for ; asked < room && l.nb.Asked() < w.window; asked++ {
-		chunk, ok := w.p.Rarest(l.nb)
+func (w *dynamic) pull(p *partner, now time.Time, room int) (asked int) {
+	for ; asked < room && p.view.Asked() < w.window; asked++ {
+		chunk, ok := w.p.Rarest(p.view)
 		if !ok && w.endgame() {
-			chunk, ok = w.takeOver(l, now)
+			chunk, ok = w.takeOver(p, now)
 		}
 		if !ok {
 			break
 		}
-		w.p.Ask(l.nb, chunk, now)
-		l.s.Send(wire.KindGet, chunk)
+		w.p.Ask(p.view, chunk, now)
+		w.send(p.neighbour, wire.KindGet, chunk)
 	}
 	return asked
 }
 
 // takeOver finds a chunk that another neighbour has in hand and this one may send sooner.
-func (w *dynamic) takeOver(l *link, now time.Time) (chunk int, ok bool) {
-	if l.nb.Asked() > 0 {
+func (w *dynamic) takeOver(p *partner, now time.Time) (chunk int, ok bool) {
+	if p.view.Asked() > 0 {
 		return 0, false
 	}
-	chunk, from, ok := w.p.Steal(l.nb)
+	chunk, from, ok := w.p.Steal(p.view)
 	if !ok {
-		return w.p.Again(l.nb, now.Add(-twice))
+		return w.p.Again(p.view, now.Add(-twice))
 	}
 	w.p.Decline(from, chunk)
-	if o := w.linkOf(from); o != nil {
-		o.s.Send(wire.KindCancel, chunk)
-	}
+	w.sendTo(from, wire.KindCancel, chunk)
 	return chunk, true
 }
 
 // endgame says that no origin has anything left to hand out.
 func (w *dynamic) endgame() bool {
-	for _, l := range w.d.links {
-		if _, drained := w.drained[l]; l.origin && !drained {
+	for _, o := range w.origins.all {
+		if !o.drained {
 			return false
 		}
 	}
 	return true
+}
+
+func (w *dynamic) claims(yield func(chunk int, of *neighbour)) {
+	for _, p := range w.peers.all {
+		for chunk := range p.view.Claims() {
+			yield(chunk, p.neighbour)
+		}
+	}
+	for _, o := range w.origins.all {
+		for _, chunk := range slices.Sorted(maps.Keys(o.asked)) {
+			yield(chunk, o.neighbour)
+		}
+	}
 }

@@ -1,7 +1,9 @@
 package swarm
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -9,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/wire"
 )
 
@@ -30,8 +33,8 @@ func TestHandoutIsPushed(t *testing.T) {
 	if got := o.heard(); !slices.Contains(got, "HAVE 5") {
 		t.Errorf("the origin heard %q, want HAVE", got)
 	}
-	if owned := r.cfg.Progress.ownedBits(10); owned[0] != 0b100 {
-		t.Errorf("owned %b", owned)
+	if len(r.owned) != 1 || !r.owned[5] {
+		t.Errorf("owned %v", r.owned)
 	}
 	// What comes from a neighbour is not pushed, but told.
 	b.gives(6)
@@ -48,9 +51,9 @@ func TestBacklogStopsHandouts(t *testing.T) {
 	n := []*fake{r.caller("a"), r.caller("b"), r.caller("c")}
 	o := r.origin("o")
 	given := 0
-	for l := r.links[o]; l.anys > 0; given++ {
-		if l.anys > anysOpen {
-			t.Fatalf("%d handouts asked for at once", l.anys)
+	for ; o.anys() > 0; given++ {
+		if o.anys() > anysOpen {
+			t.Fatalf("%d handouts asked for at once", o.anys())
 		}
 		o.gives(given)
 	}
@@ -66,11 +69,11 @@ func TestBacklogStopsHandouts(t *testing.T) {
 			s.takes()
 		}
 	}
-	if l := r.links[o]; l.anys != anysOpen {
-		t.Errorf("%d handouts asked for with nothing queued, want %d", l.anys, anysOpen)
+	if o.anys() != anysOpen {
+		t.Errorf("%d handouts asked for with nothing queued, want %d", o.anys(), anysOpen)
 	}
 	for _, s := range n {
-		if q := r.links[s].queued; q != 0 {
+		if q := len(s.neighbour().queue); q != 0 {
 			t.Errorf("%d counted as queued", q)
 		}
 	}
@@ -84,7 +87,7 @@ func TestStuckNeighbourStopsNobody(t *testing.T) {
 	well := []*fake{r.caller("a"), r.caller("b"), r.caller("c")}
 	o := r.origin("o")
 	for chunk := range 50 {
-		if !slices.Contains(o.heard(), "ANY") && r.links[o].anys == 0 {
+		if !slices.Contains(o.heard(), "ANY") && o.anys() == 0 {
 			t.Fatalf("no handout asked for after %d chunks", chunk)
 		}
 		o.gives(chunk)
@@ -109,8 +112,8 @@ func TestPushIsTakenBack(t *testing.T) {
 	o.gives(1)
 	a.says(wire.KindHave, 0)
 	b.says(wire.KindCancel, 1)
-	if !slices.Equal(a.queue, []int{1}) || !slices.Equal(b.queue, []int{0}) || r.links[a].queued != 1 || r.links[b].queued != 1 {
-		t.Errorf("queued for a %v (%d), for b %v (%d)", a.queue, r.links[a].queued, b.queue, r.links[b].queued)
+	if !slices.Equal(a.queue, []int{1}) || !slices.Equal(b.queue, []int{0}) || len(a.neighbour().queue) != 1 || len(b.neighbour().queue) != 1 {
+		t.Errorf("queued for a %v (%d), for b %v (%d)", a.queue, len(a.neighbour().queue), b.queue, len(b.neighbour().queue))
 	}
 }
 
@@ -173,8 +176,8 @@ func TestOrphans(t *testing.T) {
 		if took := time.Since(began); r.complete != 1 || took < orphaned || took > 30*time.Second {
 			t.Errorf("%d of %d chunks after %v", len(got), chunks, took)
 		}
-		if l := r.links[o]; len(l.asked) != 0 {
-			t.Errorf("still asked: %v", l.asked)
+		if asked := o.strategy.(*dynamic).origins.of[o.neighbour()].asked; len(asked) != 0 {
+			t.Errorf("still asked: %v", asked)
 		}
 	})
 }
@@ -194,8 +197,8 @@ func TestNeighbourIsLost(t *testing.T) {
 	}
 	b.says(wire.KindNone, 1) // it has lost it
 	b.says(wire.KindHave, 1)
-	if l := r.links[b]; l.nb.Asked() != 1 {
-		t.Errorf("asked for %d, want 1 until the chunk is ripe", l.nb.Asked())
+	if b.view().Asked() != 1 {
+		t.Errorf("asked for %d, want 1 until the chunk is ripe", b.view().Asked())
 	}
 }
 
@@ -219,8 +222,8 @@ func TestSteal(t *testing.T) {
 	b.heard(nothing)
 	a.gives(0)
 	a.gives(1)
-	if n := r.cfg.Progress.Snapshot().Duplicates; n != 0 {
-		t.Errorf("%d bytes of duplicates", n)
+	if r.duplicates != 0 {
+		t.Errorf("%d duplicates", r.duplicates)
 	}
 }
 
@@ -279,7 +282,7 @@ func TestTieBreak(t *testing.T) {
 	for _, self := range []string{"a", "z"} {
 		for _, first := range []bool{true, false} {
 			r := newRig(t, Swarm, 2, func(r *rig) { r.cfg.Self = self }).begin()
-			r.met(Reply{Peers: []Contact{{"m", "m:1"}}})
+			r.names(exchange.Answered{Peers: []exchange.Contact{at("m")}})
 			var mine, theirs *fake
 			if first {
 				mine, theirs = r.answered("m"), r.caller("m")
@@ -298,7 +301,7 @@ func TestTieBreak(t *testing.T) {
 func TestTieIsNotBrokenForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Swarm, 2, func(r *rig) { r.cfg.Self = "z" }).begin()
-		r.met(Reply{Peers: []Contact{{"m", "m:1"}}})
+		r.names(exchange.Answered{Peers: []exchange.Contact{at("m")}})
 		mine, theirs := r.answered("m"), r.caller("m")
 		mine.hangsUp()
 		r.pass(5 * time.Second)
@@ -307,7 +310,7 @@ func TestTieIsNotBrokenForever(t *testing.T) {
 		}
 		// When that one is lost, too, the tracker's next answer brings the peer back.
 		theirs.hangsUp()
-		r.met(Reply{Peers: []Contact{{"m", "m:1"}}})
+		r.names(exchange.Answered{Peers: []exchange.Contact{at("m")}})
 		r.pass(time.Second)
 		if n := r.dialer.count("m:1"); n != 2 {
 			t.Errorf("dialled %d times, want again", n)
@@ -332,7 +335,7 @@ func TestFlappingPeerIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Swarm, 2).begin()
 		r.origin("o")
-		r.met(Reply{Peers: []Contact{{"a", "a:1"}}})
+		r.names(exchange.Answered{Peers: []exchange.Contact{at("a")}})
 		r.each(func() { r.answerIfDialled("a", (*fake).hangsUp) })
 		r.pass(30 * time.Second)
 		if n := r.dialer.count("a:1"); n != deadAfter {
@@ -356,9 +359,9 @@ func TestBan(t *testing.T) {
 		if again := r.caller("a"); again.code != wire.CodeBanned {
 			t.Errorf("it may come again: code %q", again.code)
 		}
-		r.met(Reply{Peers: []Contact{{"a", "a:1"}}})
+		r.names(exchange.Answered{Peers: []exchange.Contact{at("a")}})
 		r.pass(time.Minute)
-		if r.dialer.count("a:1") != 0 || !slices.Equal(r.failures, []string{"a 1"}) || r.cfg.Progress.Snapshot().VerifyFailures != 1 {
+		if r.dialer.count("a:1") != 0 || !slices.Equal(r.failures, []string{"a 1"}) {
 			t.Errorf("dialled %d times; failures %v", r.dialer.count("a:1"), r.failures)
 		}
 	})
@@ -384,7 +387,7 @@ func TestOriginIsBannedForAWhile(t *testing.T) {
 		if n := r.dialer.count("o:1"); n != 1 {
 			t.Errorf("dialled %d times within the ban", n)
 		}
-		if s := r.cfg.Progress.Snapshot(); s.Trouble == "" {
+		if r.Trouble("", nil) == "" {
 			t.Error("nothing says why it waits")
 		}
 		r.pass(2 * time.Second)
@@ -395,9 +398,9 @@ func TestOriginIsBannedForAWhile(t *testing.T) {
 }
 
 // Sessions are bounded, but there is always room for the origin.
-func TestMaxLinks(t *testing.T) {
+func TestMaxNeighbours(t *testing.T) {
 	r := newRig(t, Swarm, 2).begin()
-	for i := range maxLinks {
+	for i := range maxNeighbours {
 		if s := r.caller(fmt.Sprint("p", i)); s.ended {
 			t.Fatalf("session %d refused", i)
 		}
@@ -421,40 +424,67 @@ func TestLandingAfterClose(t *testing.T) {
 	o.gives(0)
 	a.hangsUp()
 	a.gives(1)
-	if s := r.cfg.Progress.Snapshot(); r.complete != 1 || s.FromOrigin != chunkSize {
-		t.Errorf("complete %d, %+v", r.complete, s)
+	if r.complete != 1 {
+		t.Errorf("complete %d times", r.complete)
 	}
 }
 
-// A download is complete once its last chunk has been counted, not when the store has it:
-// what is reported at the end, and kept across restarts, must add up.
+// A download is complete once word of its last chunk has come, not when the store has it: what
+// is reported at the end, and kept across restarts, must add up.
 func TestCompleteWhenAllIsCounted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Swarm, 3)
-		counted := int64(-1)
-		r.cfg.Complete = func() { counted = r.cfg.Progress.Snapshot().FromPeers }
-		r.begin()
-		a := r.caller("a")
-		word := []func(){a.store(0), a.store(1), a.store(2)}
-		word[0]()
-		word[1]()
-		if counted >= 0 {
-			t.Fatalf("complete with %d bytes counted", counted)
-		}
-		word[2]()
-		if counted != int64(len(r.data)) {
-			t.Errorf("complete with %d of %d bytes counted", counted, len(r.data))
-		}
-	})
+	r := newRig(t, Swarm, 3).begin()
+	a := r.caller("a")
+	word := []func(){a.store(0), a.store(1), a.store(2)}
+	word[0]()
+	word[1]()
+	if r.complete > 0 {
+		t.Fatal("complete with two of three chunks counted")
+	}
+	word[2]()
+	if r.complete != 1 {
+		t.Errorf("complete %d times", r.complete)
+	}
 	// Word of a chunk may be lost with the run that it was meant for.
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Swarm, 2).begin()
-		a := r.caller("a")
-		a.store(0)
-		a.store(1)()
-		r.pass(500 * time.Millisecond)
-		if r.complete != 1 {
-			t.Errorf("Complete called %d times, want once", r.complete)
+	r = newRig(t, Swarm, 2).begin()
+	a = r.caller("a")
+	a.store(0)
+	a.store(1)()
+	r.tell(exchange.AllStored{})
+	if r.complete != 1 {
+		t.Errorf("complete %d times, want once", r.complete)
+	}
+}
+
+// A second BITS adds to the first: what a neighbour said to hold it still holds.
+func TestBitsAdd(t *testing.T) {
+	r := newRig(t, Swarm, 10).begin()
+	a := r.caller("a")
+	a.shows(1)
+	a.shows(2)
+	a.says(wire.KindHave, 3)
+	a.shows(4)
+	for _, c := range []int{1, 2, 3, 4} {
+		if !a.view().Holds(c) {
+			t.Errorf("chunk %d is no longer held", c)
 		}
-	})
+	}
+	a.says(wire.KindNone, 1)
+	if a.view().Holds(1) {
+		t.Error("chunk 1 is held by one that has refused it")
+	}
+}
+
+// A store that fails ends the download with its error; the disk may be full. One that was closed
+// is the end anyway.
+func TestStoreFails(t *testing.T) {
+	r := newRig(t, Swarm, 2).begin()
+	a := r.caller("a")
+	r.tell(exchange.Landed{From: a.id, Err: fs.ErrClosed})
+	if r.gaveUp != nil {
+		t.Error(r.gaveUp)
+	}
+	r.tell(exchange.Landed{From: a.id, Err: errors.New("disk full")})
+	if r.gaveUp == nil || r.gaveUp.Error() != "store chunk 0: disk full" {
+		t.Error(r.gaveUp)
+	}
 }

@@ -1,165 +1,208 @@
 package swarm
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"fanout/internal/chunks/chunkserver"
-	"fanout/internal/chunks/chunkstore"
+	"github.com/bits-and-blooms/bitset"
+
+	"fanout/internal/chunks/bitmap"
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/manifest"
 	"fanout/internal/chunks/wire"
+	"fanout/peerd/picker"
 )
 
 const chunkSize = 4 << 10
 
-// rig is a download whose handlers a test calls by itself, in place of Run.
+// rig is an engine, and what carries out its actions.
 type rig struct {
-	*Download
+	*Engine
 	t        *testing.T
-	data     []byte
+	cfg      Config
+	held     map[int]bool
 	tracker  *fakeTracker
 	dialer   *fakeDialer
+	sessions map[exchange.ID]*fake
+	last     exchange.ID
+	owned    map[int]bool
 	complete int
-	landings atomic.Int64
 	failures []string
-	every    func() // see each
+	// duplicates are chunks that came although they were held.
+	duplicates int
+	gaveUp     error
+	every      func() // see each
 }
 
 // newRig makes a download of so many chunks by peer "m" at "m:1".
 func newRig(t *testing.T, strategy Strategy, chunks int, change ...func(*rig)) *rig {
 	t.Helper()
-	data, m := content(chunks)
-	r := &rig{t: t, data: data, tracker: &fakeTracker{}, dialer: &fakeDialer{}}
-	r.Download = New(Config{
-		Self: "m", Address: "m:1", Strategy: strategy,
-		Target: chunkserver.Target{Manifest: m, ID: m.ID(), Store: openStore(t, m)},
-		Dialer: r.dialer, Tracker: r.tracker, Observer: r, Rand: rand.New(rand.NewPCG(1, 2)), Requests: 1024,
-		Progress: NewProgress(chunks), Complete: func() { r.complete++ },
-	})
+	r := &rig{
+		t: t, held: map[int]bool{}, tracker: &fakeTracker{}, dialer: &fakeDialer{}, sessions: map[exchange.ID]*fake{}, owned: map[int]bool{},
+	}
+	r.cfg = Config{
+		Self: "m", Address: "m:1", Strategy: strategy, Chunks: chunks, ChunkSize: chunkSize,
+		Held: func(chunk int) bool { return r.held[chunk] }, Rand: rand.New(rand.NewPCG(1, 2)), Requests: 1024,
+	}
 	for _, f := range change {
 		f(r)
 	}
 	return r
 }
 
-// begin does what Run does first.
+// begin makes the engine.
 func (r *rig) begin() *rig {
 	r.t.Helper()
-	ctx, cancel := context.WithCancel(r.t.Context())
-	r.ctx = ctx
-	r.t.Cleanup(func() { cancel(); close(r.stopped); r.wg.Wait() })
-	if err := r.choose(ctx); err != nil {
-		r.t.Fatal(err)
+	if r.cfg.Strategy == Static {
+		r.cfg.Owners = r.tracker.owners
 	}
-	r.counted = r.target.Store.Count()
+	r.Engine = New(r.cfg, time.Now())
+	r.now()
 	return r
 }
 
-func (r *rig) Landed(Source, int, time.Duration, bool) { r.landings.Add(1) }
-func (r *rig) VerifyFailed(peer string, chunk int) {
-	r.failures = append(r.failures, fmt.Sprint(peer, " ", chunk))
+// tell gives the engine an event, and has done what it decides.
+func (r *rig) tell(ev exchange.Event) {
+	r.Take(time.Now(), ev)
+	r.now()
 }
 
-// now runs what Run runs after every event.
+// now has done what is decided.
 func (r *rig) now() {
 	r.t.Helper()
-	r.drain()
-	r.strategy.fill(time.Now())
+	for again := true; again; {
+		again = false
+		for _, a := range r.Decide(time.Now()) {
+			if ev := r.carry(a); ev != nil {
+				r.Take(time.Now(), ev)
+				again = true
+			}
+		}
+	}
 }
+
+func (r *rig) carry(a exchange.Action) (became exchange.Event) {
+	for id := range exchange.To(a) {
+		became = r.sessions[id].carry(a)
+	}
+	switch a := a.(type) {
+	case exchange.Dial:
+		return r.dialer.dial(a.Address)
+	case exchange.Announce:
+		r.tracker.announces = append(r.tracker.announces, time.Now())
+		if r.tracker.reply != nil {
+			return *r.tracker.reply
+		}
+	case exchange.Own:
+		r.owned[a.Chunk] = true
+	case exchange.Distrust:
+		r.failures = append(r.failures, fmt.Sprint(a.Peer, " ", a.Chunk))
+	case exchange.Complete:
+		r.complete++
+	case exchange.GiveUp:
+		r.gaveUp = a.Err
+	}
+	return became
+}
+
+// at is the daemon ID at ID:1.
+func at(id string) exchange.Contact { return exchange.Contact{ID: id, Address: id + ":1"} }
+
+// names has the tracker name origins and peers.
+func (r *rig) names(a exchange.Answered) { r.tell(a) }
 
 // origin opens a session with an origin that was dialled.
 func (r *rig) origin(id string) *fake {
-	r.met(Reply{Origins: []Contact{{ID: id, Address: id + ":1"}}})
+	r.names(exchange.Answered{Origins: []exchange.Contact{at(id)}})
 	return r.answered(id)
 }
 
 // answered opens the session that the daemon at ID:1 was dialled for.
 func (r *rig) answered(id string) *fake {
 	r.t.Helper()
-	c := r.contacts[id+":1"]
+	c := r.contacts.byAddress[id+":1"]
 	if c == nil || !c.dialling {
 		r.t.Fatalf("%s is not being dialled: %+v", id, c)
 	}
-	s := &fake{rig: r, peer: id, dialled: true, contact: c}
-	r.opened(s, c)
-	r.now()
-	return s
+	return r.open(id, id+":1")
 }
 
 // caller opens a session that a peer has dialled.
-func (r *rig) caller(id string) *fake {
-	s := &fake{rig: r, peer: id}
-	r.opened(s, nil)
-	r.now()
+func (r *rig) caller(id string) *fake { return r.open(id, "") }
+
+func (r *rig) open(peer, address string) *fake {
+	r.last++
+	s := &fake{rig: r, id: r.last, peer: peer}
+	r.sessions[s.id] = s
+	r.tell(exchange.Opened{ID: s.id, Peer: peer, Address: address})
 	return s
 }
 
 // fake is one session, seen from the download.
 type fake struct {
 	*rig
-	peer     string
-	dialled  bool
-	contact  *contact
-	received time.Time
-	lines    []string
-	queue    []int // uploads
-	ended    bool
-	code     string
+	id    exchange.ID
+	peer  string
+	lines []string
+	queue []int // uploads
+	ended bool
+	code  string
 }
 
-func (f *fake) Peer() string            { return f.peer }
-func (f *fake) Dialled() bool           { return f.dialled }
-func (f *fake) LastReceived() time.Time { return f.received }
-func (f *fake) SendBits()               { f.lines = append(f.lines, "BITS") }
-func (f *fake) Close()                  { f.ended = true }
-func (f *fake) Fail(code string, _ error) {
-	f.ended, f.code = true, code
+func (f *fake) carry(a exchange.Action) exchange.Event {
+	switch a := a.(type) {
+	case exchange.Send:
+		f.line(a.Kind, a.Chunk)
+	case exchange.Tell:
+		f.line(wire.KindHave, a.Chunk)
+	case exchange.SendBits:
+		f.lines = append(f.lines, "BITS")
+	case exchange.Upload:
+		f.queue = append(f.queue, a.Chunk)
+	case exchange.Withdraw:
+		if i := slices.Index(f.queue, a.Chunk); i >= 0 {
+			f.queue = slices.Delete(f.queue, i, i+1)
+			return exchange.Withdrawn(a)
+		}
+	case exchange.Fail:
+		f.ended, f.code = true, a.Code
+	case exchange.Close:
+		f.ended = true
+	}
+	return nil
 }
 
-func (f *fake) Send(k wire.Kind, chunk int) {
+func (f *fake) line(k wire.Kind, chunk int) {
 	line := wire.AppendMessage(nil, wire.Message{Kind: k, Chunk: chunk})
 	f.lines = append(f.lines, string(line[:len(line)-1]))
 }
 
-func (f *fake) SendLater(k wire.Kind, chunk int) { f.Send(k, chunk) }
+// neighbour is what the engine knows of it.
+func (f *fake) neighbour() *neighbour { return f.neighbours.byID[f.id] }
 
-func (f *fake) Upload(chunk int) error {
-	f.queue = append(f.queue, chunk)
-	return nil
-}
+// anys is how many handouts it is asked for.
+func (f *fake) anys() int { return f.strategy.(*dynamic).origins.of[f.neighbour()].anys }
 
-func (f *fake) CancelUpload(chunk int) bool {
-	i := slices.Index(f.queue, chunk)
-	if i >= 0 {
-		f.queue = slices.Delete(f.queue, i, i+1)
-	}
-	return i >= 0
-}
+// view is what the picker knows of it.
+func (f *fake) view() *picker.Neighbour { return f.strategy.(*dynamic).peers.of[f.neighbour()].view }
 
 // says gives the download a message of this session's other side.
 func (f *fake) says(k wire.Kind, chunk int) {
-	f.got(f, wire.Message{Kind: k, Chunk: chunk}, nil)
-	f.now()
+	f.tell(exchange.Got{From: f.id, Message: wire.Message{Kind: k, Chunk: chunk}})
 }
 
 // shows gives it BITS.
 func (f *fake) shows(chunks ...int) {
-	bits := make([]byte, (f.chunks()+7)/8)
+	set := bitset.New(uint(f.cfg.Chunks))
 	for _, c := range chunks {
-		bits[c/8] |= 0x80 >> (c % 8)
+		set.Set(uint(c))
 	}
-	f.got(f, wire.Message{Kind: wire.KindBits, Bytes: len(bits)}, bits)
-	f.now()
+	bits := bitmap.Encode(set, f.cfg.Chunks)
+	f.tell(exchange.Got{From: f.id, Message: wire.Message{Kind: wire.KindBits, Bytes: len(bits)}, Payload: bits})
 }
 
 // gives lands a chunk from this session.
@@ -170,39 +213,31 @@ func (f *fake) gives(chunk int) {
 
 // store puts a chunk into the store, and returns what tells the download so.
 func (f *fake) store(chunk int) (tell func()) {
-	f.t.Helper()
-	m := f.target.Manifest
-	fresh, err := f.target.Store.Put(chunk, f.data[m.Offset(chunk):][:m.Length(chunk)])
-	if err != nil {
-		f.t.Fatal(err)
+	fresh := !f.held[chunk]
+	if !fresh {
+		f.duplicates++
 	}
-	f.received = time.Now()
-	return func() {
-		a := chunkserver.Landing{Chunk: chunk, Bytes: m.Length(chunk), Fresh: fresh}
-		f.count(f.contact, a)
-		f.landed(f, f.contact, a)
-		f.now()
-	}
+	f.held[chunk] = true
+	f.Take(time.Now(), exchange.Received{From: f.id, At: time.Now()})
+	return func() { f.tell(exchange.Landed{From: f.id, Chunk: chunk, Fresh: fresh}) }
 }
 
 // lies lands wrong bytes, after which the chunk server closes the session.
 func (f *fake) lies(chunk int) {
-	f.landed(f, f.contact, chunkserver.Landing{Chunk: chunk, Err: manifest.ErrDigest})
+	f.tell(exchange.Landed{From: f.id, Chunk: chunk, Err: manifest.ErrDigest})
 	f.hangsUp()
 }
 
 func (f *fake) hangsUp() {
 	f.ended = true
-	f.closed(f, errors.New("gone"))
-	f.now()
+	f.tell(exchange.Closed{ID: f.id, Err: errors.New("gone")})
 }
 
 // takes sends the first chunk queued for this session.
 func (f *fake) takes() {
 	c := f.queue[0]
 	f.queue = f.queue[1:]
-	f.sent(f, c)
-	f.now()
+	f.tell(exchange.Sent{To: f.id, Chunk: c})
 }
 
 // heard returns the lines sent since the last call, and checks them if told which.
@@ -243,109 +278,52 @@ func lines(kind string, chunks ...int) (out []string) {
 	return out
 }
 
-// fakeTracker answers what it is told to.
+// fakeTracker answers what it is told to; nothing, if it is told nothing.
 type fakeTracker struct {
-	mu      sync.Mutex
-	reply   Reply
-	owners  []string
-	err     error // of Owners
-	reports []Report
-	at      []time.Time // when they came
-}
-
-func (f *fakeTracker) Announce(_ context.Context, r Report) (Reply, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.reports, f.at = append(f.reports, r), append(f.at, time.Now())
-	return f.reply, nil
-}
-
-func (f *fakeTracker) Owners(context.Context) ([]string, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.owners, f.err
-}
-
-func (f *fakeTracker) announced() []Report {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.reports)
+	reply     *exchange.Answered
+	owners    []string
+	announces []time.Time
 }
 
 // fakeDialer counts dials. Those to dead addresses fail, others stay in the handshake until
 // the test answers them.
 type fakeDialer struct {
-	mu    sync.Mutex
 	dials map[string]int
 	dead  map[string]bool
 }
 
-func (f *fakeDialer) Dial(ctx context.Context, addr string, _ *chunkserver.Target) error {
-	f.mu.Lock()
+func (f *fakeDialer) dial(addr string) exchange.Event {
 	if f.dials == nil {
 		f.dials = map[string]int{}
 	}
 	f.dials[addr]++
-	dead := f.dead[addr]
-	f.mu.Unlock()
-	if dead {
-		return errors.New("connection refused")
+	if f.dead[addr] {
+		return exchange.NotDialled{Address: addr, Err: errRefused}
 	}
 	return nil
 }
 
-func (f *fakeDialer) count(addr string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.dials[addr]
-}
+var errRefused = errors.New("connection refused")
+
+func (f *fakeDialer) count(addr string) int { return f.dials[addr] }
 
 // all is how often anybody was dialled.
 func (f *fakeDialer) all() (n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	for _, times := range f.dials {
 		n += times
 	}
 	return n
 }
 
-func content(chunks int) ([]byte, *manifest.Manifest) {
-	data := make([]byte, max(0, chunks*chunkSize-100))
-	_, _ = rand.NewChaCha8([32]byte{7}).Read(data)
-	m, err := manifest.Build(context.Background(), "file", bytes.NewReader(data), int64(len(data)), chunkSize, nil)
-	if err != nil {
-		panic(err)
-	}
-	return data, m
-}
-
-func openStore(t *testing.T, m *manifest.Manifest) *chunkstore.Store {
-	t.Helper()
-	root, err := os.OpenRoot(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := chunkstore.Dir{Root: root, Own: ".fanout"}.Open("file", m, m.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close(); root.Close() })
-	return s
-}
-
-// pass lets time go by as Run would.
+// pass lets time go by as a daemon would.
 func (r *rig) pass(d time.Duration) {
 	r.t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
-		time.Sleep(min(tickEvery, time.Until(end)))
-		synctest.Wait()
-		r.drain()
+		time.Sleep(min(TickEvery, time.Until(end)))
 		if r.every != nil {
 			r.every()
 		}
-		r.tick(time.Now())
-		r.now()
+		r.tell(exchange.Tick{})
 	}
 }
 
@@ -354,31 +332,15 @@ func (r *rig) each(f func()) { r.every = f }
 
 // refuse makes dials to ID:1 fail, the one under way included.
 func (r *rig) refuse(id string) {
-	r.dialer.mu.Lock()
 	r.dialer.dead = map[string]bool{id + ":1": true}
-	r.dialer.mu.Unlock()
-	r.contacts[id+":1"].failed(time.Now(), errors.New("connection refused"))
+	r.tell(exchange.NotDialled{Address: id + ":1", Err: errRefused})
 }
 
 // answerIfDialled opens the session if the daemon is being dialled.
 func (r *rig) answerIfDialled(id string, then func(*fake)) {
-	if c := r.contacts[id+":1"]; c != nil && c.dialling {
+	if c := r.contacts.byAddress[id+":1"]; c != nil && c.dialling {
 		if s := r.answered(id); !s.ended {
 			then(s)
-		}
-	}
-}
-
-// run gives the download its goroutine, and returns what ends it.
-func (r *rig) run() (stop func()) {
-	ctx, cancel := context.WithCancel(r.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(ctx) }()
-	return func() {
-		r.t.Helper()
-		cancel()
-		if err := <-ended; err != nil {
-			r.t.Error(err)
 		}
 	}
 }

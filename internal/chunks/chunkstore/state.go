@@ -9,6 +9,7 @@ import (
 
 	"github.com/bits-and-blooms/bitset"
 
+	"fanout/internal/chunks/bitmap"
 	"fanout/internal/chunks/manifest"
 )
 
@@ -38,13 +39,13 @@ func parseState(content []byte, id manifest.ID, chunks int) (claimed *bitset.Bit
 	if !known {
 		return nil, false
 	}
-	claimed, err := DecodeBits(bits, chunks)
+	claimed, err := bitmap.Decode(bits, chunks)
 	return claimed, err == nil
 }
 
 // writeState makes the state one that claims what is held.
 func (s *Store) writeState() error {
-	content := append(append([]byte(stateMagic), s.id[:]...), EncodeBits(s.held, s.m.Chunks())...)
+	content := append(append([]byte(stateMagic), s.id[:]...), bitmap.Encode(s.held, s.m.Chunks())...)
 	err := s.state.Truncate(0)
 	if err == nil {
 		_, err = s.state.WriteAt(content, 0)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bits-and-blooms/bitset"
 
+	"fanout/internal/chunks/bitmap"
 	"fanout/internal/chunks/manifest"
 )
 
@@ -110,11 +111,11 @@ func (s *Store) Bytes() int64 {
 // Complete tells whether every chunk is held.
 func (s *Store) Complete() bool { return s.Count() == s.m.Chunks() }
 
-// Bits is the bitmap of the chunks held, see EncodeBits. It is a copy.
+// Bits is the bitmap of the chunks held, see bitmap.Encode. It is a copy.
 func (s *Store) Bits() []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return EncodeBits(s.held, s.m.Chunks())
+	return bitmap.Encode(s.held, s.m.Chunks())
 }
 
 // Put verifies the chunk and writes it to disk. It tells whether the chunk is

@@ -25,19 +25,21 @@ const module = "fanout"
 // import. One that is not listed is governed by the rules of the tests below.
 var allowed = map[string][]string{
 	"internal/chunks/manifest":    {},
+	"internal/chunks/bitmap":      {},
 	"internal/daemon/units":       {},
 	"internal/daemon/oneline":     {},
 	"internal/chunks/trackerfile": {},
 	"internal/proving/bound":      {},
 	"internal/chunks/wire":        {"internal/chunks/manifest"},
-	"internal/chunks/chunkstore":  {"internal/chunks/manifest"},
+	"internal/chunks/chunkstore":  {"internal/chunks/bitmap", "internal/chunks/manifest"},
 	"internal/chunks/exchange":    {"internal/chunks/wire"},
 	"internal/chunks/room":        {},
 	"internal/chunks/chunkserver": {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/room"},
 
 	"origin/handout": {},
 	"peerd/picker":   {},
-	"peerd/swarm":    {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/room", "internal/chunks/chunkserver", "peerd/picker"},
+	"peerd/swarm":    {"internal/chunks/bitmap", "internal/chunks/exchange", "internal/chunks/manifest", "internal/chunks/room", "internal/chunks/wire", "peerd/picker"},
+	"peerd/transfer": {"internal/chunks/bitmap", "internal/chunks/chunkserver", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/manifest", "internal/chunks/wire", "peerd/swarm"},
 	"tracker/store":  {"internal/chunks/manifest", "internal/chunks/trackerfile"},
 	"tracker/table":  {"internal/chunks/manifest", "internal/chunks/trackerfile", "tracker/store"},
 	"tracker/feed":   {"api/trackerapi", "internal/chunks/manifest", "tracker/table"},
@@ -58,10 +60,14 @@ var allowed = map[string][]string{
 // environment, logger or Prometheus, whichever package they would reach them through.
 var mechanisms = []string{
 	"internal/chunks/manifest", "internal/daemon/units", "internal/chunks/trackerfile", "internal/proving/bound", "internal/chunks/wire",
-	"internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/room", "internal/chunks/chunkserver",
-	"origin/handout", "peerd/picker", "peerd/swarm",
+	"internal/chunks/bitmap", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/room", "internal/chunks/chunkserver",
+	"origin/handout", "peerd/picker", "peerd/swarm", "peerd/transfer",
 	"tracker/store", "tracker/table",
 }
+
+// decisions are the mechanisms that decide: the same events at the same times lead to the same
+// actions, in a daemon and in the virtual lab.
+var decisions = []string{"internal/chunks/exchange", "internal/chunks/room", "origin/handout", "peerd/picker", "peerd/swarm"}
 
 // unreachable are the packages that a mechanism must not even reach through others.
 var unreachable = []string{
@@ -186,6 +192,59 @@ func TestMechanismsKnowNoSurroundings(t *testing.T) {
 			noEnvironment(t, path, filepath.Join(p.Dir, file))
 		}
 	}
+}
+
+// What decides asks no clock, starts and waits for nothing, and draws from no randomness but what
+// it was given.
+func TestDecisionsArePure(t *testing.T) {
+	all := list(t)
+	for _, path := range decisions {
+		p := all[path]
+		if p == nil {
+			t.Errorf("%s is gone: take it off the list", path)
+			continue
+		}
+		for _, i := range []string{"context", "net", "os", "sync", "sync/atomic"} {
+			if slices.Contains(p.Imports, i) {
+				t.Errorf("%s imports %s: it decides, and leaves it to others to carry out", path, i)
+			}
+		}
+		for _, file := range p.GoFiles {
+			pure(t, path, filepath.Join(p.Dir, file))
+		}
+	}
+}
+
+// pure fails for a file that has goroutines, channels, the clock's time or chance of its own.
+func pure(t *testing.T, path, file string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	tree, err := parser.ParseFile(fset, file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(tree, func(n ast.Node) bool {
+		impure := ""
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			impure = "starts a goroutine"
+		case *ast.ChanType, *ast.SelectStmt, *ast.SendStmt:
+			impure = "has a channel"
+		case *ast.SelectorExpr:
+			of, ok := n.X.(*ast.Ident)
+			switch {
+			case !ok:
+			case of.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Sleep"}, n.Sel.Name):
+				impure = "asks the clock: take the time as an argument"
+			case of.Name == "rand" && !slices.Contains([]string{"New", "NewPCG", "Rand", "Source"}, n.Sel.Name):
+				impure = "draws by rand." + n.Sel.Name + ": draw from the *rand.Rand that was given"
+			}
+		}
+		if impure != "" {
+			t.Errorf("%s %s (%s)", path, impure, fset.Position(n.Pos()))
+		}
+		return true
+	})
 }
 
 // noEnvironment fails for a file that reads the environment or the command line.

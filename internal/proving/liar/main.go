@@ -13,7 +13,7 @@ import (
 	"github.com/bits-and-blooms/bitset"
 
 	"fanout/api/trackerapi"
-	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/bitmap"
 	"fanout/internal/chunks/manifest"
 	"fanout/internal/chunks/wire"
 	"fanout/internal/daemon/cli"
@@ -74,7 +74,7 @@ func announce(ctx context.Context, tracker *trackerclient.Client, g *grammar, m 
 func everything(m *manifest.Manifest) []byte {
 	all := bitset.New(uint(m.Chunks()))
 	all.FlipRange(0, uint(m.Chunks()))
-	return chunkstore.EncodeBits(all, m.Chunks())
+	return bitmap.Encode(all, m.Chunks())
 }
 
 // lie serves one session, and returns why it ended.

@@ -1,4 +1,4 @@
-package chunkstore_test
+package bitmap_test
 
 import (
 	"bytes"
@@ -8,10 +8,10 @@ import (
 	"github.com/bits-and-blooms/bitset"
 	"pgregory.net/rapid"
 
-	"fanout/internal/chunks/chunkstore"
+	"fanout/internal/chunks/bitmap"
 )
 
-func TestBits(t *testing.T) {
+func TestEncode(t *testing.T) {
 	for _, tc := range []struct {
 		n    int
 		set  []uint
@@ -28,21 +28,21 @@ func TestBits(t *testing.T) {
 		for _, i := range tc.set {
 			set.Set(i)
 		}
-		if got := chunkstore.EncodeBits(set, tc.n); !bytes.Equal(got, tc.wire) {
-			t.Errorf("EncodeBits(%v, %d) = %08b, want %08b", tc.set, tc.n, got, tc.wire)
+		if got := bitmap.Encode(set, tc.n); !bytes.Equal(got, tc.wire) {
+			t.Errorf("Encode(%v, %d) = %08b, want %08b", tc.set, tc.n, got, tc.wire)
 		}
-		got, err := chunkstore.DecodeBits(tc.wire, tc.n)
+		got, err := bitmap.Decode(tc.wire, tc.n)
 		if err != nil || got.Len() != uint(tc.n) || got.Count() != uint(len(tc.set)) || !got.IsSuperSet(set) {
-			t.Errorf("DecodeBits(%08b, %d) = %v, %v", tc.wire, tc.n, got, err)
+			t.Errorf("Decode(%08b, %d) = %v, %v", tc.wire, tc.n, got, err)
 		}
 	}
 	// Bits beyond n are not sent.
-	if got := chunkstore.EncodeBits(bitset.New(100).Set(2).Set(3).Set(99), 3); !bytes.Equal(got, []byte{0b0010_0000}) {
+	if got := bitmap.Encode(bitset.New(100).Set(2).Set(3).Set(99), 3); !bytes.Equal(got, []byte{0b0010_0000}) {
 		t.Errorf("got %08b", got)
 	}
 }
 
-func TestDecodeBitsRejects(t *testing.T) {
+func TestDecodeRejects(t *testing.T) {
 	for _, tc := range []struct {
 		p []byte
 		n int
@@ -50,8 +50,8 @@ func TestDecodeBitsRejects(t *testing.T) {
 		{nil, 1}, {[]byte{0, 0}, 8}, {[]byte{0}, 9}, {[]byte{0}, 0}, {nil, -1},
 		{[]byte{0b0100_0000}, 1}, {[]byte{0xff, 0b1000_0001}, 9},
 	} {
-		if _, err := chunkstore.DecodeBits(tc.p, tc.n); !errors.Is(err, chunkstore.ErrBits) {
-			t.Errorf("DecodeBits(%08b, %d): %v", tc.p, tc.n, err)
+		if _, err := bitmap.Decode(tc.p, tc.n); !errors.Is(err, bitmap.ErrMalformed) {
+			t.Errorf("Decode(%08b, %d): %v", tc.p, tc.n, err)
 		}
 	}
 }
@@ -63,13 +63,13 @@ func TestBitsRoundTrip(t *testing.T) {
 		for i, h := range held {
 			set.SetTo(uint(i), h)
 		}
-		wire := chunkstore.EncodeBits(set, len(held))
+		wire := bitmap.Encode(set, len(held))
 		for i, h := range held {
 			if bit := wire[i/8]>>(7-i%8)&1 == 1; bit != h {
 				t.Fatalf("bit %d is %v", i, bit)
 			}
 		}
-		back, err := chunkstore.DecodeBits(wire, len(held))
+		back, err := bitmap.Decode(wire, len(held))
 		if err != nil || !back.Equal(set) {
 			t.Fatalf("%v came back as %v, %v", set, back, err)
 		}
@@ -77,17 +77,17 @@ func TestBitsRoundTrip(t *testing.T) {
 }
 
 // What is accepted is written again the same.
-func FuzzDecodeBits(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	f.Add([]byte{0b1010_0000}, 3)
 	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9}, 72)
 	f.Add([]byte{0xff}, 7)
 	f.Add([]byte{}, 0)
 	f.Fuzz(func(t *testing.T, p []byte, n int) {
-		set, err := chunkstore.DecodeBits(p, n)
+		set, err := bitmap.Decode(p, n)
 		if err != nil {
 			return
 		}
-		if got := chunkstore.EncodeBits(set, n); !bytes.Equal(got, p) {
+		if got := bitmap.Encode(set, n); !bytes.Equal(got, p) {
 			t.Errorf("%08b of %d came back as %08b", p, n, got)
 		}
 	})

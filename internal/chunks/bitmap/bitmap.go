@@ -1,4 +1,6 @@
-package chunkstore
+// Package bitmap is how sets of chunks are written: in the chunk protocol's BITS, in state files,
+// and to the tracker. It must not know what for.
+package bitmap
 
 import (
 	"encoding/binary"
@@ -9,15 +11,14 @@ import (
 	"github.com/bits-and-blooms/bitset"
 )
 
-// ErrBits is returned for a bitmap of the wrong length or with bits beyond the
+// ErrMalformed is returned for a bitmap of the wrong length or with bits beyond the
 // last chunk.
-var ErrBits = errors.New("malformed bitmap")
+var ErrMalformed = errors.New("malformed bitmap")
 
 const wordBytes = 8
 
-// EncodeBits is the bitmap of the first n bits of set as the chunk protocol
-// sends it: bit i is byte i/8, most significant bit first, in ceil(n/8) bytes.
-func EncodeBits(set *bitset.BitSet, n int) []byte {
+// Encode is the bitmap of the first n bits of set: bit i is byte i/8, most significant bit first, in ceil(n/8) bytes.
+func Encode(set *bitset.BitSet, n int) []byte {
 	words := (n + 63) / 64
 	out := make([]byte, 0, words*wordBytes)
 	for i, w := range set.Words() {
@@ -34,15 +35,15 @@ func EncodeBits(set *bitset.BitSet, n int) []byte {
 	return out
 }
 
-// DecodeBits reads the bitmap of n chunks that EncodeBits writes. It is
-// ErrBits if p is not ceil(n/8) bytes long or has bits set beyond the last
+// Decode reads the bitmap of n chunks that Encode writes. It is
+// ErrMalformed if p is not ceil(n/8) bytes long or has bits set beyond the last
 // chunk.
-func DecodeBits(p []byte, n int) (*bitset.BitSet, error) {
+func Decode(p []byte, n int) (*bitset.BitSet, error) {
 	if n < 0 || len(p) != (n+7)/8 {
-		return nil, fmt.Errorf("%w: %d bytes for %d chunks", ErrBits, len(p), n)
+		return nil, fmt.Errorf("%w: %d bytes for %d chunks", ErrMalformed, len(p), n)
 	}
 	if n%8 != 0 && p[n/8]<<(n%8) != 0 {
-		return nil, fmt.Errorf("%w: bits set beyond chunk %d", ErrBits, n-1)
+		return nil, fmt.Errorf("%w: bits set beyond chunk %d", ErrMalformed, n-1)
 	}
 	words := make([]uint64, (n+63)/64)
 	var last [wordBytes]byte

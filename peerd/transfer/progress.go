@@ -1,4 +1,4 @@
-package swarm
+package transfer
 
 import (
 	"sync"
@@ -7,8 +7,8 @@ import (
 
 	"github.com/bits-and-blooms/bitset"
 
+	"fanout/internal/chunks/bitmap"
 	"fanout/internal/chunks/chunkserver"
-	"fanout/internal/chunks/chunkstore"
 )
 
 // quiet is how long nothing may come before the download says what it waits for.
@@ -112,7 +112,7 @@ func (p *Progress) own(chunk int) {
 func (p *Progress) ownedBits(chunks int) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return chunkstore.EncodeBits(p.owned, chunks)
+	return bitmap.Encode(p.owned, chunks)
 }
 
 // measure updates the rate, an exponential average, and what the download waits for.
@@ -164,26 +164,4 @@ func (p *Progress) reasons() (noted string, tracker error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.noted, p.tracker
-}
-
-// trouble says why nothing may be coming.
-func (d *Download) trouble(now time.Time) string {
-	if d.finished {
-		return ""
-	}
-	noted, tracker := d.cfg.Progress.reasons()
-	switch {
-	case noted != "":
-		return noted
-	case len(d.links) > 0:
-		return "waiting: the connected peers and origins send nothing"
-	case tracker != nil:
-		return "waiting for the tracker: " + tracker.Error()
-	}
-	for _, c := range d.contacts {
-		if c.err != nil {
-			return "waiting for a peer or an origin; " + c.Address + ": " + c.err.Error()
-		}
-	}
-	return "waiting: the tracker knows no origin and no peer that has the file"
 }

@@ -1,15 +1,14 @@
 package swarm
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"fanout/internal/chunks/chunkserver"
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/wire"
 )
 
@@ -22,12 +21,10 @@ func TestCompleteDownloadDialsNobody(t *testing.T) {
 				o := r.origin("o")
 				o.gives(0)
 				o.gives(1)
-				r.checkComplete(true)
 				o.hangsUp()
-				synctest.Wait()
 				before := r.dialer.all()
 				for range 20 {
-					r.met(Reply{Origins: []Contact{{"o", "o:1"}, {"p", "p:1"}}, Peers: []Contact{{"b", "b:1"}}})
+					r.names(exchange.Answered{Origins: []exchange.Contact{at("o"), at("p")}, Peers: []exchange.Contact{at("b")}})
 					r.pass(time.Second)
 				}
 				if after := r.dialer.all(); r.complete != 1 || after != before {
@@ -43,16 +40,16 @@ func TestCompleteDownloadDialsNobody(t *testing.T) {
 func TestManyOrigins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Swarm, 2).begin()
-		var named []Contact
+		var named []exchange.Contact
 		r.dialer.dead = map[string]bool{}
 		for i := range 100 {
-			c := Contact{fmt.Sprint("o", i), fmt.Sprint("o", i, ":1")}
+			c := at(fmt.Sprint("o", i))
 			named = append(named, c)
 			r.dialer.dead[c.Address] = i != 70
 		}
 		for range 100 {
-			r.met(Reply{Origins: named})
-			if n := len(r.contacts); n > maxOrigins {
+			r.names(exchange.Answered{Origins: named})
+			if n := len(r.contacts.all); n > maxOrigins {
 				t.Fatalf("%d origins at a time", n)
 			}
 			r.pass(5 * time.Second)
@@ -60,8 +57,8 @@ func TestManyOrigins(t *testing.T) {
 		if r.dialer.count("o70:1") == 0 {
 			t.Error("the one that is there was not dialled")
 		}
-		r.met(Reply{Origins: named[70:71]})
-		if n := len(r.contacts); n != 1 {
+		r.names(exchange.Answered{Origins: named[70:71]})
+		if n := len(r.contacts.all); n != 1 {
 			t.Errorf("%d origins are kept, of which the tracker names one", n)
 		}
 	})
@@ -72,10 +69,10 @@ func TestManyOrigins(t *testing.T) {
 func TestFullPeerDialsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Swarm, 2).begin()
-		for i := range maxLinks {
+		for i := range maxNeighbours {
 			r.caller(fmt.Sprint("c", i))
 		}
-		r.met(Reply{Peers: many(64)})
+		r.names(exchange.Answered{Peers: many(64)})
 		r.pass(time.Second)
 		if n := r.dialer.all(); n != 0 {
 			t.Errorf("dialled %d times with no room for a session", n)
@@ -88,14 +85,14 @@ func TestFullPeersAreLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Swarm, 2).begin()
 		r.each(func() {
-			for _, c := range r.contacts {
+			for _, c := range r.contacts.all {
 				if c.dialling {
-					c.failed(time.Now(), &wire.RemoteError{Code: wire.CodeTooMany})
+					r.tell(exchange.NotDialled{Address: c.Address, Err: &wire.RemoteError{Code: wire.CodeTooMany}})
 				}
 			}
 		})
 		for range 12 {
-			r.met(Reply{Peers: many(64)})
+			r.names(exchange.Answered{Peers: many(64)})
 			r.pass(5 * time.Second)
 		}
 		if n := r.dialer.all(); n < 64 || n > 2*64 {
@@ -105,51 +102,35 @@ func TestFullPeersAreLeftAlone(t *testing.T) {
 }
 
 // many are so many peers that a tracker names.
-func many(n int) (named []Contact) {
+func many(n int) (named []exchange.Contact) {
 	for i := range n {
-		named = append(named, Contact{fmt.Sprint("p", i), fmt.Sprint("p", i, ":1")})
+		named = append(named, at(fmt.Sprint("p", i)))
 	}
 	return named
-}
-
-// slowDialer waits with every dial until it is told to go on, and counts.
-type slowDialer struct {
-	now, most atomic.Int32
-	on        chan struct{}
-}
-
-func (s *slowDialer) Dial(ctx context.Context, _ string, _ *chunkserver.Target) error {
-	n := s.now.Add(1)
-	defer s.now.Add(-1)
-	for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
-	}
-	select {
-	case <-ctx.Done():
-	case <-s.on:
-	}
-	return errors.New("connection refused")
 }
 
 // A table may name any number of owners; not all of them are dialled at once.
 func TestDialsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const owners = 500
-		s := &slowDialer{on: make(chan struct{})}
 		r := newRig(t, Static, owners, func(r *rig) {
-			r.cfg.Dialer = s
 			for i := range owners {
 				r.tracker.owners = append(r.tracker.owners, fmt.Sprint("p", i, ":1"))
 			}
 		}).begin()
 		r.pass(10 * time.Second)
-		if n := s.most.Load(); n > maxDials {
+		if n := r.dialer.all(); n > maxDials {
 			t.Errorf("%d dials at a time", n)
 		}
-		close(s.on)
+		r.dialer.dead = map[string]bool{}
+		for _, addr := range r.tracker.owners {
+			r.dialer.dead[addr] = true
+			r.tell(exchange.NotDialled{Address: addr, Err: errRefused})
+		}
 		r.pass(time.Minute)
-		for addr, c := range r.contacts {
+		for _, c := range r.contacts.all {
 			if c.err == nil {
-				t.Errorf("%s was not dialled when there was room for it", addr)
+				t.Errorf("%s was not dialled when there was room for it", c.Address)
 				break
 			}
 		}
@@ -158,10 +139,10 @@ func TestDialsAreBounded(t *testing.T) {
 
 // A fleet that loses an origin at one moment does not dial it in step.
 func TestRedialsAreOutOfStep(t *testing.T) {
-	now, at := time.Now(), map[time.Time]bool{}
+	now, at, r := time.Now(), map[time.Time]bool{}, rand.New(rand.NewPCG(1, 2))
 	for range 100 {
 		c := &contact{fails: 3}
-		c.failed(now, errors.New("gone"))
+		c.failed(r, now, errors.New("gone"))
 		if wait := c.retryAt.Sub(now); wait < redialFirst<<3 || wait > 2*redialFirst<<3 {
 			t.Errorf("waits %v", wait)
 		}
@@ -170,50 +151,6 @@ func TestRedialsAreOutOfStep(t *testing.T) {
 	if len(at) < 50 {
 		t.Errorf("100 peers dial at %d different times", len(at))
 	}
-}
-
-// Nor does a fleet that was started at one moment announce in step.
-func TestAnnouncesAreOutOfStep(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const interval = 5 * time.Second
-		r := newRig(t, Swarm, 2)
-		r.tracker.reply.Interval = interval
-		stop := r.run()
-		time.Sleep(20 * interval)
-		stop()
-		waits := map[time.Duration]bool{}
-		times := r.tracker.at
-		for i := range len(times) - 2 { // the last one is told when it leaves
-			wait := times[i+1].Sub(times[i])
-			if wait < interval || wait > 2*interval {
-				t.Errorf("announced after %v, told to after %v", wait, interval)
-			}
-			waits[wait] = true
-		}
-		if len(times) < 15 || len(waits) < 10 {
-			t.Errorf("%d announces after %d different times", len(times), len(waits))
-		}
-	})
-}
-
-// Whoever dials a download that has no other session and hangs up, again and again, does not
-// have it ask the tracker each time.
-func TestHangingUpCausesFewAnnounces(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Swarm, 2)
-		r.tracker.reply.Interval = time.Hour
-		stop := r.run()
-		for range 1000 {
-			s := &fake{rig: r, peer: "a"}
-			r.post(func() { r.opened(s, nil) })
-			r.post(func() { r.closed(s, errors.New("gone")) })
-			time.Sleep(2 * time.Millisecond)
-		}
-		if n := len(r.tracker.announced()); n < 2 || n > 5 {
-			t.Errorf("%d announces in two seconds", n)
-		}
-		stop()
-	})
 }
 
 // An origin that answers NONE to every GET is asked again, but not at once; when it has the
@@ -252,7 +189,7 @@ func TestOriginRefuses(t *testing.T) {
 				has = true
 				r.pass(2 * restMost)
 				if r.complete != 1 {
-					t.Errorf("not complete when the origin has the chunks: %d are here", r.target.Store.Count())
+					t.Errorf("not complete when the origin has the chunks: %d are here", len(r.held))
 				}
 			})
 		})
@@ -277,13 +214,13 @@ func TestSilentOrigin(t *testing.T) {
 					}
 				})
 				r.pass(originPatience - time.Second)
-				owed := len(r.links[silent].asked)
-				if got := r.target.Store.Count(); owed == 0 || got+owed != chunks {
+				owed := len(silent.strategy.(*assigned).feeds.of[silent.neighbour()].asked)
+				if got := len(r.held); owed == 0 || got+owed != chunks {
 					t.Fatalf("%d chunks are here and %d owed, of %d", got, owed, chunks)
 				}
 				r.pass(3 * time.Second)
 				if r.complete != 1 {
-					t.Errorf("%d of %d chunks are here", r.target.Store.Count(), chunks)
+					t.Errorf("%d of %d chunks are here", len(r.held), chunks)
 				}
 			})
 		})
