@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"fanout/internal/chunks/bitmap"
 	"fanout/internal/chunks/chunkserver"
 	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/manifest"
@@ -13,17 +12,15 @@ import (
 	"fanout/origin/handout"
 )
 
-// swarm answers the sessions about one manifest: chunks to those who ask for them by
-// number, handouts to those who take any.
+// swarm carries out, on the sessions about one manifest, what its desk decides, and counts.
 type swarm struct {
 	manifest *manifest.Manifest
 	events   Events
-	gate     gate
 
-	mu     sync.Mutex
-	pool   *handout.Pool
-	takers map[*chunkserver.Session]*handout.Taker
-	asked  time.Time // when a chunk was last asked for
+	mu       sync.Mutex
+	desk     *handout.Desk
+	sessions map[exchange.ID]*chunkserver.Session
+	due      *time.Timer // for the desk's next Tick; nil before the first
 
 	sent *atomic.Int64 // bytes of this content since the process began
 	news chan struct{} // has a value when sent has grown
@@ -39,75 +36,62 @@ type Events interface {
 func newSwarm(m *manifest.Manifest, events Events) *swarm {
 	return &swarm{
 		manifest: m, events: events,
-		pool: handout.New(m.Chunks()), takers: map[*chunkserver.Session]*handout.Taker{},
+		desk: handout.New(m.Chunks()), sessions: map[exchange.ID]*chunkserver.Session{},
 		sent: &atomic.Int64{}, news: make(chan struct{}, 1),
+	}
+}
+
+// take tells the desk of an event, and carries out what it answers.
+func (w *swarm) take(ev exchange.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.desk.Take(time.Now(), ev) {
+		for id := range exchange.To(a) {
+			if s, ok := w.sessions[id]; ok {
+				s.Carry(a) // whether a chunk could be withdrawn is all one to the desk
+			}
+		}
+	}
+	w.schedule()
+}
+
+// schedule has the desk's next Tick come when it is due.
+func (w *swarm) schedule() {
+	at, ok := w.desk.Due()
+	switch wait := time.Until(at); {
+	case !ok:
+	case w.due == nil:
+		w.due = time.AfterFunc(wait, func() { w.take(exchange.Tick{}) })
+	default:
+		w.due.Reset(wait)
 	}
 }
 
 // Opened implements chunkserver.Handler.
 func (w *swarm) Opened(s *chunkserver.Session) {
 	w.mu.Lock()
-	w.takers[s] = w.pool.Join()
-	anew := time.Since(w.asked) > lull
+	w.sessions[s.ID()] = s
 	w.mu.Unlock()
-	w.gate.came(anew)
-	s.SendBits()
+	w.take(exchange.Opened{ID: s.ID(), Peer: s.Peer()})
 }
 
 // Got implements chunkserver.Handler.
 func (w *swarm) Got(s *chunkserver.Session, m wire.Message, payload []byte) {
-	switch m.Kind {
-	case wire.KindGet, wire.KindAny:
-		w.mu.Lock()
-		w.asked = time.Now()
-		w.mu.Unlock()
-	}
-	switch m.Kind {
-	case wire.KindGet:
+	if m.Kind == wire.KindGet {
 		w.events.Requested()
-		s.Carry(exchange.Upload{To: s.ID(), Chunk: m.Chunk})
-	case wire.KindAny:
-		w.gate.pass(func() { s.Carry(exchange.HandOut{To: s.ID()}) })
-	case wire.KindCancel:
-		s.CancelUpload(m.Chunk)
-	case wire.KindOffer:
-		s.Send(wire.KindCancel, m.Chunk)
-	case wire.KindHave:
-		w.hold(s, m.Chunk)
-	case wire.KindBits:
-		w.holdAll(s, payload)
 	}
+	w.take(exchange.Got{From: s.ID(), Message: m, Payload: payload})
 }
 
-// next chooses a handout at the moment of sending.
-func (w *swarm) next(s *chunkserver.Session) int {
+// handOut chooses a chunk at the moment of sending.
+func (w *swarm) handOut(s *chunkserver.Session) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	chunk, ok := w.pool.Next(w.takers[s])
-	if !ok {
-		return wire.NoChunk
+	chunk := w.desk.Choose(s.ID())
+	if chunk != wire.NoChunk {
+		w.events.HandedOut()
 	}
-	w.events.HandedOut()
 	return chunk
-}
-
-func (w *swarm) hold(s *chunkserver.Session, chunk int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.pool.Hold(w.takers[s], chunk)
-}
-
-func (w *swarm) holdAll(s *chunkserver.Session, payload []byte) {
-	bits, err := bitmap.Decode(payload, w.manifest.Chunks())
-	if err != nil {
-		s.Fail(wire.CodeBadLength, err)
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for c, ok := bits.NextSet(0); ok; c, ok = bits.NextSet(c + 1) {
-		w.pool.Hold(w.takers[s], int(c))
-	}
 }
 
 // Landed implements chunkserver.Handler: an origin has everything already.
@@ -126,28 +110,26 @@ func (w *swarm) Sent(_ *chunkserver.Session, chunk int) {
 	}
 }
 
-// Closed implements chunkserver.Handler. What its peer took and nobody else has goes back
-// into the pool.
-func (w *swarm) Closed(s *chunkserver.Session, _ error) {
+// Closed implements chunkserver.Handler.
+func (w *swarm) Closed(s *chunkserver.Session, err error) {
+	w.take(exchange.Closed{ID: s.ID(), Err: err})
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pool.Leave(w.takers[s])
-	delete(w.takers, s)
+	delete(w.sessions, s.ID())
 }
 
-// lastAsked is when a chunk was last asked for. Peers that have everything keep their
-// session, and do not count.
+// lastAsked is when a chunk was last asked for.
 func (w *swarm) lastAsked() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.asked
+	return w.desk.LastAsked()
 }
 
 // closeAll ends every session.
 func (w *swarm) closeAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for s := range w.takers {
+	for _, s := range w.sessions {
 		s.Close()
 	}
 }

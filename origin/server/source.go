@@ -160,7 +160,7 @@ func (s *source) digest(ctx context.Context, chunkSize int64, events func(file s
 	}
 	s.info = after
 	p := &publication{manifest: m, id: m.ID(), swarm: newSwarm(m, events(s.name, m.Size)), info: after}
-	p.target = &chunkserver.Target{Manifest: m, ID: p.id, Store: store, Handler: p.swarm, HandOut: p.swarm.next}
+	p.target = &chunkserver.Target{Manifest: m, ID: p.id, Store: store, Handler: p.swarm, HandOut: p.swarm.handOut}
 	return p, nil
 }
 

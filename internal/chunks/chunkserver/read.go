@@ -11,19 +11,25 @@ import (
 // limiter and the session's end.
 const sliceBytes = 64 << 10
 
-// landAside is the size from which a chunk is verified and stored beside the reading of the
-// next: for a smaller one, waking another goroutine costs more than it gains.
-const landAside = 256 << 10
+// reader is the goroutine of a session that parses what comes.
+type reader struct {
+	s      *Session
+	in     *inbound
+	parser *wire.Reader
+	lander lander
+}
 
-// read parses messages until the session ends, and returns why.
-func (s *Session) read() error {
+// run parses messages until the session ends, and returns why.
+func (r *reader) run() error {
+	s := r.s
+	defer close(r.lander.arrived)
 	for {
 		s.conn.SetReadDeadline(time.Now().Add(s.server.limits.Idle))
-		m, err := s.reader.Next()
+		m, err := r.parser.Next()
 		if err != nil {
 			return err
 		}
-		if err := s.dispatch(m); err != nil {
+		if err := r.dispatch(m); err != nil {
 			return err
 		}
 		if s.ctx.Err() != nil {
@@ -32,11 +38,12 @@ func (s *Session) read() error {
 	}
 }
 
-func (s *Session) dispatch(m wire.Message) error {
+func (r *reader) dispatch(m wire.Message) error {
+	s := r.s
 	var payload []byte
 	switch m.Kind {
 	case wire.KindPing:
-		s.queue(wire.Message{Kind: wire.KindPong})
+		s.say(wire.Message{Kind: wire.KindPong})
 		return nil
 	case wire.KindPong:
 		return nil
@@ -48,38 +55,39 @@ func (s *Session) dispatch(m wire.Message) error {
 			return fault(wire.CodeBadLength, "BITS %d: the manifest has %d chunks, so %d bytes", m.Bytes, s.target.Manifest.Chunks(), want)
 		}
 		payload = make([]byte, want)
-		if err := s.reader.ReadPayload(payload); err != nil {
+		if err := r.parser.ReadPayload(payload); err != nil {
 			return fmt.Errorf("read BITS: %w", err)
 		}
 	case wire.KindAny:
 	case wire.KindNone:
 		if m.Chunk != wire.NoChunk && m.Chunk >= s.target.Manifest.Chunks() {
-			return s.noSuchChunk(m)
+			return r.noSuchChunk(m)
 		}
 	default: // the messages about one chunk
 		if m.Chunk < 0 || m.Chunk >= s.target.Manifest.Chunks() {
-			return s.noSuchChunk(m)
+			return r.noSuchChunk(m)
 		}
 		if m.Kind == wire.KindData {
-			return s.receive(m)
+			return r.receive(m)
 		}
 	}
 	s.target.Handler.Got(s, m, payload)
 	return nil
 }
 
-func (s *Session) noSuchChunk(m wire.Message) error {
-	return fault(wire.CodeBadMessage, "%v %d: the manifest has %d chunks", m.Kind, m.Chunk, s.target.Manifest.Chunks())
+func (r *reader) noSuchChunk(m wire.Message) error {
+	return fault(wire.CodeBadMessage, "%v %d: the manifest has %d chunks", m.Kind, m.Chunk, r.s.target.Manifest.Chunks())
 }
 
 // receive reads a chunk and hands it to the lander; one that is held already is skipped.
-func (s *Session) receive(m wire.Message) error {
+func (r *reader) receive(m wire.Message) error {
+	s := r.s
 	if want := s.target.Manifest.Length(m.Chunk); m.Bytes != want {
 		return fault(wire.CodeBadLength, "DATA %d %d: the chunk has %d bytes", m.Chunk, m.Bytes, want)
 	}
 	began := time.Now()
 	if s.target.Store.Has(m.Chunk) {
-		if err := s.slices(m.Bytes, func(_, n int) error { return s.reader.Discard(n) }); err != nil {
+		if err := r.slices(m.Bytes, func(_, n int) error { return r.parser.Discard(n) }); err != nil {
 			return fmt.Errorf("skip chunk %d: %w", m.Chunk, err)
 		}
 		s.target.Handler.Landed(s, Landing{Chunk: m.Chunk, Bytes: m.Bytes, Took: time.Since(began)})
@@ -89,25 +97,26 @@ func (s *Session) receive(m wire.Message) error {
 	if err != nil {
 		return err
 	}
-	s.in.bulk = true
-	err = s.slices(m.Bytes, func(at, n int) error { return s.reader.ReadPayload(data[at : at+n]) })
-	s.in.bulk = false
+	r.in.bulk = true
+	err = r.slices(m.Bytes, func(at, n int) error { return r.parser.ReadPayload(data[at : at+n]) })
+	r.in.bulk = false
 	if err != nil {
 		s.server.buffers.put(data)
 		return fmt.Errorf("receive chunk %d: %w", m.Chunk, err)
 	}
 	a := arrival{m.Chunk, data, began}
 	if m.Bytes < landAside {
-		s.landOne(a)
+		r.lander.land(a)
 	} else {
-		s.arrived <- a
+		r.lander.arrived <- a
 	}
 	return nil
 }
 
 // slices calls do for n bytes in slices that the download limit allows, each with a
 // deadline of its own, so that a slow sender is told from a dead one.
-func (s *Session) slices(n int, do func(at, n int) error) error {
+func (r *reader) slices(n int, do func(at, n int) error) error {
+	s := r.s
 	size := sliceBytes
 	if l := s.server.cfg.Download; l != nil {
 		size = min(size, l.Burst())

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"fanout/internal/chunks/exchange"
-	"fanout/internal/chunks/manifest"
 	"fanout/internal/chunks/wire"
 )
 
@@ -24,8 +23,6 @@ type Session struct {
 	server  *Server
 	target  *Target
 	conn    *net.TCPConn
-	in      *inbound
-	reader  *wire.Reader
 	id      exchange.ID
 	peer    string
 	dialled bool
@@ -36,23 +33,20 @@ type Session struct {
 	began    time.Time
 	received atomic.Int64 // when payload last came, in nanoseconds after began; 0 if never
 
-	out     outbox
-	grant   chan int // a chunk, or room.Any, whose upload slot this session holds
-	arrived chan arrival
+	reader  *reader
+	out     *outbox
+	grant   chan int      // a chunk, or room.Any, whose upload slot this session holds
 	closing chan struct{} // closed once the last line, an ERR, is in the outbox
 	failure error         // why; read it after closing
 	once    sync.Once
 }
 
-func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, r *wire.Reader, peer string, dialled bool) *Session {
+func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, parser *wire.Reader, peer string, dialled bool) *Session {
 	s := &Session{
-		server: v, target: t, conn: c, in: in, reader: r, began: time.Now(),
-		id: exchange.ID(v.ids.Add(1)), peer: peer, dialled: dialled,
-		out:     outbox{wake: make(chan struct{}, 1), late: make(chan struct{}, 1)},
-		grant:   make(chan int, 1),
-		arrived: make(chan arrival, 1),
-		closing: make(chan struct{}),
+		server: v, target: t, conn: c, id: exchange.ID(v.ids.Add(1)), peer: peer, dialled: dialled, began: time.Now(),
+		out: newOutbox(), grant: make(chan int, 1), closing: make(chan struct{}),
 	}
+	s.reader = &reader{s: s, in: in, parser: parser, lander: lander{s: s, arrived: make(chan arrival, 1)}}
 	s.ctx, s.cancel = context.WithCancelCause(v.ctx)
 	return s
 }
@@ -80,21 +74,27 @@ func (s *Session) LastReceived() time.Time {
 }
 
 // Send queues a control line.
-func (s *Session) Send(kind wire.Kind, chunk int) {
-	s.queue(wire.Message{Kind: kind, Chunk: chunk})
-}
+func (s *Session) Send(kind wire.Kind, chunk int) { s.say(wire.Message{Kind: kind, Chunk: chunk}) }
 
 // SendBits queues the bitmap of the chunks held.
 func (s *Session) SendBits() {
 	bits := s.target.Store.Bits()
-	line := wire.AppendMessage(nil, wire.Message{Kind: wire.KindBits, Bytes: len(bits)})
-	s.push(append(line, bits...))
+	s.bound(s.out.sayWith(wire.Message{Kind: wire.KindBits, Bytes: len(bits)}, bits))
 }
 
 // SendLater queues a control line that may wait some milliseconds for company: most lines
 // of a swarm are HAVEs, and a packet for each would cost more than the chunks' own.
 func (s *Session) SendLater(kind wire.Kind, chunk int) {
-	s.bound(s.out.addLate(wire.Message{Kind: kind, Chunk: chunk}))
+	s.bound(s.out.sayLater(wire.Message{Kind: kind, Chunk: chunk}))
+}
+
+func (s *Session) say(m wire.Message) { s.bound(s.out.say(m)) }
+
+// bound ends a session for which too many bytes of lines wait.
+func (s *Session) bound(waiting int) {
+	if waiting > s.server.limits.OutboxBytes {
+		s.end(errOutbox)
+	}
 }
 
 // Upload queues a chunk to be sent when the session's turn comes, or room.Any, for which
@@ -111,7 +111,7 @@ func (s *Session) Close() { s.end(nil) }
 func (s *Session) Fail(code string, err error) {
 	s.once.Do(func() {
 		s.server.observer.Rejected(code)
-		s.queue(wire.Message{Kind: wire.KindErr, Code: code, Text: err.Error()})
+		s.say(wire.Message{Kind: wire.KindErr, Code: code, Text: err.Error()})
 		s.failure = err
 		close(s.closing)
 		// The writer closes the connection once the line is out, unless that takes too long.
@@ -144,11 +144,9 @@ func (s *Session) run() {
 	s.server.uploader.join(s)
 	h.Opened(s)
 	var wg sync.WaitGroup
-	wg.Go(s.write)
-	wg.Go(s.land)
-	err := s.read()
-	close(s.arrived)
-	s.finish(err)
+	wg.Go(writer{s}.run)
+	wg.Go(s.reader.lander.run)
+	s.finish(s.reader.run())
 	wg.Wait()
 	s.server.observer.Sessions(-1)
 	why := context.Cause(s.ctx)
@@ -188,28 +186,4 @@ func (e *faultError) Error() string { return e.text }
 
 func fault(code, format string, args ...any) error {
 	return &faultError{code, fmt.Sprintf(format, args...)}
-}
-
-// land verifies and stores the chunks that the reader has received.
-func (s *Session) land() {
-	for a := range s.arrived {
-		s.landOne(a)
-	}
-}
-
-func (s *Session) landOne(a arrival) {
-	l := Landing{Chunk: a.chunk, Bytes: len(a.data)}
-	l.Fresh, l.Err = s.target.Store.Put(a.chunk, a.data)
-	s.server.buffers.put(a.data)
-	l.Took = time.Since(a.began)
-	s.target.Handler.Landed(s, l)
-	if errors.Is(l.Err, manifest.ErrDigest) {
-		s.Fail(wire.CodeBanned, l.Err)
-	}
-}
-
-type arrival struct {
-	chunk int
-	data  []byte
-	began time.Time
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func TestEveryChunkOnceLowestFirst(t *testing.T) {
-	p := New(3)
+	p := NewPool(3)
 	a, b := p.Join(), p.Join()
 	for want, taker := range []*Taker{a, b, a} {
 		if got, ok := p.Next(taker); !ok || got != want {
@@ -20,7 +20,7 @@ func TestEveryChunkOnceLowestFirst(t *testing.T) {
 }
 
 func TestLostChunksComeBack(t *testing.T) {
-	p := New(2)
+	p := NewPool(2)
 	a, b := p.Join(), p.Join()
 	p.Next(a)
 	p.Next(a)
@@ -39,7 +39,7 @@ func TestLostChunksComeBack(t *testing.T) {
 }
 
 func TestHeldBeforeIsNotHandedOut(t *testing.T) {
-	p := New(2)
+	p := NewPool(2)
 	seed, late := p.Join(), p.Join()
 	p.Hold(seed, 0)
 	p.Hold(seed, 1)
@@ -52,7 +52,7 @@ func TestHeldBeforeIsNotHandedOut(t *testing.T) {
 func TestPoolInvariant(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const chunks = 70
-		p := New(chunks)
+		p := NewPool(chunks)
 		takers := map[*Taker]map[int]bool{}
 		pick := func() *Taker {
 			var all []*Taker

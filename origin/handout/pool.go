@@ -1,14 +1,10 @@
-// Package handout decides which chunk the origin gives to whom in a swarm: every chunk
-// once, the lowest first, and again only if it was lost with those who had it.
-//
-// It is pure: no I/O and no clock. It must not know sessions or the network.
-//
-// Invariant: a chunk is in the pool exactly if no taker owns it and no taker holds it.
 package handout
 
 import "github.com/bits-and-blooms/bitset"
 
-// Pool is the state of one manifest's handouts. It is not safe for concurrent use.
+// Pool is the chunks that may be handed out. It is not safe for concurrent use.
+//
+// Invariant: a chunk is in the pool exactly if no taker owns it and no taker holds it.
 type Pool struct {
 	chunks int
 	free   *bitset.BitSet
@@ -21,8 +17,8 @@ type Taker struct {
 	gone   bool
 }
 
-// New makes a pool with every chunk in it.
-func New(chunks int) *Pool {
+// NewPool makes a pool with every chunk in it.
+func NewPool(chunks int) *Pool {
 	p := &Pool{chunks: chunks, free: bitset.New(uint(chunks)), claims: make([]int32, chunks)}
 	p.free.FlipRange(0, uint(chunks))
 	return p

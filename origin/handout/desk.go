@@ -1,0 +1,110 @@
+package handout
+
+import (
+	"time"
+
+	"fanout/internal/chunks/bitmap"
+	"fanout/internal/chunks/exchange"
+	"fanout/internal/chunks/wire"
+)
+
+// lull is how long nothing must have been asked for before a swarm begins anew.
+const lull = time.Second
+
+// Desk answers the sessions about one manifest: chunks to those who ask for them by number,
+// handouts to those who take any. It is not safe for concurrent use.
+type Desk struct {
+	chunks int
+	pool   *Pool
+	takers map[exchange.ID]*Taker
+	gate   gate
+	asked  time.Time // when a chunk was last asked for; zero if never
+}
+
+// New makes a desk with every chunk of a manifest to hand out.
+func New(chunks int) *Desk {
+	return &Desk{chunks: chunks, pool: NewPool(chunks), takers: map[exchange.ID]*Taker{}}
+}
+
+// Take takes note of an event, and says what is to be done: it is for the sessions to carry
+// out. Of the events, Opened, Got, Closed and Tick mean something to a desk; Tick is due
+// when [Desk.Due] says.
+func (d *Desk) Take(now time.Time, ev exchange.Event) []exchange.Action {
+	switch ev := ev.(type) {
+	case exchange.Opened:
+		d.takers[ev.ID] = d.pool.Join()
+		d.gate.came(now, d.asked.IsZero() || now.Sub(d.asked) > lull)
+		return []exchange.Action{exchange.SendBits{To: ev.ID}}
+	case exchange.Got:
+		if t := d.takers[ev.From]; t != nil {
+			return d.got(now, t, ev)
+		}
+	case exchange.Closed:
+		d.closed(ev.ID)
+	case exchange.Tick:
+		return handOut(d.gate.look(now))
+	}
+	return nil
+}
+
+func (d *Desk) got(now time.Time, t *Taker, ev exchange.Got) []exchange.Action {
+	from, chunk := ev.From, ev.Message.Chunk
+	switch ev.Message.Kind {
+	case wire.KindGet:
+		d.asked = now
+		return []exchange.Action{exchange.Upload{To: from, Chunk: chunk}}
+	case wire.KindAny:
+		d.asked = now
+		return handOut(d.gate.pass(from))
+	case wire.KindCancel:
+		return []exchange.Action{exchange.Withdraw{To: from, Chunk: chunk}}
+	case wire.KindOffer: // everything is here
+		return []exchange.Action{exchange.Send{To: from, Kind: wire.KindCancel, Chunk: chunk}}
+	case wire.KindHave:
+		d.pool.Hold(t, chunk)
+	case wire.KindBits:
+		bits, err := bitmap.Decode(ev.Payload, d.chunks)
+		if err != nil {
+			return []exchange.Action{exchange.Fail{To: from, Code: wire.CodeBadLength, Err: err}}
+		}
+		for c, ok := bits.NextSet(0); ok; c, ok = bits.NextSet(c + 1) {
+			d.pool.Hold(t, int(c))
+		}
+	}
+	return nil
+}
+
+// closed forgets a session. What its peer took and nobody else has goes back into the pool.
+func (d *Desk) closed(id exchange.ID) {
+	if t := d.takers[id]; t != nil {
+		d.pool.Leave(t)
+		d.gate.left(id)
+		delete(d.takers, id)
+	}
+}
+
+func handOut(to []exchange.ID) (do []exchange.Action) {
+	for _, id := range to {
+		do = append(do, exchange.HandOut{To: id})
+	}
+	return do
+}
+
+// Choose gives a session its next handout, which its peer owns from now on; wire.NoChunk if
+// everything is handed out. It is to be called when the chunk is about to be sent, not before.
+func (d *Desk) Choose(to exchange.ID) (chunk int) {
+	if t := d.takers[to]; t != nil {
+		if chunk, ok := d.pool.Next(t); ok {
+			return chunk
+		}
+	}
+	return wire.NoChunk
+}
+
+// Due is when a Tick is to come, to let the first handouts go, which are held back; false if
+// none is needed. Any event may change it.
+func (d *Desk) Due() (at time.Time, ok bool) { return d.gate.opens() }
+
+// LastAsked is when a chunk was last asked for; the zero Time if never. Peers that have
+// everything keep their session, and do not count.
+func (d *Desk) LastAsked() time.Time { return d.asked }

@@ -1,0 +1,10 @@
+// Package handout decides what the origin does for the sessions about one published file:
+// which chunk it gives to whom in a swarm (every chunk once, the lowest first, and again only
+// if it was lost with those who had it), when the first ones go out, and what becomes of
+// chunks that are asked for by number.
+//
+// [Desk] is told events and returns actions; a [Pool] beneath it has the chunks.
+//
+// It is pure: no I/O and no clock, nor any goroutine. It must not know connections, or the
+// network.
+package handout
