@@ -98,9 +98,9 @@ func (c *pushing) Run(ctx context.Context, stdout io.Writer) error {
 	}
 	err = serveWhile(ctx, origin, func(ctx context.Context) error { return p.Run(ctx, published) })
 	if c.JSON {
-		return errors.Join(err, p.JSON(stdout))
+		return errors.Join(err, p.Report().JSON(stdout))
 	}
-	return errors.Join(err, p.Table(stdout), p.Advice(stdout))
+	return errors.Join(err, p.Report().Table(stdout), p.Advice(stdout))
 }
 
 // serveWhile runs the origin for as long as do takes.

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/maruel/natural"
-
 	"fanout/api/trackerapi"
 	"fanout/internal/daemon/cli"
 	"fanout/internal/daemon/trackerclient"
@@ -39,8 +37,8 @@ func (c *clauses) add(file, text string) {
 // missing says who has not got what, each thing once.
 func (p *Push) missing() string {
 	var c clauses
-	for _, r := range p.sorted() {
-		if why := p.lost[r.ManifestId]; why != nil {
+	for _, r := range sorted(p.rollouts.seen) {
+		if why := p.rollouts.lost[r.ManifestId]; why != nil {
 			c.add(r.File, why.Error())
 			continue
 		}
@@ -52,7 +50,7 @@ func (p *Push) missing() string {
 	for _, text := range c.texts {
 		parts = append(parts, enumerate(c.files[text])+": "+text)
 	}
-	if n := p.cfg.Files - len(p.rollouts); n > 0 {
+	if n := p.cfg.Files - len(p.rollouts.seen); n > 0 {
 		s := fmt.Sprintf("%d of %d files not published yet", n, p.cfg.Files)
 		if why := p.waits(); why != "" {
 			s += " (" + why + ")"
@@ -77,12 +75,7 @@ func lacks(r *trackerapi.Rollout) string {
 
 // Advice writes, once, what can be done about peers that are off.
 func (p *Push) Advice(out io.Writer) error {
-	var ids []string
-	for _, r := range p.live() {
-		ids = append(ids, who(r, off)...)
-	}
-	slices.SortFunc(ids, natural.Compare)
-	ids = slices.Compact(ids)
+	ids := p.rollouts.off()
 	if len(ids) == 0 || p.ended {
 		return nil
 	}
@@ -97,11 +90,11 @@ func (p *Push) gaveUp(ctx context.Context, why string) error {
 	ctx, cancel := context.WithTimeout(ctx, partWithin)
 	defer cancel()
 	_ = p.look(ctx) // else it is as it was last seen
-	p.rollouts = p.sorted()
+	p.rollouts.seen = sorted(p.rollouts.seen)
 	text := why + ": " + p.missing()
 	var ended, stay, unknown []*trackerapi.Rollout
 	var trouble error
-	for _, r := range p.live() {
+	for _, r := range p.rollouts.live() {
 		if r.Asked > 0 && r.Complete == r.Asked {
 			continue
 		}
@@ -164,27 +157,27 @@ func (p *Push) servedByOthers(ctx context.Context, r *trackerapi.Rollout) (bool,
 
 // interrupted says, of every file, how things stand and go on.
 func (p *Push) interrupted(ctx context.Context) error {
-	if p.Complete() {
+	if p.rollouts.complete() {
 		return nil
 	}
-	if len(p.live()) == 0 {
+	if len(p.rollouts.live()) == 0 {
 		then := "no peer was asked for anything"
-		if p.waiting.forWhat != "" {
-			then += " (" + p.waiting.forWhat + ")"
+		if p.display.waiting.forWhat != "" {
+			then += " (" + p.display.waiting.forWhat + ")"
 		}
 		return cli.Interrupted{Then: then}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partWithin)
 	defer cancel()
-	p.rollouts = p.sorted()
+	p.rollouts.seen = sorted(p.rollouts.seen)
 	var c clauses
-	for i, r := range p.rollouts {
-		if why := p.lost[r.ManifestId]; why != nil {
+	for i, r := range p.rollouts.seen {
+		if why := p.rollouts.lost[r.ManifestId]; why != nil {
 			c.add(r.File, "FILES: "+why.Error())
 			continue
 		}
 		if now, err := p.cfg.Tracker.Rollout(ctx, r.ManifestId); err == nil && now.Id == r.Id {
-			p.rollouts[i], r = now, now
+			p.rollouts.seen[i], r = now, now
 		}
 		c.add(r.File, fmt.Sprintf("%d of %d peers have FILES; %s", r.Complete, r.Asked, p.goesOn(ctx, r)))
 	}
@@ -192,10 +185,10 @@ func (p *Push) interrupted(ctx context.Context) error {
 	for _, text := range c.texts {
 		parts = append(parts, strings.Replace(text, "FILES", strings.Join(c.files[text], ", "), 1))
 	}
-	if n := p.cfg.Files - len(p.rollouts); n > 0 {
+	if n := p.cfg.Files - len(p.rollouts.seen); n > 0 {
 		parts = append(parts, fmt.Sprintf("nobody was asked for %d of the %d files", n, p.cfg.Files))
 	}
-	return cli.Interrupted{Then: fmt.Sprintf("%s; to take it back: %s", strings.Join(parts, "; "), p.takeBack(p.live()))}
+	return cli.Interrupted{Then: fmt.Sprintf("%s; to take it back: %s", strings.Join(parts, "; "), p.takeBack(p.rollouts.live()))}
 }
 
 // goesOn says what becomes of a rollout without this push.

@@ -14,9 +14,9 @@ import (
 // shownNames is how many peers or files a line names.
 const shownNames = 5
 
-// sorted are the rollouts by file name, as people count.
-func (p *Push) sorted() []*trackerapi.Rollout {
-	return slices.SortedFunc(slices.Values(p.rollouts), func(a, b *trackerapi.Rollout) int {
+// sorted are rollouts by file name, as people count.
+func sorted(rollouts []*trackerapi.Rollout) []*trackerapi.Rollout {
+	return slices.SortedFunc(slices.Values(rollouts), func(a, b *trackerapi.Rollout) int {
 		return cmp.Or(natural.Compare(a.File, b.File), cmp.Compare(a.File, b.File))
 	})
 }
@@ -47,3 +47,15 @@ func enumerate(names []string) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+func failed(p trackerapi.RolloutPeer) bool {
+	return p.State == trackerapi.RolloutStateFailed || p.State == trackerapi.RolloutStateCancelled
+}
+
+func ended(p trackerapi.RolloutPeer) bool {
+	return failed(p) || p.State == trackerapi.RolloutStateComplete
+}
+
+func off(p trackerapi.RolloutPeer) bool { return !ended(p) && !p.Online }
+
+func running(p trackerapi.RolloutPeer) bool { return !ended(p) && p.Online }

@@ -56,16 +56,17 @@ type Config struct {
 // Push is one push. Make it with New, then Run it once.
 type Push struct {
 	cfg      Config
-	rollouts []*trackerapi.Rollout // as last seen, in the order of the publications
-	trouble  string                // with the tracker; shown for as long as it lasts
-	waiting  waiting
-	lost     map[string]error // manifest IDs of rollouts that are over though peers may lack the file -> why
-	ended    bool             // this push has ended some, so nobody fetches later
-	overAt   time.Time        // when there was nobody left to wait for
+	rollouts *rollouts
+	display  *display
+	ended    bool      // this push has ended some, so nobody fetches later
+	overAt   time.Time // when there was nobody left to wait for
 }
 
 // New makes a push.
-func New(cfg Config) *Push { return &Push{cfg: cfg} }
+func New(cfg Config) *Push {
+	all := &rollouts{files: cfg.Files, wait: cfg.Wait}
+	return &Push{cfg: cfg, rollouts: all, display: &display{rollouts: all, bar: cfg.Bar, say: cfg.Say}}
+}
 
 // Check finds out, before a long file is digested, whether the tracker is there and the peers
 // are such as can be asked. What it does not see, the tracker refuses later.
@@ -114,19 +115,19 @@ func (p *Push) Run(ctx context.Context, published <-chan Published) error {
 		case <-ctx.Done():
 			return p.interrupted(ctx)
 		case <-timeout:
-			if p.all() && p.over() {
+			if p.rollouts.all() && p.rollouts.over() {
 				return p.outcome()
 			}
 			return p.gaveUp(ctx, fmt.Sprintf("gave up after %s", p.cfg.Timeout))
 		case f := <-p.cfg.Lost:
-			if p.needs(f) {
+			if p.rollouts.needs(f) {
 				return p.gaveUp(ctx, fmt.Sprintf("%s was changed while it was pushed: push it again", f.Name))
 			}
 		case f := <-published:
 			unasked = append(unasked, f)
 		case <-tick.C:
 		}
-		p.trouble = ""
+		p.rollouts.trouble = ""
 		var err error
 		if unasked, err = p.ask(ctx, unasked); err == nil {
 			err = p.look(ctx)
@@ -134,15 +135,15 @@ func (p *Push) Run(ctx context.Context, published <-chan Published) error {
 		switch {
 		case ctx.Err() != nil:
 			return p.interrupted(ctx)
-		case err != nil && len(p.live()) > 0:
+		case err != nil && len(p.rollouts.live()) > 0:
 			return p.gaveUp(ctx, err.Error())
 		case err != nil:
 			return err
-		case p.all() && p.over() && p.settled(ctx):
+		case p.rollouts.all() && p.rollouts.over() && p.settled(ctx):
 			return p.outcome()
 		}
-		p.draw()
-		p.say()
+		p.display.draw()
+		p.display.tell(p.waits())
 	}
 }
 
@@ -157,9 +158,9 @@ func (p *Push) ask(ctx context.Context, files []Published) (again []Published, e
 		var refused *trackerclient.Error
 		switch {
 		case err == nil:
-			p.rollouts = append(p.rollouts, r)
+			p.rollouts.seen = append(p.rollouts.seen, r)
 		case trackerclient.Temporary(err):
-			p.trouble = err.Error()
+			p.rollouts.trouble = err.Error()
 			again = append(again, f)
 		case errors.As(err, &refused) && refused.Field == "peers":
 			return nil, fmt.Errorf("--peers: %s", refused)
@@ -172,20 +173,20 @@ func (p *Push) ask(ctx context.Context, files []Published) (again []Published, e
 
 // look asks the tracker how far the rollouts are.
 func (p *Push) look(ctx context.Context) error {
-	for i, last := range p.rollouts {
-		if p.lost[last.ManifestId] != nil {
+	for i, last := range p.rollouts.seen {
+		if p.rollouts.lost[last.ManifestId] != nil {
 			continue
 		}
 		now, err := p.cfg.Tracker.Rollout(ctx, last.ManifestId)
 		switch {
 		case err == nil && now.Id == last.Id:
-			p.rollouts[i] = now
+			p.rollouts.seen[i] = now
 		case err != nil && trackerclient.Temporary(err):
-			p.trouble = err.Error()
+			p.rollouts.trouble = err.Error()
 		case errors.Is(err, trackerclient.ErrGone):
-			p.lose(last, errWithdrawn)
+			p.rollouts.lose(last, errWithdrawn)
 		case err == nil || errors.Is(err, trackerclient.ErrNotFound):
-			p.lose(last, ErrEnded)
+			p.rollouts.lose(last, ErrEnded)
 		default:
 			return err
 		}
@@ -193,117 +194,48 @@ func (p *Push) look(ctx context.Context) error {
 	return nil
 }
 
-// lose notes a rollout that does not go on; the push goes on with the others.
-func (p *Push) lose(r *trackerapi.Rollout, why error) {
-	if p.lost == nil {
-		p.lost = map[string]error{}
-	}
-	p.lost[r.ManifestId] = why
-}
-
-// live are the rollouts that are not lost.
-func (p *Push) live() (all []*trackerapi.Rollout) {
-	for _, r := range p.rollouts {
-		if p.lost[r.ManifestId] == nil {
-			all = append(all, r)
-		}
-	}
-	return all
-}
-
-// needs says that somebody may still want a content, as far as is known.
-func (p *Push) needs(f Published) bool {
-	for _, r := range p.live() {
-		if r.ManifestId == f.ID.String() {
-			return r.Running > 0 || p.cfg.Wait && r.Complete < r.Asked
-		}
-	}
-	return true
-}
-
-// all says that every file was asked for.
-func (p *Push) all() bool { return len(p.rollouts) == p.cfg.Files }
-
 // settled says that what the origins have sent is known to the last byte: each has reported
 // since the last peer was done. What is not known after a while never will be.
 func (p *Push) settled(ctx context.Context) bool {
 	if !p.overAt.IsZero() {
-		return p.counted() || time.Since(p.overAt) > settleWithin
+		return p.rollouts.counted() || time.Since(p.overAt) > settleWithin
 	}
 	p.overAt = time.Now()
 	if p.cfg.Report == nil {
-		return p.counted()
+		return p.rollouts.counted()
 	}
-	return p.cfg.Report(ctx) == nil && p.look(ctx) == nil && p.counted()
+	return p.cfg.Report(ctx) == nil && p.look(ctx) == nil && p.rollouts.counted()
 }
 
-func (p *Push) counted() bool {
-	for _, r := range p.live() {
-		for _, peer := range peersOf(r) {
-			fetched := peer.FinishedAt != nil && peer.FinishedAt.After(r.StartedAt)
-			if fetched && r.OriginsReportedAt != nil && r.OriginsReportedAt.Before(*peer.FinishedAt) {
-				return false
-			}
+// waits is what keeps the push from its end, as far as somebody has said so: the tracker,
+// what is on the way to it, or the peer that is the furthest behind.
+func (p *Push) waits() string {
+	if p.rollouts.trouble != "" {
+		return p.rollouts.trouble
+	}
+	if !p.rollouts.all() && p.cfg.Trouble != nil {
+		if err := p.cfg.Trouble(); err != nil {
+			return err.Error()
 		}
 	}
-	return true
-}
-
-// over says that there is nobody to wait for any more.
-func (p *Push) over() bool {
-	for _, r := range p.live() {
-		if r.Running > 0 || p.cfg.Wait && (r.Pending > 0 || r.Asked == 0) {
-			return false
-		}
+	if _, last := p.rollouts.slowest(); last != nil && last.Error != nil {
+		return last.Id + ": " + plain(last.Error)
 	}
-	return p.trouble == ""
-}
-
-// Complete says that every peer that was asked has every file, and that some were.
-func (p *Push) Complete() bool {
-	if len(p.lost) > 0 {
-		return false
-	}
-	for _, r := range p.rollouts {
-		if r.Asked == 0 || r.Complete < r.Asked {
-			return false
-		}
-	}
-	return p.all()
+	return ""
 }
 
 func (p *Push) outcome() error {
-	if p.Complete() {
+	if p.rollouts.complete() {
 		return nil
 	}
 	return errors.New(p.missing())
 }
 
-func failed(p trackerapi.RolloutPeer) bool {
-	return p.State == trackerapi.RolloutStateFailed || p.State == trackerapi.RolloutStateCancelled
-}
-
-func ended(p trackerapi.RolloutPeer) bool {
-	return failed(p) || p.State == trackerapi.RolloutStateComplete
-}
-
-func off(p trackerapi.RolloutPeer) bool { return !ended(p) && !p.Online }
-
-func running(p trackerapi.RolloutPeer) bool { return !ended(p) && p.Online }
-
-// slowest is the peer that is on and has the least, with the rollout.
-func (p *Push) slowest() (r *trackerapi.Rollout, last *trackerapi.RolloutPeer) {
-	least := 1.0
-	for _, one := range p.live() {
-		peers := peersOf(one)
-		for i := range peers {
-			if !running(peers[i]) || one.Size == 0 {
-				continue
-			}
-			if share := float64(peers[i].BytesDone) / float64(one.Size); last == nil || share < least {
-				r, last, least = one, &peers[i], share
-			}
-		}
+// Report is how things stand, as last seen.
+func (p *Push) Report() Report {
+	return Report{
+		Complete: p.rollouts.complete(),
+		Rollouts: append([]*trackerapi.Rollout{}, p.rollouts.seen...), // never null
+		files:    p.cfg.Files,
 	}
-	return r, last
 }

@@ -54,8 +54,8 @@ func TestRun(t *testing.T) {
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
-			if p.Complete() != (c.want == "") {
-				t.Error("complete:", p.Complete())
+			if p.rollouts.complete() != (c.want == "") {
+				t.Error("complete:", p.rollouts.complete())
 			}
 		})
 	}
@@ -122,7 +122,7 @@ func TestGivesUp(t *testing.T) {
 			t.Cleanup(srv.Close)
 			p := New(Config{Tracker: client(t, srv.URL), Files: 1, Origin: "own", Timeout: time.Second})
 			v := answer{peers: c.peers}.rollout()
-			p.rollouts = []*trackerapi.Rollout{&v}
+			p.rollouts.seen = []*trackerapi.Rollout{&v}
 			err := p.gaveUp(t.Context(), "gave up after 1s")
 			want := strings.NewReplacer("URL", srv.URL, "ID", id.String()).Replace(c.want)
 			if !strings.HasPrefix(err.Error(), "gave up after 1s: a: ") || !strings.Contains(err.Error(), want) || ended != c.ends {
@@ -136,7 +136,7 @@ func TestGivesUp(t *testing.T) {
 func TestInterruptedWithoutTracker(t *testing.T) {
 	p := New(Config{Tracker: client(t, "http://127.0.0.1:1"), Files: 2})
 	v := answer{peers: on(trackerapi.RolloutStateDownloading)}.rollout()
-	p.rollouts = []*trackerapi.Rollout{&v}
+	p.rollouts.seen = []*trackerapi.Rollout{&v}
 	err := p.interrupted(t.Context())
 	for _, want := range []string{"0 of 1 peers have a; the rollout goes on as soon as it can (", "tracker unreachable at http://127.0.0.1:1", "nobody was asked for 1 of the 2 files", "curl -X DELETE http://127.0.0.1:1/v1/files/" + id.String() + "/rollout"} {
 		if !strings.Contains(err.Error(), want) {
@@ -151,7 +151,7 @@ func TestManyFiles(t *testing.T) {
 	for i := range 28 {
 		v := answer{peers: append(on(trackerapi.RolloutStateComplete), offline("web-5"), offline("web-6"))}.rollout()
 		v.File = fmt.Sprintf("f%02d", i)
-		p.rollouts = append(p.rollouts, &v)
+		p.rollouts.seen = append(p.rollouts.seen, &v)
 	}
 	if got := p.missing(); got != "f00, f01, f02, f03, f04 and 23 more: 1 of 3 peers have it; off: web-5, web-6" {
 		t.Error(got)
@@ -172,8 +172,8 @@ func TestSettles(t *testing.T) {
 	p := newPush(t, Config{}, []answer{{peers: done, reported: at(1)}, {peers: done, reported: at(1)}, {peers: done, reported: at(3), sent: 199}})
 	reports := 0
 	p.cfg.Report = func(context.Context) error { reports++; return nil }
-	if err := p.Run(t.Context(), publish()); err != nil || p.rollouts[0].OriginBytesSent != 199 || reports != 1 {
-		t.Errorf("%v, %d reports, %+v", err, reports, p.rollouts[0])
+	if err := p.Run(t.Context(), publish()); err != nil || p.rollouts.seen[0].OriginBytesSent != 199 || reports != 1 {
+		t.Errorf("%v, %d reports, %+v", err, reports, p.rollouts.seen[0])
 	}
 }
 
@@ -208,7 +208,7 @@ func TestCheck(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	took, before, whole, trouble := 12.34, 0.0, 12.4, "disk\tfull\n\x1b[2Jweb-9  complete"
-	p := &Push{cfg: Config{Files: 1}, rollouts: []*trackerapi.Rollout{{
+	report := Report{files: 1, Rollouts: []*trackerapi.Rollout{{
 		File: "image.iso", Size: 2_500_000_000, Asked: 4, Complete: 2, DurationSeconds: &whole, OriginRatio: 1.018,
 		Peers: &[]trackerapi.RolloutPeer{
 			{Id: "web-1", Online: true, State: trackerapi.RolloutStateComplete, DurationSeconds: &took, BytesFromOrigin: 1_300_000_000, BytesFromPeers: 1_200_000_000},
@@ -218,7 +218,7 @@ func TestTable(t *testing.T) {
 		},
 	}}}
 	var out bytes.Buffer
-	if err := p.Table(&out); err != nil {
+	if err := report.Table(&out); err != nil {
 		t.Fatal(err)
 	}
 	want := `
@@ -233,7 +233,7 @@ image.iso, 2.33 GiB: 2 of 4 peers have it, the last after 12.4 s; the origin sen
 		t.Errorf("got\n%s\nwant%s", got, want)
 	}
 	out.Reset()
-	if err := p.JSON(&out); err != nil || !strings.HasPrefix(out.String(), `{"complete":false,"rollouts":[{`) {
+	if err := report.JSON(&out); err != nil || !strings.HasPrefix(out.String(), `{"complete":false,"rollouts":[{`) {
 		t.Error(err, out.String())
 	}
 }
@@ -254,8 +254,8 @@ func TestDetail(t *testing.T) {
 		{"one is stuck", append(on(trackerapi.RolloutStateComplete), stuck), "slowest: p2, 25 %, waiting: the tracker knows no origin"},
 		{"some are off", append(on(trackerapi.RolloutStateComplete), offline("p10"), offline("p2"), offline("p3")), "waiting for peers that are off: p2, p3, p10"},
 	} {
-		p := &Push{cfg: Config{Files: 1}, rollouts: []*trackerapi.Rollout{{File: "a", Size: 100, Peers: &c.peers}}}
-		if got := p.detail(); got != c.want {
+		d := &display{rollouts: &rollouts{files: 1, seen: []*trackerapi.Rollout{{File: "a", Size: 100, Peers: &c.peers}}}}
+		if got := d.detail(); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.what, got, c.want)
 		}
 	}

@@ -24,9 +24,9 @@ type sum struct {
 }
 
 // sums writes a row for each peer, what went wrong by file, and one line about all files.
-func (p *Push) sums(out io.Writer) error {
+func (rep Report) sums(out io.Writer) error {
 	peers := map[string]*sum{}
-	for _, r := range p.rollouts {
+	for _, r := range rep.Rollouts {
 		for _, peer := range peersOf(r) {
 			if peers[peer.Id] == nil {
 				peers[peer.Id] = &sum{worst: peer}
@@ -43,7 +43,7 @@ func (p *Push) sums(out io.Writer) error {
 		t.row(id, fmt.Sprintf("%d of %d", s.complete, s.files), state(s.worst), s.took(),
 			progress.Bytes(s.fromOrigin), progress.Bytes(s.fromPeers))
 	}
-	return t.write(out, append(p.failures(), p.totals(peers))...)
+	return t.write(out, append(rep.failures(), rep.totals(peers))...)
 }
 
 func (s *sum) add(p trackerapi.RolloutPeer) {
@@ -96,9 +96,9 @@ func (s *sum) took() string {
 }
 
 // failures are lines about what failed, or waits, and why: each reason of a peer once.
-func (p *Push) failures() (lines []string) {
+func (rep Report) failures() (lines []string) {
 	var c clauses
-	for _, r := range p.sorted() {
+	for _, r := range sorted(rep.Rollouts) {
 		for _, peer := range peersOf(r) {
 			if !failed(peer) && peer.Error == nil {
 				continue
@@ -117,10 +117,10 @@ func (p *Push) failures() (lines []string) {
 }
 
 // totals is the line about all files.
-func (p *Push) totals(peers map[string]*sum) string {
+func (rep Report) totals(peers map[string]*sum) string {
 	var size, sent int64
-	began, ended := p.rollouts[0].StartedAt, time.Time{}
-	for _, r := range p.rollouts {
+	began, ended := rep.Rollouts[0].StartedAt, time.Time{}
+	for _, r := range rep.Rollouts {
 		size += r.Size
 		sent += r.OriginBytesSent
 		if r.StartedAt.Before(began) {
@@ -135,13 +135,13 @@ func (p *Push) totals(peers map[string]*sum) string {
 	}
 	whole := 0
 	for _, s := range peers {
-		if s.complete == s.files && s.files == p.cfg.Files {
+		if s.complete == s.files && s.files == rep.files {
 			whole++
 		}
 	}
-	files := fmt.Sprintf("%d files", len(p.rollouts))
-	if n := p.cfg.Files; n > len(p.rollouts) {
-		files = fmt.Sprintf("%d of %d files", len(p.rollouts), n)
+	files := fmt.Sprintf("%d files", len(rep.Rollouts))
+	if n := rep.files; n > len(rep.Rollouts) {
+		files = fmt.Sprintf("%d of %d files", len(rep.Rollouts), n)
 	}
 	s := fmt.Sprintf("%s, %s: %d of %d peers have all of them", files, progress.Bytes(size), whole, len(peers))
 	if !ended.IsZero() {

@@ -12,16 +12,23 @@ import (
 	"fanout/internal/daemon/progress"
 )
 
+// Report is who has what, and what it took.
+type Report struct {
+	Complete bool                  `json:"complete"` // every peer that was asked has every file, and some were
+	Rollouts []*trackerapi.Rollout `json:"rollouts"` // as the tracker answers GET …/rollout; not null
+	files    int                   // that were to be published, which may be more
+}
+
 // Table writes who has what, and what it took: of one file for each peer, of several for each
 // peer in sum.
-func (p *Push) Table(out io.Writer) error {
+func (rep Report) Table(out io.Writer) error {
 	switch {
-	case len(p.rollouts) == 0:
+	case len(rep.Rollouts) == 0:
 		return nil
-	case p.cfg.Files > 1:
-		return p.sums(out)
+	case rep.files > 1:
+		return rep.sums(out)
 	}
-	r := p.rollouts[0]
+	r := rep.Rollouts[0]
 	var t table
 	t.row("PEER", "STATE", "TIME", "FROM ORIGIN", "FROM PEERS", "ERROR")
 	for _, peer := range peersOf(r) {
@@ -95,19 +102,9 @@ func plain(s *string) string {
 	return oneline.Of(*s, oneline.Max)
 }
 
-// document is what JSON writes.
-type document struct {
-	Complete bool                  `json:"complete"` // every peer that was asked has every file
-	Rollouts []*trackerapi.Rollout `json:"rollouts"` // as the tracker answers GET …/rollout
-}
-
-// JSON writes the same as one JSON document.
-func (p *Push) JSON(out io.Writer) error {
+// JSON writes the report as one JSON document.
+func (rep Report) JSON(out io.Writer) error {
 	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
-	d := document{p.Complete(), p.rollouts}
-	if d.Rollouts == nil {
-		d.Rollouts = []*trackerapi.Rollout{}
-	}
-	return e.Encode(d)
+	return e.Encode(rep)
 }

@@ -12,7 +12,7 @@ import (
 // of makes a push of n files to web-1, web-2 and web-10; change spoils what went well.
 func of(n int, change func(file int, peers []trackerapi.RolloutPeer)) *Push {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	p := &Push{cfg: Config{Files: n}}
+	p := New(Config{Files: n})
 	for i := range n {
 		began := start.Add(time.Duration(i) * time.Second)
 		ended, took := began.Add(2*time.Second), 2.0
@@ -32,7 +32,7 @@ func of(n int, change func(file int, peers []trackerapi.RolloutPeer)) *Push {
 				r.Complete++
 			}
 		}
-		p.rollouts = append(p.rollouts, r)
+		p.rollouts.seen = append(p.rollouts.seen, r)
 	}
 	return p
 }
@@ -48,7 +48,7 @@ func TestTableOfManyFiles(t *testing.T) {
 		}
 	})
 	var out bytes.Buffer
-	if err := p.Table(&out); err != nil {
+	if err := p.Report().Table(&out); err != nil {
 		t.Fatal(err)
 	}
 	want := `
@@ -78,7 +78,7 @@ func TestManyFilesToOneThatIsOff(t *testing.T) {
 	if got, want := p.missing(), "f1, f2, f3, f4, f5 and 23 more: 1 of 3 peers have it; off: web-1, web-10"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got, want := p.detail(), "waiting for peers that are off: web-1, web-10"; got != want {
+	if got, want := p.display.detail(), "waiting for peers that are off: web-1, web-10"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
