@@ -7,11 +7,9 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,7 +20,6 @@ import (
 	"fanout/internal/chunks/chunkmetrics"
 	"fanout/internal/chunks/chunkserver"
 	"fanout/internal/chunks/manifest"
-	"fanout/internal/chunks/wire"
 	"fanout/internal/daemon/httpkit"
 	"fanout/internal/daemon/trackerclient"
 )
@@ -68,30 +65,16 @@ type Config struct {
 	EndIfRefused bool
 }
 
-func (c *Config) httpAddress() *string {
-	if c.HTTPAddress == "" {
-		return nil
-	}
-	return &c.HTTPAddress
-}
-
 // Origin serves files. Make it with New, then Run it once.
 type Origin struct {
-	cfg     Config
-	sources []*source
-	chunks  *chunkserver.Server
-	http    *httpkit.Daemon
-	metrics *metrics
-	// instance is another one for each process: the counters of one begin at 0.
-	instance string
-
-	refused chan error // ends Run
-
-	mu        sync.Mutex
-	published map[manifest.ID]*publication
-	sent      map[manifest.ID]*atomic.Int64 // also of contents that may return
-	standing  standing
-	unreached map[manifest.ID]error // contents of which no peer can dial this -> why
+	cfg       Config
+	sources   []*source
+	catalog   *catalog
+	announcer *announcer
+	health    *health
+	chunks    *chunkserver.Server
+	http      *httpkit.Daemon
+	metrics   *metrics
 }
 
 // Check says whether files can be published: each is there, has a name of its own, and can be read.
@@ -103,15 +86,15 @@ func Check(paths []string) error {
 // New checks the files and makes the origin; nothing is read or sent yet.
 func New(cfg Config) (*Origin, error) {
 	o := &Origin{
-		cfg: cfg, instance: wire.NewNonce(), published: map[manifest.ID]*publication{}, unreached: map[manifest.ID]error{},
-		sent: map[manifest.ID]*atomic.Int64{}, refused: make(chan error, 1),
+		cfg: cfg, catalog: newCatalog(), health: newHealth(cfg.Logger, cfg.EndIfRefused),
+		announcer: newAnnouncer(cfg.Tracker, cfg.ID, cfg.Address, cfg.HTTPAddress),
 	}
 	var err error
 	if o.sources, err = newSources(cfg.Paths, cfg.ChunkSize); err != nil {
 		return nil, err
 	}
 	for _, s := range o.sources {
-		o.standing.add(s.name)
+		o.health.standing.add(s.name)
 	}
 	observer, err := chunkmetrics.New(cfg.Registry)
 	if err != nil {
@@ -121,11 +104,11 @@ func New(cfg Config) (*Origin, error) {
 		return nil, err
 	}
 	o.chunks = chunkserver.New(chunkserver.Config{
-		Self: cfg.ID, Lookup: o.lookup, Slots: uploadSlots, Upload: chunkserver.NewLimiter(cfg.MaxUpload),
+		Self: cfg.ID, Lookup: o.catalog.lookup, Slots: uploadSlots, Upload: chunkserver.NewLimiter(cfg.MaxUpload),
 		BufferBytes: 4 << 20, Observer: observer, Limits: chunkserver.DefaultLimits(),
 	})
 	o.http, err = httpkit.New(httpkit.Options{
-		Name: "origin", Logger: cfg.Logger, Registry: cfg.Registry, Ready: o.ready, Contract: fanout.OpenAPI,
+		Name: "origin", Logger: cfg.Logger, Registry: cfg.Registry, Ready: o.health.err, Contract: fanout.OpenAPI,
 		AllowHosts: cfg.AllowHosts,
 	})
 	return o, err
@@ -146,7 +129,7 @@ func (o *Origin) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-o.refused:
+		case err := <-o.health.fatal:
 			return err
 		}
 	})
@@ -169,7 +152,7 @@ func (o *Origin) publishAll(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			o.serve(p)
+			o.catalog.add(p)
 			group.Go(func() error {
 				o.follow(ctx, s, p)
 				return nil
@@ -196,18 +179,6 @@ func (o *Origin) digest(ctx context.Context, s *source) (*publication, error) {
 	return p, nil
 }
 
-// serve lets sessions about a content begin.
-func (o *Origin) serve(p *publication) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if n := o.sent[p.id]; n != nil {
-		p.swarm.sent = n
-	} else {
-		o.sent[p.id] = p.swarm.sent
-	}
-	o.published[p.id] = p
-}
-
 // follow keeps a file published, and publishes it anew when its content changes.
 func (o *Origin) follow(ctx context.Context, s *source, p *publication) {
 	var wg sync.WaitGroup
@@ -221,7 +192,7 @@ func (o *Origin) follow(ctx context.Context, s *source, p *publication) {
 		if next == nil {
 			return
 		}
-		o.serve(next)
+		o.catalog.add(next)
 		wg.Go(func() { o.retire(ctx, served, next) })
 		p = next
 	}
@@ -264,22 +235,22 @@ func (o *Origin) awaitChange(ctx context.Context, s *source, served *publication
 func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publication) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	defer o.noteReach(p.id, nil)
+	defer o.health.noteReach(p.id, nil)
 	published := false
 	renew := func(ctx context.Context) (time.Duration, error) {
-		if !o.serves(p) {
+		if !o.catalog.serves(p) {
 			stop()
 			return 0, nil
 		}
 		if published {
-			reply, err := o.announce(ctx, p)
+			reply, err := o.announcer.announce(ctx, p)
 			switch {
 			case err == nil:
-				o.noteReach(p.id, o.reachable(ctx, reply))
+				o.health.noteReach(p.id, o.announcer.reachable(ctx, reply))
 				return trackerclient.Seconds(reply.IntervalSeconds), nil
 			case errors.Is(err, trackerclient.ErrGone):
 				o.cfg.Logger.Warn().Str("file", s.name).Msg("file was withdrawn at the tracker: restart the origin to publish it again")
-				o.withdrawn(s.name)
+				o.health.withdrawn(s.name)
 				stop()
 				return 0, nil
 			case !errors.Is(err, trackerclient.ErrNotFound):
@@ -290,11 +261,11 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 			stop()
 			return 0, nil
 		}
-		reply, err := o.publish(ctx, p)
+		reply, err := o.announcer.publish(ctx, p)
 		switch {
 		case err == nil:
 		case !published && ctx.Err() == nil && isFinal(err):
-			o.refuse(s.name, err)
+			o.health.refuse(s.name, err)
 			stop()
 			return 0, nil
 		default:
@@ -309,7 +280,7 @@ func (o *Origin) keepPublished(ctx, current context.Context, s *source, p *publi
 	}
 	trackerclient.KeepWoken(ctx, p.swarm.news, reportEvery, renew, func(err error) {
 		if current.Err() == nil { // how its successor stands, that one says
-			o.report(s.name, err)
+			o.health.report(s.name, err)
 		}
 	})
 }
@@ -329,12 +300,7 @@ func (o *Origin) retire(ctx context.Context, p, next *publication) {
 			}
 		}
 	}
-	o.mu.Lock()
-	gone := o.published[p.id] == p // else the file has this content again
-	if gone {
-		delete(o.published, p.id)
-	}
-	o.mu.Unlock()
+	gone := o.catalog.remove(p) // else the file has this content again
 	if gone && o.cfg.Retired != nil {
 		o.cfg.Retired(p.manifest.Name, p.id)
 	}
@@ -343,17 +309,12 @@ func (o *Origin) retire(ctx context.Context, p, next *publication) {
 	o.cfg.Logger.Info().Str("file", p.manifest.Name).Stringer("manifest", p.id).Msg("old content is no longer served")
 }
 
-func (o *Origin) lookup(id manifest.ID, _ string) (*chunkserver.Target, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if p, ok := o.published[id]; ok {
-		return p.target, nil
+// Trouble is why files are not published that could be, or cannot be fetched; nil while they
+// are digested.
+func (o *Origin) Trouble() error {
+	err := o.health.err()
+	if errors.Is(err, errDigesting) {
+		return nil
 	}
-	return nil, fmt.Errorf("no manifest %v is served here", id)
-}
-
-func (o *Origin) serves(p *publication) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.published[p.id] == p
+	return err
 }
