@@ -5,17 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
 const (
-	// abortWithin is how long a daemon may take to print its goroutines.
-	abortWithin = 5 * time.Second
 	// pollEvery is the pause between two looks at a daemon that is starting.
 	pollEvery = 20 * time.Millisecond
 	// portTries is how often a first launch is tried with other ports.
@@ -29,52 +24,21 @@ var ErrExited = errors.New("has ended")
 
 // Daemon is one process, or the plan of one.
 type Daemon struct {
+	addresses
 	fleet   *Fleet
 	kind    kind
 	name    string
 	binary  string
 	log     string
 	client  *http.Client
-	command func(addresses) ([]string, error)
+	command func() ([]string, error) // arguments, once the addresses are known
 
-	mu        sync.Mutex
-	addresses addresses
-	process   *process
-}
-
-type addresses struct{ chunks, http string }
-
-// process is one run of a daemon.
-type process struct {
-	cmd    *exec.Cmd
-	ended  chan struct{}
-	err    error // of Wait; read it after ended
-	logged int64 // size of the log before it
+	mu      sync.Mutex
+	process *process // the last one; nil before the first launch
 }
 
 // Name is the name that the daemon was given.
 func (d *Daemon) Name() string { return d.name }
-
-// ChunkAddress is host:port of the chunk protocol; empty before the first launch and for a
-// tracker.
-func (d *Daemon) ChunkAddress() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.kind == kindTracker {
-		return ""
-	}
-	return d.addresses.chunks
-}
-
-// HTTPAddress is host:port of the HTTP interface; empty before the first launch.
-func (d *Daemon) HTTPAddress() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.addresses.http
-}
-
-// URL of the HTTP interface, without a slash at the end.
-func (d *Daemon) URL() string { return "http://" + d.HTTPAddress() }
 
 // Start launches the daemon and waits until it is ready.
 func (d *Daemon) Start(ctx context.Context) error {
@@ -131,9 +95,19 @@ func (d *Daemon) run(fresh bool) (*process, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.addresses = addresses{ports[0], ports[1]}
+		if d.kind == kindTracker {
+			ports[0] = "" // it sends no chunks
+		}
+		d.addresses.set(ports[0], ports[1])
 	}
-	p, err := d.spawn()
+	args, err := d.command()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", d.name, err)
+	}
+	if level := d.fleet.cfg.LogLevel; level != "" {
+		args = append([]string{"--log-level", level}, args...)
+	}
+	p, err := spawn(d.binary, args, d.fleet.cfg.Env, d.log)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", d.name, err)
 	}
@@ -141,73 +115,22 @@ func (d *Daemon) run(fresh bool) (*process, error) {
 	return p, nil
 }
 
-func (d *Daemon) spawn() (*process, error) {
-	args, err := d.command(d.addresses)
-	if err != nil {
-		return nil, err
-	}
-	if level := d.fleet.cfg.LogLevel; level != "" {
-		args = append([]string{"--log-level", level}, args...)
-	}
-	log, err := os.OpenFile(d.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close() // the process has its own
-	info, err := log.Stat()
-	if err != nil {
-		return nil, err
-	}
-	p := &process{cmd: exec.Command(d.binary, args...), ended: make(chan struct{}), logged: info.Size()}
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.Env = append(withoutTwins(os.Environ()), d.fleet.cfg.Env...)
-	p.cmd.SysProcAttr = ProcessAttributes()
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() {
-		p.err = p.cmd.Wait()
-		close(p.ended)
-	}()
-	return p, nil
-}
-
-// withoutTwins drops the variables that would act as flags.
-func withoutTwins(env []string) []string {
-	var kept []string
-	for _, v := range env {
-		if !strings.HasPrefix(v, "FANOUT_") {
-			kept = append(kept, v)
-		}
-	}
-	return kept
-}
-
 // answers polls a path until it answers 200, the process ends or the time is up.
 func (d *Daemon) answers(ctx context.Context, p *process, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, d.fleet.cfg.ReadyTimeout)
 	defer cancel()
 	for {
-		reason := d.get(ctx, path)
+		_, reason := fetch(ctx, d.client, d.URL()+path)
 		if reason == nil && !p.over() { // else it was another process that answered
 			return nil
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%s %w: %s", d.name, ErrExited, d.tail(p))
+			return fmt.Errorf("%s %w: %s", d.name, ErrExited, p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready (%w): GET %s: %w; its log is %s", d.name, ctx.Err(), path, reason, d.log)
 		case <-time.After(pollEvery):
 		}
-	}
-}
-
-func (p *process) over() bool {
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -225,14 +148,6 @@ func (d *Daemon) PID() int {
 	return 0
 }
 
-// Exited is closed when the process that runs now has ended; nil before the first launch.
-func (d *Daemon) Exited() <-chan struct{} {
-	if p := d.current(); p != nil {
-		return p.ended
-	}
-	return nil
-}
-
 // Running says whether the process has been launched and not ended.
 func (d *Daemon) Running() bool {
 	p := d.current()
@@ -245,26 +160,17 @@ func (d *Daemon) Kill() error {
 	if p == nil || p.over() {
 		return fmt.Errorf("kill %s: it does not run", d.name)
 	}
-	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.kill(); err != nil {
 		return fmt.Errorf("kill %s: %w", d.name, err)
 	}
-	<-p.ended
 	return nil
 }
 
 // Abort has the process print all its goroutines to its log and end. To abort one that does
 // not run is no error.
 func (d *Daemon) Abort() {
-	p := d.current()
-	if p == nil || p.over() {
-		return
-	}
-	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
-	select {
-	case <-p.ended:
-	case <-time.After(abortWithin): // it was stopped, with SIGSTOP or by the kernel
-		_ = p.cmd.Process.Kill()
-		<-p.ended
+	if p := d.current(); p != nil && !p.over() {
+		p.abort()
 	}
 }
 
@@ -276,20 +182,8 @@ func (d *Daemon) Stop() error {
 	if p == nil || p.over() {
 		return nil
 	}
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.stop(d.fleet.cfg.StopTimeout); err != nil {
 		return fmt.Errorf("stop %s: %w", d.name, err)
-	}
-	select {
-	case <-p.ended:
-	case <-time.After(d.fleet.cfg.StopTimeout):
-		d.Abort()
-		return fmt.Errorf("stop %s: killed, for it had not ended %v after SIGTERM; its log is %s", d.name, d.fleet.cfg.StopTimeout, d.log)
-	}
-	if code := p.cmd.ProcessState.ExitCode(); code != 0 && code != interrupted {
-		return fmt.Errorf("stop %s: %w: %s", d.name, p.err, d.tail(p))
 	}
 	return nil
 }
-
-// interrupted is the exit code of a daemon that a signal stopped before it was done.
-const interrupted = 130

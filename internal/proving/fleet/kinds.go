@@ -32,8 +32,8 @@ type Peer struct {
 // args are further flags.
 func (f *Fleet) Tracker(args ...string) *Tracker {
 	d := f.daemon(kindTracker, "tracker", f.cfg.Binaries.Tracker)
-	d.command = func(a addresses) ([]string, error) {
-		return append([]string{"--listen", a.http}, args...), nil
+	d.command = func() ([]string, error) {
+		return append([]string{"--listen", d.HTTPAddress()}, args...), nil
 	}
 	t := &Tracker{d}
 	f.mu.Lock()
@@ -45,9 +45,9 @@ func (f *Fleet) Tracker(args ...string) *Tracker {
 // Origin makes an origin of files. Its name is that of its log.
 func (f *Fleet) Origin(name string, files []string, args ...string) *Origin {
 	d := f.daemon(kindOrigin, name, f.cfg.Binaries.Origin)
-	d.command = func(a addresses) ([]string, error) {
+	d.command = func() ([]string, error) {
 		tracker, err := f.trackerURL()
-		line := []string{"--tracker", tracker, "--listen", a.chunks, "--http", a.http}
+		line := []string{"--tracker", tracker, "--listen", d.ChunkAddress(), "--http", d.HTTPAddress()}
 		return append(append(append(line, args...), "--"), files...), err
 	}
 	return &Origin{d}
@@ -57,9 +57,9 @@ func (f *Fleet) Origin(name string, files []string, args ...string) *Origin {
 func (f *Fleet) Peer(name string, args ...string) *Peer {
 	d := f.daemon(kindPeer, name, f.cfg.Binaries.Peerd)
 	p := &Peer{d, filepath.Join(f.cfg.Dir, name)}
-	d.command = func(a addresses) ([]string, error) {
+	d.command = func() ([]string, error) {
 		tracker, err := f.trackerURL()
-		line := []string{"--tracker", tracker, "--data-dir", p.dir, "--id", name, "--listen", a.chunks, "--http", a.http}
+		line := []string{"--tracker", tracker, "--data-dir", p.dir, "--id", name, "--listen", d.ChunkAddress(), "--http", d.HTTPAddress()}
 		return append(line, args...), err
 	}
 	return p

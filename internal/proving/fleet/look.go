@@ -15,21 +15,13 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// tailBytes is how much of a log an error quotes.
-const tailBytes = 2000
-
-// get asks for a path; anything but 200 is an error with what the daemon said.
-func (d *Daemon) get(ctx context.Context, path string) error {
-	_, err := d.fetch(ctx, path)
-	return err
-}
-
-func (d *Daemon) fetch(ctx context.Context, path string) (body []byte, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL()+path, nil)
+// fetch asks for a URL; anything but 200 is an error with what the daemon said.
+func fetch(ctx context.Context, client *http.Client, url string) (body []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := d.client.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		return nil, err
 	}
@@ -69,25 +61,6 @@ func (d *Daemon) Log() string {
 	return string(data)
 }
 
-// LogPath is the file that Log reads.
-func (d *Daemon) LogPath() string { return d.log }
-
-// tail is the end of what a process has printed.
-func (d *Daemon) tail(p *process) string {
-	data, err := os.ReadFile(d.log)
-	if err != nil {
-		return err.Error()
-	}
-	if int64(len(data)) >= p.logged {
-		data = data[p.logged:]
-	}
-	data = data[max(0, len(data)-tailBytes):]
-	if text := strings.TrimSpace(string(data)); text != "" {
-		return text
-	}
-	return "it printed nothing"
-}
-
 // PeakRSS is the most memory, in bytes, that the process has had resident so far (VmHWM),
 // the pages of mapped files included. It must be running; only Linux tells.
 func (d *Daemon) PeakRSS() (int64, error) {
@@ -111,7 +84,7 @@ func (d *Daemon) PeakRSS() (int64, error) {
 // histogram, it is the number of observations. A name that the daemon does not export is an
 // error; labels that match nothing are 0.
 func (d *Daemon) Metric(ctx context.Context, name string, labels ...string) (float64, error) {
-	body, err := d.fetch(ctx, "/metrics")
+	body, err := fetch(ctx, d.client, d.URL()+"/metrics")
 	if err != nil {
 		return 0, fmt.Errorf("metrics of %s: %w", d.name, err)
 	}
