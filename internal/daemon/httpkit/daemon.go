@@ -44,12 +44,12 @@ type Options struct {
 
 // Daemon is the HTTP side of a daemon. It is an http.Handler.
 type Daemon struct {
+	problems
 	options  Options
 	router   chi.Router
 	contract *contract
-	requests *prometheus.HistogramVec
-	quiet    map[string]bool
-	told     told // of what was refused there
+	guard    guard
+	observer *observer
 }
 
 // New builds a router that answers /livez, /readyz, /metrics and /openapi.yaml. It registers
@@ -64,16 +64,13 @@ func New(o Options) (*Daemon, error) {
 		return nil, fmt.Errorf("openapi contract: %w", err)
 	}
 	d := &Daemon{
-		options: o, router: chi.NewRouter(), contract: c,
-		requests: newRequestHistogram(), quiet: map[string]bool{},
-	}
-	for _, q := range o.Quiet {
-		d.quiet[q] = true
+		problems: problems{daemon: o.Name, known: o.Map}, options: o, router: chi.NewRouter(), contract: c,
+		guard: guard{daemon: o.Name, hosts: o.AllowHosts}, observer: newObserver(o.Logger, o.Now, o.Quiet),
 	}
 	if err := d.register(); err != nil {
 		return nil, err
 	}
-	d.router.Use(d.observe, d.recover, d.guard, encodedPath, middleware.GetHead)
+	d.router.Use(d.observer.observe, d.recover, d.protect, encodedPath, middleware.GetHead)
 	d.router.NotFound(d.NotFound)
 	d.router.MethodNotAllowed(d.methodNotAllowed)
 	d.operations()
@@ -95,7 +92,7 @@ func (d *Daemon) API() chi.Router {
 
 func (d *Daemon) register() error {
 	for _, c := range []prometheus.Collector{
-		d.requests,
+		d.observer.requests,
 		NewBuildInfoCollector(Build()),
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

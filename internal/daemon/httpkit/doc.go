@@ -5,5 +5,5 @@
 //
 // It knows no daemon: it must not import tracker, origin, peerd or the generated api
 // packages. What a domain error means in HTTP is told to it by Options.Map, and the status
-// is then chosen in one place, Daemon.problem.
+// is then chosen in one place, problems.of.
 package httpkit

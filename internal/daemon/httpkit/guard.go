@@ -42,10 +42,16 @@ func AllowHosts(given []string) ([]string, error) {
 	return names, nil
 }
 
-// guard keeps out what a web page from elsewhere makes a browser send.
-func (d *Daemon) guard(next http.Handler) http.Handler {
+// guard finds what only a web page from elsewhere makes a browser send.
+type guard struct {
+	daemon string   // its name, for messages
+	hosts  []string // for which it answers, too, in one spelling
+}
+
+// protect keeps out what the guard does not let in.
+func (d *Daemon) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := d.admit(r); err != nil {
+		if err := d.guard.check(r); err != nil {
 			w.Header().Set("Connection", "close") // its body, if it has one, stays unread
 			d.Render(w, r, err)
 			return
@@ -54,10 +60,11 @@ func (d *Daemon) guard(next http.Handler) http.Handler {
 	})
 }
 
-func (d *Daemon) admit(r *http.Request) error {
-	if !d.answersFor(r) {
+// check is the error to refuse a request with, if it is to be refused.
+func (g *guard) check(r *http.Request) error {
+	if !g.answersFor(r) {
 		return Errorf(http.StatusForbidden, "the %s listens on loopback and does not answer for the host %q: "+
-			"call it localhost, or name the host with --allow-host", d.options.Name, hostOf(r.Host)).WithField("Host")
+			"call it localhost, or name the host with --allow-host", g.daemon, hostOf(r.Host)).WithField("Host")
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
@@ -70,7 +77,7 @@ func (d *Daemon) admit(r *http.Request) error {
 		}
 	}
 	for _, origin := range r.Header.Values("Origin") {
-		if !d.own(origin, r.Host) {
+		if !g.own(origin, r.Host) {
 			return foreign("Origin", origin)
 		}
 	}
@@ -85,7 +92,7 @@ func foreign(field, value string) error {
 // answersFor says whether a request means this daemon: on loopback, its Host must be a name
 // of loopback, the one that the daemon was told to listen by, or one that was allowed.
 // HTTP/1.0 knows no Host, and no browser speaks it.
-func (d *Daemon) answersFor(r *http.Request) bool {
+func (g *guard) answersFor(r *http.Request) bool {
 	l, ok := r.Context().Value(listenerKey{}).(net.Listener)
 	if !ok {
 		return true
@@ -98,19 +105,19 @@ func (d *Daemon) answersFor(r *http.Request) bool {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
-	return host == "" || host == "localhost" || err == nil && ip.IsLoopback() || slices.Contains(d.options.AllowHosts, host)
+	return host == "" || host == "localhost" || err == nil && ip.IsLoopback() || slices.Contains(g.hosts, host)
 }
 
 // own says whether an Origin is the request's own host, or that of a reverse proxy that puts
 // another Host in place of it.
-func (d *Daemon) own(origin, host string) bool {
+func (g *guard) own(origin, host string) bool {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return false // also "null", which is any page that hides where it is from
 	}
 	port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
 	same := strings.EqualFold(strings.TrimSuffix(u.Host, port), strings.TrimSuffix(host, port))
-	return same || slices.Contains(d.options.AllowHosts, canonicalHost(u.Hostname()))
+	return same || slices.Contains(g.hosts, canonicalHost(u.Hostname()))
 }
 
 // hostOf is the host of a Host header, in one spelling.

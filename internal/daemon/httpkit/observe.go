@@ -35,6 +35,23 @@ func exchangeOf(r *http.Request) *exchange {
 
 func (x *exchange) begun() bool { return x.w != nil && x.w.Status() != 0 }
 
+// observer keeps the request log and the histogram of requests.
+type observer struct {
+	logger   zerolog.Logger
+	now      func() time.Time
+	requests *prometheus.HistogramVec
+	quiet    map[string]bool // Options.Quiet
+	told     told            // of what was refused there
+}
+
+func newObserver(logger zerolog.Logger, now func() time.Time, quiet []string) *observer {
+	o := &observer{logger: logger, now: now, requests: newRequestHistogram(), quiet: map[string]bool{}}
+	for _, q := range quiet {
+		o.quiet[q] = true
+	}
+	return o
+}
+
 func newRequestHistogram() *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "fanout_http_request_duration_seconds",
@@ -48,32 +65,32 @@ func newRequestHistogram() *prometheus.HistogramVec {
 }
 
 // observe logs and measures every request, whatever becomes of it.
-func (d *Daemon) observe(next http.Handler) http.Handler {
+func (o *observer) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{w: middleware.NewWrapResponseWriter(w, r.ProtoMajor)}
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
-		start := d.options.Now()
-		defer func() { d.report(r, x, d.options.Now().Sub(start)) }()
+		start := o.now()
+		defer func() { o.report(r, x, o.now().Sub(start)) }()
 		next.ServeHTTP(x.w, r)
 	})
 }
 
-func (d *Daemon) report(r *http.Request, x *exchange, took time.Duration) {
+func (o *observer) report(r *http.Request, x *exchange, took time.Duration) {
 	status := x.w.Status()
 	if status == 0 {
 		status = http.StatusOK
 	}
 	pattern := routePattern(r)
-	d.requests.WithLabelValues(pattern, methodLabel(r.Method), strconv.Itoa(status)).Observe(took.Seconds())
+	o.requests.WithLabelValues(pattern, methodLabel(r.Method), strconv.Itoa(status)).Observe(took.Seconds())
 
-	level := d.level(r.Method, pattern, status)
-	if level == zerolog.InfoLevel && x.err != nil && d.quiet[r.Method+" "+pattern] && !d.told.first(cause(x.err).Error(), d.options.Now()) {
+	level := o.level(r.Method, pattern, status)
+	if level == zerolog.InfoLevel && x.err != nil && o.quiet[r.Method+" "+pattern] && !o.told.first(cause(x.err).Error(), o.now()) {
 		level = zerolog.DebugLevel // what is called all the time is refused all the time
 	}
-	if d.options.Logger.GetLevel() > level {
+	if o.logger.GetLevel() > level {
 		return
 	}
-	e := d.options.Logger.WithLevel(level)
+	e := o.logger.WithLevel(level)
 	e.Str("method", oneline.Of(r.Method, maxWord)).Str("path", oneline.Of(r.URL.Path, maxWord)).Int("status", status).
 		Int("bytes", x.w.BytesWritten()).Float64("seconds", took.Seconds()).Str("remote", r.RemoteAddr)
 	if x.err != nil {
@@ -92,7 +109,7 @@ func cause(err error) error {
 }
 
 // level keeps the log to what an operator wants to know: who changed what, and what failed.
-func (d *Daemon) level(method, pattern string, status int) zerolog.Level {
+func (o *observer) level(method, pattern string, status int) zerolog.Level {
 	switch {
 	case status == http.StatusServiceUnavailable && pattern == "/readyz":
 		return zerolog.DebugLevel // asked again and again; the reason is logged where it arises
@@ -100,7 +117,7 @@ func (d *Daemon) level(method, pattern string, status int) zerolog.Level {
 		return zerolog.WarnLevel
 	case method == http.MethodGet || method == http.MethodHead:
 		return zerolog.DebugLevel
-	case status < 400 && d.quiet[method+" "+pattern]:
+	case status < 400 && o.quiet[method+" "+pattern]:
 		return zerolog.DebugLevel
 	}
 	return zerolog.InfoLevel

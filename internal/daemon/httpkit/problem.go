@@ -48,17 +48,23 @@ type problemBody struct {
 	Field  string `json:"field,omitempty"`
 }
 
+// problems answers what has gone wrong, and is where the status of an error is chosen.
+type problems struct {
+	daemon string             // its name, for messages
+	known  func(error) *Error // Options.Map
+}
+
 // Render answers err as problem+json; its status comes from an *Error in its chain or from
 // Options.Map. It serves as StrictHTTPServerOptions.ResponseErrorHandlerFunc. If the response
 // has begun already, the connection is broken off instead, since an ordinary end would make
 // the truncated body look whole.
-func (d *Daemon) Render(w http.ResponseWriter, r *http.Request, err error) {
+func (p *problems) Render(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r)
 	x.err = err
 	if x.begun() {
 		panic(http.ErrAbortHandler)
 	}
-	e := d.problem(r, err)
+	e := p.of(r, err)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Del("Content-Length")
 	w.WriteHeader(e.Status)
@@ -74,12 +80,12 @@ func (d *Daemon) Render(w http.ResponseWriter, r *http.Request, err error) {
 // RenderRequest is Render for what generated code finds wrong with a request: 400 unless the
 // error says otherwise. It serves as ChiServerOptions.ErrorHandlerFunc and as
 // StrictHTTPServerOptions.RequestErrorHandlerFunc.
-func (d *Daemon) RenderRequest(w http.ResponseWriter, r *http.Request, err error) {
+func (p *problems) RenderRequest(w http.ResponseWriter, r *http.Request, err error) {
 	var e *Error
 	if !errors.As(err, &e) {
 		err = badRequest(err)
 	}
-	d.Render(w, r, err)
+	p.Render(w, r, err)
 }
 
 func badRequest(err error) *Error {
@@ -95,14 +101,14 @@ func badRequest(err error) *Error {
 	return e
 }
 
-// problem is the one place where a status is chosen.
-func (d *Daemon) problem(r *http.Request, err error) *Error {
+// of is the one place where a status is chosen.
+func (p *problems) of(r *http.Request, err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
 		return e
 	}
-	if d.options.Map != nil {
-		if e := d.options.Map(err); e != nil {
+	if p.known != nil {
+		if e := p.known(err); e != nil {
 			return e
 		}
 	}
@@ -110,7 +116,7 @@ func (d *Daemon) problem(r *http.Request, err error) *Error {
 		return badRequest(err)
 	}
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		return Errorf(http.StatusServiceUnavailable, "the %s is shutting down", d.options.Name)
+		return Errorf(http.StatusServiceUnavailable, "the %s is shutting down", p.daemon)
 	}
-	return Errorf(http.StatusInternalServerError, "internal error; the log of the %s says more", d.options.Name)
+	return Errorf(http.StatusInternalServerError, "internal error; the log of the %s says more", p.daemon)
 }
