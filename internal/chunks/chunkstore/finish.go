@@ -7,46 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
-
-	"fanout/internal/chunks/manifest"
 )
-
-// Rehash reads the claimed chunks again, on all processors and with small
-// buffers. Those that match their digest are held from then on; the others are
-// claimed no more. The function progress, which may be nil, is told how many
-// more bytes were read, by several goroutines at once. The store may be used
-// meanwhile.
-//
-// After an error, the disk's or ctx's, chunks not looked at are still claimed.
-func (s *Store) Rehash(ctx context.Context, progress func(bytes int64)) (kept, dropped int, err error) {
-	s.mu.RLock()
-	claimed := s.claimed.Clone()
-	s.mu.RUnlock()
-	want := func(chunk int) bool { return claimed.Test(uint(chunk)) }
-	var good, bad atomic.Int64
-	err = s.m.DigestChunks(ctx, s.f, want, progress, func(chunk int, d manifest.Digest) {
-		if d != s.m.Digests[chunk] {
-			bad.Add(1)
-			s.mu.Lock()
-			s.claimed.Clear(uint(chunk))
-			s.mu.Unlock()
-			return
-		}
-		good.Add(1)
-		s.mark(chunk)
-	})
-	if err != nil {
-		err = fmt.Errorf("rehash %s: %w", s.path, err)
-	}
-	return int(good.Load()), int(bad.Load()), err
-}
 
 // Finish makes a complete download durable, so that Place can give it its final
 // name. If sha256hex is not empty, the whole file must have that SHA-256.
@@ -66,7 +31,7 @@ func (s *Store) Finish(ctx context.Context, sha256hex string) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.checkSHA256(ctx, strings.ToLower(sha256hex)) })
-	if s.part {
+	if s.writable() {
 		if err := s.Intact(); err != nil {
 			return fmt.Errorf("finish %s: %w", s.path, err)
 		}
@@ -89,18 +54,23 @@ func (s *Store) quiesce() {
 // Place gives the part, which Finish has made durable, its final name. What stands
 // there is replaced only if mayReplace allows it. Placing again is no error.
 //
-// Errors: ErrInTheWay, ErrDamaged and ErrReplaced if the part was moved away, the disk's. Only if the directory cannot be
-// synced, the file has its final name already, and might lose it in a power cut.
+// Errors: ErrInTheWay, ErrDamaged and ErrReplaced if the part was moved away, the disk's. Only
+// if the directory cannot be synced, the file has its final name already, and might lose it
+// in a power cut.
 func (s *Store) Place(mayReplace func(there Stamp) bool) error {
 	s.disk.Lock()
 	defer s.disk.Unlock()
 	if s.closed {
 		return fmt.Errorf("place %s: %w", s.path, os.ErrClosed)
 	}
-	if !s.part {
+	if !s.writable() {
 		return nil
 	}
-	if err := s.rename(mayReplace); err != nil {
+	err := s.place(mayReplace)
+	if err == nil {
+		err = errors.Join(s.state.remove(), s.state.close())
+	}
+	if err != nil {
 		return fmt.Errorf("place %s: %w", s.path, err)
 	}
 	return nil
@@ -134,87 +104,37 @@ func (s *Store) checkSHA256(ctx context.Context, want string) error {
 	return nil
 }
 
-// rename turns the part into the final file. The caller has locked s.disk.
-func (s *Store) rename(mayReplace func(Stamp) bool) error {
-	// Only what was verified may get the final name.
-	if err := s.isNamed(s.names.part); err != nil {
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	switch there, _, err := s.dir.Look(s.path); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
-	case !mayReplace(there):
-		return inTheWay(s.dir.Root, s.path)
-	}
-	if err := s.dir.Root.Rename(s.names.part, s.path); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.part = false
-	s.mu.Unlock()
-	if err := s.syncDir(); err != nil {
-		return err
-	}
-	return errors.Join(s.dir.remove(s.names.state), s.closeState())
+// Close closes the files. It waits for a Finish that is running. Closing again
+// is no error.
+func (s *Store) Close() error {
+	s.disk.Lock()
+	defer s.disk.Unlock()
+	return s.close()
 }
 
-// isNamed checks that a name means the open file; otherwise ErrReplaced.
-func (s *Store) isNamed(name string) error {
-	opened, err := s.f.Stat()
-	if err != nil {
-		return err
+// Discard closes the store and removes the part and the state. A final file
+// stays, and so does a source. A store that is closed is not ours any more: it
+// removes nothing.
+func (s *Store) Discard() error {
+	s.disk.Lock()
+	defer s.disk.Unlock()
+	var err error
+	// Removed while the lock on the part is still ours, so that they are not
+	// another's.
+	if !s.closed && s.writable() {
+		err = errors.Join(s.state.remove(), s.dir.remove(s.part))
 	}
-	named, err := s.dir.Root.Lstat(name)
-	if err != nil || !os.SameFile(opened, named) {
-		return errors.Join(fmt.Errorf("%w: %s", ErrReplaced, name), err)
-	}
-	return nil
+	return errors.Join(err, s.close())
 }
 
-// Fill copies into a part what it lacks and another store of the same manifest holds, such
-// as a finished file that was damaged. That one stays as it is, under whatever names it has.
-// It must be called before anybody else uses one of the two.
-//
-// Errors: the disk's, ctx's.
-func (s *Store) Fill(ctx context.Context, from *Store) error {
-	for chunk := range s.m.Chunks() {
-		if s.Has(chunk) || !from.Has(chunk) {
-			continue
-		}
-		err := ctx.Err()
-		if err == nil {
-			err = copyAt(s.f, from.f, s.m.Offset(chunk), int64(s.m.Length(chunk)))
-		}
-		if err != nil {
-			return fmt.Errorf("copy chunk %d of %s: %w", chunk, s.path, err)
-		}
-		s.writeback.wrote(s.f, s.m.Length(chunk))
-		s.mu.Lock()
-		s.claimed.Set(uint(chunk))
-		s.mu.Unlock()
+// close closes the files; s.disk is held.
+func (s *Store) close() error {
+	if s.closed {
+		return nil
 	}
-	_, _, err := s.Rehash(ctx, nil) // somebody may be writing to it
-	return err
-}
-
-// copyAt copies n bytes to the same place of another file. What the source has no more of is
-// not there. The kernel does it, without using space twice where the file system can.
-func copyAt(to, from *os.File, off, n int64) error {
-	for _, f := range []*os.File{to, from} {
-		if _, err := f.Seek(off, io.SeekStart); err != nil {
-			return err
-		}
+	s.closed = true
+	if s.state == nil {
+		return s.f.Close()
 	}
-	_, err := io.Copy(to, io.LimitReader(from, n))
-	return err
-}
-
-// syncDir makes the rename durable.
-func (s *Store) syncDir() error {
-	dir, err := s.dir.Root.Open(filepath.Dir(s.path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return errors.Join(s.f.Close(), s.state.close())
 }

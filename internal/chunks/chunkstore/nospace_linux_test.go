@@ -22,8 +22,7 @@ func TestPutOnAFullDisk(t *testing.T) {
 		t.Skip(err)
 	}
 	defer full.Close()
-	s := newStore(m, full)
-	s.part = true
+	s := newStore(m, &file{f: full, part: "f.part"})
 	if fresh, err := s.Put(0, data); fresh || !errors.Is(err, syscall.ENOSPC) || s.Has(0) {
 		t.Errorf("Put = %v, %v", fresh, err)
 	}

@@ -6,8 +6,6 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/bits-and-blooms/bitset"
-
 	"fanout/internal/chunks/manifest"
 )
 
@@ -32,21 +30,27 @@ func (d Dir) Open(path string, m *manifest.Manifest, id manifest.ID) (*Store, er
 	if err != nil {
 		return nil, err
 	}
-	state, claimed, known, err := openState(d.Root, names.state, m, id)
+	state, claimed, known, err := openState(d, names.state, m, id)
 	if err != nil {
 		return nil, err
 	}
 	if err := d.ours(names, known); err != nil {
-		return nil, errors.Join(err, state.Close())
+		return nil, errors.Join(err, state.close())
 	}
 	f, err := openPart(d.Root, names.part)
 	if err != nil {
-		return nil, errors.Join(err, state.Close())
+		return nil, errors.Join(err, state.close())
 	}
-	s := newStore(m, f)
-	s.id, s.dir, s.path, s.names, s.state, s.part = id, d, rel, names, state, true
-	if err := s.restore(claimed, known); err != nil {
-		return nil, errors.Join(fmt.Errorf("open download %s: %w", path, err), s.closeFiles())
+	s := newStore(m, &file{f: f, dir: d, path: rel, part: names.part})
+	s.state = state
+	if known {
+		s.claimed = claimed
+		err = f.Truncate(m.Size) // if somebody has made it shorter
+	} else if err = s.empty(); err == nil {
+		err = state.reset(s.Bits())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open download %s: %w", path, err), s.Close())
 	}
 	return s, nil
 }
@@ -67,8 +71,7 @@ func (d Dir) OpenComplete(path string, m *manifest.Manifest, id manifest.ID) (*S
 	if err != nil {
 		return nil, rootError(d.Root, path, err)
 	}
-	s := newStore(m, f)
-	s.id, s.dir, s.path = id, d, rel
+	s := newStore(m, &file{f: f, dir: d, path: rel})
 	info, err := f.Stat()
 	if err == nil {
 		s.opened = stampOf(info, born(f, ""))
@@ -87,12 +90,6 @@ func (d Dir) OpenComplete(path string, m *manifest.Manifest, id manifest.ID) (*S
 	return s, nil
 }
 
-// Whole tells whether every chunk is held and the file has nothing else.
-func (s *Store) Whole() bool {
-	info, err := s.f.Stat()
-	return err == nil && s.Complete() && info.Size() == s.m.Size
-}
-
 // OpenSource opens the file that m was just built from, anywhere on this
 // machine. It is read-only, and everything is held.
 //
@@ -102,30 +99,28 @@ func OpenSource(path string, m *manifest.Manifest) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newStore(m, f)
-	s.path = path
+	if err := checkSource(f, m); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	s := newStore(m, &file{f: f, path: path})
 	s.held.FlipRange(0, uint(m.Chunks()))
 	s.count = m.Chunks()
-	if err := s.checkSize(); err != nil {
-		return nil, err
-	}
 	return s, nil
 }
 
-// checkSize closes the file and returns an error unless it is a regular file
-// of the size in the manifest.
-func (s *Store) checkSize() error {
-	info, err := s.f.Stat()
+// checkSource returns an error unless f is a regular file of the size in the
+// manifest.
+func checkSource(f *os.File, m *manifest.Manifest) error {
+	info, err := f.Stat()
 	switch {
 	case err != nil:
+		return err
 	case !info.Mode().IsRegular():
-		err = fmt.Errorf("%w: %s", ErrNotRegular, s.path)
-	case info.Size() != s.m.Size:
-		err = fmt.Errorf("%w: %s has %d bytes, want %d", ErrSize, s.path, info.Size(), s.m.Size)
-	default:
-		return nil
+		return fmt.Errorf("%w: %s", ErrNotRegular, f.Name())
+	case info.Size() != m.Size:
+		return fmt.Errorf("%w: %s has %d bytes, want %d", ErrSize, f.Name(), info.Size(), m.Size)
 	}
-	return errors.Join(err, s.f.Close())
+	return nil
 }
 
 // openPart opens or makes the part file and locks it.
@@ -182,21 +177,4 @@ func flock(f *os.File) error {
 		lockErr = syscall.Flock(int(fd), syscall.LOCK_EX|syscall.LOCK_NB)
 	})
 	return errors.Join(err, lockErr)
-}
-
-// restore takes up the claims of an earlier run, or starts an empty part.
-func (s *Store) restore(claimed *bitset.BitSet, known bool) error {
-	if known {
-		s.claimed = claimed
-		return s.f.Truncate(s.m.Size) // if somebody has made it shorter
-	}
-	// Down to nothing first: bytes that nobody knows of are of no use, and cost
-	// disk space.
-	if err := s.f.Truncate(0); err != nil {
-		return err
-	}
-	if err := s.f.Truncate(s.m.Size); err != nil {
-		return err
-	}
-	return s.writeState()
 }

@@ -1,7 +1,6 @@
 package chunkstore
 
 import (
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"syscall"
@@ -45,19 +44,6 @@ func (d Dir) Look(path string) (s Stamp, regular bool, err error) {
 	}
 	defer dir.Close()
 	return stampOf(info, born(dir, filepath.Base(path))), info.Mode().IsRegular(), nil
-}
-
-// Stamp is that of the open file, whatever its name, as it was when it had the bytes that were
-// verified: for OpenComplete before the first of them was read.
-func (s *Store) Stamp() (Stamp, error) {
-	if s.opened != (Stamp{}) {
-		return s.opened, nil
-	}
-	info, err := s.f.Stat()
-	if err != nil {
-		return Stamp{}, fmt.Errorf("look at %s: %w", s.path, err)
-	}
-	return stampOf(info, born(s.f, "")), nil
 }
 
 func stampOf(info fs.FileInfo, born int64) Stamp {

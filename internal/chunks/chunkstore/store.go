@@ -7,11 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
-	"github.com/bits-and-blooms/bitset"
-
-	"fanout/internal/chunks/bitmap"
 	"fanout/internal/chunks/manifest"
 )
 
@@ -31,41 +27,30 @@ var (
 
 // Store is the chunks of one manifest in one file. It is safe for concurrent
 // use. Get one from Open, OpenComplete or OpenSource.
+//
+// It sees to it that a chunk is held only if the file has its bytes, from the
+// first write to the final name: the inventory knows only bits, the file only
+// bytes.
 type Store struct {
-	m  *manifest.Manifest
-	id manifest.ID
-
-	dir   Dir      // zero for OpenSource
-	path  string   // final name, relative to dir.Root; for OpenSource as given
-	names names    // of the part and its state
-	f     *os.File // the part or the final file, whatever its name is by now
-
-	opened Stamp // of OpenComplete: what its chunks are verified of
-
-	state *os.File // of a part, else nil; changed under both locks
+	*inventory
+	*file
 
 	// damaged is told of bytes that were verified and cannot be read any more.
 	damaged atomic.Pointer[func(error)]
 
-	mu      sync.RWMutex
-	held    *bitset.BitSet // verified
-	claimed *bitset.BitSet // said by the state file, not looked at yet
-	count   int            // bits set in held
-
 	disk   sync.Mutex // held while files are made, renamed, removed or closed
-	part   bool       // f is still the part, so it may be written; changed under both locks
 	closed bool
 	sha256 string // of the whole file, once Finish has checked it
 
 	// writes is held for reading while a chunk is written. Once it was held for writing with
 	// every chunk here, nothing writes to the file any more.
-	writes    sync.RWMutex
-	writeback writeback
+	writes sync.RWMutex
 }
 
-func newStore(m *manifest.Manifest, f *os.File) *Store {
-	n := uint(m.Chunks())
-	return &Store{m: m, f: f, held: bitset.New(n), claimed: bitset.New(n)}
+// newStore makes a store that holds nothing yet.
+func newStore(m *manifest.Manifest, f *file) *Store {
+	f.size = m.Size
+	return &Store{inventory: newInventory(m), file: f}
 }
 
 // OnDamage has f told when bytes of a held chunk cannot be read: the file has
@@ -82,40 +67,10 @@ func (s *Store) damage(err error) error {
 // Manifest is what the store was opened with.
 func (s *Store) Manifest() *manifest.Manifest { return s.m }
 
-// Has tells whether the chunk is here, verified.
-func (s *Store) Has(chunk int) bool {
-	if chunk < 0 {
-		return false
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.held.Test(uint(chunk))
-}
-
-// Count is the number of chunks held.
-func (s *Store) Count() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.count
-}
-
-// Bytes is the size of the chunks held.
-func (s *Store) Bytes() int64 {
-	n := int64(s.Count()) * s.m.ChunkSize
-	if last := s.m.Chunks() - 1; s.Has(last) {
-		n -= s.m.ChunkSize - int64(s.m.Length(last))
-	}
-	return n
-}
-
-// Complete tells whether every chunk is held.
-func (s *Store) Complete() bool { return s.Count() == s.m.Chunks() }
-
-// Bits is the bitmap of the chunks held, see bitmap.Encode. It is a copy.
-func (s *Store) Bits() []byte {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return bitmap.Encode(s.held, s.m.Chunks())
+// Whole tells whether every chunk is held and the file has nothing else.
+func (s *Store) Whole() bool {
+	info, err := s.f.Stat()
+	return err == nil && s.Complete() && info.Size() == s.m.Size
 }
 
 // Put verifies the chunk and writes it to disk. It tells whether the chunk is
@@ -142,45 +97,10 @@ func (s *Store) Put(chunk int, data []byte) (fresh bool, err error) {
 		return false, fmt.Errorf("put chunk %d: %w", chunk, err)
 	}
 	// Two writers of one chunk write the same bytes.
-	if _, err := s.f.WriteAt(data, s.m.Offset(chunk)); err != nil {
+	if err := s.write(data, s.m.Offset(chunk)); err != nil {
 		return false, fmt.Errorf("write chunk %d: %w", chunk, err)
 	}
-	s.writeback.wrote(s.f, len(data))
-	return s.mark(chunk), nil
-}
-
-// Intact checks that nobody has removed the part, or made it shorter: what is written next
-// would make it as long as before, with a hole for what was there. The error is ErrDamaged, or
-// the disk's.
-func (s *Store) Intact() error {
-	info, err := s.f.Stat()
-	if err != nil {
-		return err
-	}
-	switch sys, ok := info.Sys().(*syscall.Stat_t); {
-	case ok && sys.Nlink == 0 && s.isNamed(s.names.part) != nil: // some file systems count no links
-		return fmt.Errorf("%w: the part of %s was removed", ErrDamaged, s.path)
-	case info.Mode().IsRegular() && info.Size() < s.m.Size:
-		return fmt.Errorf("%w: the part of %s has %d bytes, not %d", ErrDamaged, s.path, info.Size(), s.m.Size)
-	}
-	return nil
-}
-
-// mark notes that the chunk is verified and on disk, and tells whether that is
-// news.
-func (s *Store) mark(chunk int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held.Test(uint(chunk)) {
-		return false
-	}
-	s.held.Set(uint(chunk))
-	s.claimed.Clear(uint(chunk))
-	s.count++
-	if s.state != nil {
-		s.claim(chunk)
-	}
-	return true
+	return s.hold(chunk), nil
 }
 
 // Chunk is where to read a held chunk: n bytes at offset off of f. The file
