@@ -25,20 +25,20 @@ type announcer struct{ d *download }
 
 // Announce implements transfer.Tracker.
 func (a *announcer) Announce(ctx context.Context, r transfer.Report) (exchange.Answered, error) {
-	q := a.d.announcement(r)
+	q := a.announcement(r)
 	q.Held, q.Owned = &r.Held, &r.Owned
 	reply, err := a.d.node.cfg.Tracker.Announce(ctx, a.d.id.String(), q)
 	if errors.Is(err, trackerclient.ErrGone) {
 		err = fmt.Errorf("%w: %w", transfer.ErrWithdrawn, err)
 		if q.Rollout != nil && *q.Rollout != "" {
-			a.d.abandon(*q.Rollout, errWithdrawn)
+			a.abandon(*q.Rollout, errWithdrawn)
 		}
 	}
 	if err != nil {
 		return exchange.Answered{}, err
 	}
 	if reply.Abandoned != nil && *reply.Abandoned {
-		a.d.abandon(*q.Rollout, errAbandoned)
+		a.abandon(*q.Rollout, errAbandoned)
 	}
 	out := exchange.Answered{Interval: trackerclient.Seconds(reply.IntervalSeconds)}
 	for _, o := range reply.Origins {
@@ -50,19 +50,21 @@ func (a *announcer) Announce(ctx context.Context, r transfer.Report) (exchange.A
 	return out, nil
 }
 
+// Owners implements transfer.Tracker.
+func (a *announcer) Owners(ctx context.Context) ([]string, error) {
+	return a.d.node.cfg.Tracker.Table(ctx, a.d.id.String(), a.d.manifest.Chunks())
+}
+
 // announcement is what is said of a download, but for its chunks.
-func (d *download) announcement(r transfer.Report) trackerapi.Announce {
-	cfg := &d.node.cfg
-	d.mu.Lock()
-	rec := d.rec
-	d.mu.Unlock()
+func (a *announcer) announcement(r transfer.Report) trackerapi.Announce {
+	cfg, rec := &a.d.node.cfg, a.d.record()
 	strategy, state := trackerapi.Strategy(rec.Strategy), trackerapi.DownloadState(rec.State)
 	if r.Left && state != trackerapi.DownloadStateFailed && state != trackerapi.DownloadStateCancelled {
 		state = trackerapi.DownloadStatePaused
 	}
 	q := trackerapi.Announce{
 		Id: cfg.ID, Role: trackerapi.AnnounceRolePeer, Address: cfg.Address, HttpAddress: cfg.httpAddress(),
-		Instance: &d.node.instance, Strategy: &strategy, State: &state, BytesFromOrigin: &r.FromOrigin, BytesFromPeers: &r.FromPeers,
+		Instance: &a.d.node.instance, Strategy: &strategy, State: &state, BytesFromOrigin: &r.FromOrigin, BytesFromPeers: &r.FromPeers,
 	}
 	if !rec.Finished.IsZero() {
 		ago := max(0, time.Since(rec.Finished).Seconds())
@@ -73,7 +75,7 @@ func (d *download) announcement(r transfer.Report) trackerapi.Announce {
 	}
 	trouble := rec.Error
 	if trouble == "" && active(rec.State) {
-		trouble = d.progress.Snapshot().Trouble
+		trouble = a.d.progress.Snapshot().Trouble
 	}
 	if trouble != "" {
 		q.Error = shorten(trouble)
@@ -88,26 +90,43 @@ func shorten(text string) *string {
 }
 
 // tell reports a download that does not run.
-func (d *download) tell() {
+func (a *announcer) tell() {
+	d := a.d
 	d.node.wg.Go(func() {
 		d.node.tell(d.id, func() trackerapi.Announce {
 			p := d.progress.Snapshot()
-			q := d.announcement(transfer.Report{FromOrigin: p.FromOrigin, FromPeers: p.FromPeers})
-			q.Held = d.kept()
+			q := a.announcement(transfer.Report{FromOrigin: p.FromOrigin, FromPeers: p.FromPeers})
+			q.Held = a.kept()
 			return q
 		})
 	})
 }
 
 // kept are the chunks of a paused download.
-func (d *download) kept() *[]byte {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.store == nil || d.rec.State != peerapi.DownloadStatePaused {
+func (a *announcer) kept() *[]byte {
+	a.d.mu.Lock()
+	defer a.d.mu.Unlock()
+	s := &a.d.status
+	if s.store == nil || s.rec.State != peerapi.DownloadStatePaused {
 		return nil
 	}
-	bits := d.store.Bits()
+	bits := s.store.Bits()
 	return &bits
+}
+
+// Why a download is cancelled that nobody wants any more.
+var (
+	errAbandoned = errors.New("the rollout that asked for it was ended, and nobody can serve what is missing")
+	errWithdrawn = errors.New("the file was withdrawn, and with it the rollout that asked for it")
+)
+
+// abandon cancels a download that only this rollout asked for.
+func (a *announcer) abandon(rollout string, why error) {
+	a.d.node.wg.Go(func() {
+		a.d.removeIf(func(r *record) bool {
+			return r.Rollout == rollout && !r.Wanted && active(r.State) && !r.Doubted
+		}, why)
+	})
 }
 
 // tell reports to the tracker what is not part of a running download, and tries for a while.
@@ -126,9 +145,4 @@ func (n *Node) tell(id manifest.ID, what func() trackerapi.Announce) {
 			return
 		}
 	}
-}
-
-// Owners implements transfer.Tracker.
-func (a *announcer) Owners(ctx context.Context) ([]string, error) {
-	return a.d.node.cfg.Tracker.Table(ctx, a.d.id.String(), a.d.manifest.Chunks())
 }

@@ -28,7 +28,7 @@ func (c *content) VisitReadDownloadResponse(w http.ResponseWriter) error {
 	moved, stop := d.progress.Watch()
 	defer stop()
 	header := http.Header{"Content-Type": {"application/octet-stream"}, "Etag": {`"` + d.id.String() + `"`}}
-	if disposition := mime.FormatMediaType("attachment", map[string]string{"filename": d.rec.File}); disposition != "" {
+	if disposition := mime.FormatMediaType("attachment", map[string]string{"filename": d.status.rec.File}); disposition != "" {
 		header.Set("Content-Disposition", disposition)
 	}
 	reader := &reader{ctx: c.r.Context(), download: d, moved: moved}
@@ -72,7 +72,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	end := m.Offset(chunk) + int64(m.Length(chunk))
 	p = p[:min(int64(len(p)), end-r.off)]
 	for {
-		n, err := r.download.readAt(p, r.off)
+		n, err := r.readHere(p)
 		if n > 0 { // an error, if there is one, comes again
 			r.off += int64(n)
 			return n, nil
@@ -92,10 +92,11 @@ func (r *reader) Read(p []byte) (int, error) {
 
 var errNotYet = errors.New("not here yet")
 
-// readAt reads bytes that are here; errNotYet if they may still come.
-func (d *download) readAt(p []byte, off int64) (int, error) {
+// readHere reads bytes that are here; errNotYet if they may still come.
+func (r *reader) readHere(p []byte) (int, error) {
+	d := r.download
 	d.mu.Lock()
-	store, state, gone := d.store, d.rec.State, d.gone
+	store, state, gone := d.status.store, d.status.rec.State, d.status.gone
 	d.mu.Unlock()
 	switch {
 	case gone:
@@ -105,7 +106,7 @@ func (d *download) readAt(p []byte, off int64) (int, error) {
 	case store == nil: // not open yet: what is complete is hashed first after a restart
 		return 0, errNotYet
 	}
-	n, err := store.ReadAt(p, off)
+	n, err := store.ReadAt(p, r.off)
 	if errors.Is(err, chunkstore.ErrNotHeld) || errors.Is(err, os.ErrClosed) { // it is hashed again, or has ended
 		err = errNotYet
 	}

@@ -12,17 +12,17 @@ func (d *download) pause() error {
 	d.control.Lock()
 	defer d.control.Unlock()
 	if d.forgotten {
-		return d.node.unknown(d.rec.ID)
+		return d.node.unknown(d.status.rec.ID)
 	}
 	d.mu.Lock()
-	s := d.rec.State
+	s := d.status.rec.State
 	switch s {
 	case peerapi.DownloadStatePaused:
 	case peerapi.DownloadStateQueued, peerapi.DownloadStateDownloading:
-		d.setState(peerapi.DownloadStatePaused, nil)
+		d.status.set(peerapi.DownloadStatePaused, nil)
 	default:
 		d.mu.Unlock()
-		return httpkit.Errorf(http.StatusConflict, "download %s is %s: only one that is under way can be paused", d.rec.ID, s)
+		return httpkit.Errorf(http.StatusConflict, "download %s is %s: only one that is under way can be paused", d.status.rec.ID, s)
 	}
 	d.mu.Unlock()
 	d.halt()
@@ -34,54 +34,49 @@ func (d *download) resume() error {
 	d.control.Lock()
 	defer d.control.Unlock()
 	if d.forgotten {
-		return d.node.unknown(d.rec.ID)
+		return d.node.unknown(d.status.rec.ID)
 	}
-	d.mu.Lock()
-	s := d.rec.State
-	d.mu.Unlock()
-	switch s {
+	switch d.record().State {
 	case peerapi.DownloadStateQueued, peerapi.DownloadStateDownloading, peerapi.DownloadStateComplete:
 		return nil
 	case peerapi.DownloadStateCancelled:
-		return httpkit.Errorf(http.StatusConflict, "download %s was cancelled: start it again with POST /v1/downloads", d.rec.ID)
+		return httpkit.Errorf(http.StatusConflict, "download %s was cancelled: start it again with POST /v1/downloads", d.status.rec.ID)
 	}
 	d.halt() // it has ended or is about to
 	d.node.mu.Lock()
 	defer d.node.mu.Unlock()
-	if err := d.node.claim(d.output(), d); err != nil {
+	if err := d.node.claim(d.record().Output, d); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mend = true
-	d.setState(peerapi.DownloadStateQueued, nil)
+	d.status.mend = true
+	d.status.set(peerapi.DownloadStateQueued, nil)
 	d.launch()
 	return nil
 }
 
-// remove cancels a download that is under way, and forgets one that has ended.
-func (d *download) remove() { d.removeIf(func(*record) bool { return true }, nil) }
-
-// removeIf is remove with a reason, nil for somebody's wish, of what is as may says.
+// removeIf cancels a download that is under way, and forgets one that has ended, where it is
+// as may says; why is nil for somebody's wish.
 func (d *download) removeIf(may func(*record) bool, why error) {
 	d.control.Lock()
 	defer d.control.Unlock()
 	d.mu.Lock()
-	if d.forgotten || !may(&d.rec) {
+	if d.forgotten || !may(&d.status.rec) {
 		d.mu.Unlock()
 		return
 	}
-	s := d.rec.State
+	s := d.status.rec.State
 	if active(s) {
-		d.setState(peerapi.DownloadStateCancelled, why)
+		d.status.set(peerapi.DownloadStateCancelled, why)
 	}
 	d.mu.Unlock()
 	d.halt()
 	d.mu.Lock()
 	if active(s) || s == peerapi.DownloadStateFailed {
-		d.discard()
+		d.status.discard(d.id)
 	}
-	d.closeStore()
+	d.status.close()
 	d.mu.Unlock()
 	if !active(s) {
 		d.node.forget(d)

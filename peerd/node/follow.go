@@ -84,10 +84,12 @@ func (f *follower) obeyOne(ctx context.Context, o trackerapi.PeerRollout) error 
 		f.remind(id, a)
 		return nil
 	}
-	if d, err := f.node.find(downloadID(id)); err == nil && d.cancelledFor(o.Id) {
-		f.tried[o.ManifestId] = attempt{rollout: o.Id}
-		d.tell()
-		return nil
+	if d, err := f.node.find(downloadID(id)); err == nil {
+		if r := d.record(); r.Rollout == o.Id && r.State == peerapi.DownloadStateCancelled {
+			f.tried[o.ManifestId] = attempt{rollout: o.Id}
+			d.announcer.tell()
+			return nil
+		}
 	}
 	f.replace(id, o.File)
 	strategy := peerapi.Strategy(o.Strategy)
@@ -119,7 +121,7 @@ func (f *follower) remind(id manifest.ID, a attempt) {
 		return
 	}
 	if !d.runs() { // else its reports name the rollout
-		d.tell()
+		d.announcer.tell()
 	}
 }
 
@@ -151,20 +153,21 @@ func (f *follower) replace(by manifest.ID, output string) {
 // here on every report of the download names it.
 func (d *download) claim(rollout string) {
 	d.mu.Lock()
-	if d.rec.Rollout != rollout {
-		d.rec.Wanted = d.rec.Wanted || d.rec.Rollout == ""
-		d.rec.Rollout = rollout
-		d.save()
+	s := &d.status
+	if s.rec.Rollout != rollout {
+		s.rec.Wanted = s.rec.Wanted || s.rec.Rollout == ""
+		s.rec.Rollout = rollout
+		s.save()
 	}
-	run, over := d.run, d.rec.State == peerapi.DownloadStateFailed || d.rec.State == peerapi.DownloadStateCancelled
+	run, over := d.work.run, s.rec.State == peerapi.DownloadStateFailed || s.rec.State == peerapi.DownloadStateCancelled
 	d.mu.Unlock()
 	switch {
 	case over:
-		d.tell()
+		d.announcer.tell()
 	case run != nil:
 		run.Answer()
 	case !d.runs(): // else its first report will be the answer
-		d.tell()
+		d.announcer.tell()
 	}
 }
 
@@ -172,9 +175,9 @@ func (d *download) claim(rollout string) {
 func (d *download) want() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.rec.Rollout != "" && !d.rec.Wanted {
-		d.rec.Wanted = true
-		d.save()
+	if d.status.rec.Rollout != "" && !d.status.rec.Wanted {
+		d.status.rec.Wanted = true
+		d.status.save()
 	}
 }
 
@@ -182,32 +185,5 @@ func (d *download) want() {
 func (d *download) runs() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	select {
-	case <-d.ended:
-		return false
-	default:
-		return d.ended != nil
-	}
-}
-
-// Why a download is cancelled that nobody wants any more.
-var (
-	errAbandoned = errors.New("the rollout that asked for it was ended, and nobody can serve what is missing")
-	errWithdrawn = errors.New("the file was withdrawn, and with it the rollout that asked for it")
-)
-
-// abandon cancels a download that only this rollout asked for.
-func (d *download) abandon(rollout string, why error) {
-	d.node.wg.Go(func() {
-		d.removeIf(func(r *record) bool {
-			return r.Rollout == rollout && !r.Wanted && active(r.State) && !r.Doubted
-		}, why)
-	})
-}
-
-// cancelledFor says that somebody has cancelled what a rollout asked for.
-func (d *download) cancelledFor(rollout string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.rec.Rollout == rollout && d.rec.State == peerapi.DownloadStateCancelled
+	return !d.work.over()
 }

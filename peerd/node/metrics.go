@@ -94,7 +94,7 @@ func (o *observer) Landed(from transfer.Source, bytes int, took time.Duration, d
 // VerifyFailed implements transfer.Observer.
 func (o *observer) VerifyFailed(peer string, chunk int) {
 	o.d.node.metrics.failures.Inc()
-	o.d.node.cfg.Logger.Warn().Str("download", o.d.rec.ID).Str("peer", peer).Int("chunk", chunk).Msg("chunk rejected, peer dropped")
+	o.d.node.cfg.Logger.Warn().Str("download", o.d.status.rec.ID).Str("peer", peer).Int("chunk", chunk).Msg("chunk rejected, peer dropped")
 }
 
 // listCollector exports the list of downloads as it is at the time of the scrape.

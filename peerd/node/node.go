@@ -192,7 +192,7 @@ func (n *Node) restore() {
 		d.restore()
 	}
 	missed := func(output string) bool {
-		return slices.ContainsFunc(n.all(), func(d *download) bool { return d.output() == output })
+		return slices.ContainsFunc(n.all(), func(d *download) bool { return d.record().Output == output })
 	}
 	errs = append(errs, n.outputs.ledger.prune(n.root, missed))
 	for _, err := range errs {
@@ -267,15 +267,15 @@ func (n *Node) all() []*download {
 func (n *Node) forget(d *download) {
 	d.forgotten = true
 	d.mu.Lock()
-	d.gone = true
+	d.status.gone = true
 	d.mu.Unlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.downloads[d.rec.ID] == d {
-		delete(n.downloads, d.rec.ID)
+	if n.downloads[d.status.rec.ID] == d {
+		delete(n.downloads, d.status.rec.ID)
 	}
 	n.order = slices.DeleteFunc(n.order, func(o *download) bool { return o == d })
-	if err := n.records.remove(d.rec.ID); err != nil {
+	if err := n.records.remove(d.status.rec.ID); err != nil {
 		n.cfg.Logger.Error().Err(err).Msg("download record not removed")
 	}
 }

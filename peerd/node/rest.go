@@ -71,7 +71,7 @@ func (d *download) await(ctx context.Context, most time.Duration) {
 	defer cancel()
 	moved, stop := d.progress.Watch()
 	defer stop()
-	for !over(d.state()) {
+	for !over(d.record().State) {
 		select {
 		case <-ctx.Done():
 			return
@@ -105,7 +105,7 @@ func (c *control) DeleteDownload(_ context.Context, r peerapi.DeleteDownloadRequ
 	if err != nil {
 		return nil, err
 	}
-	d.remove()
+	d.removeIf(func(*record) bool { return true }, nil)
 	return peerapi.DeleteDownload204Response{}, nil
 }
 
@@ -148,7 +148,7 @@ func (c *control) ReadDownload(ctx context.Context, r peerapi.ReadDownloadReques
 	if err != nil {
 		return nil, err
 	}
-	if s := d.state(); !active(s) && s != peerapi.DownloadStateComplete {
+	if s := d.record().State; !active(s) && s != peerapi.DownloadStateComplete {
 		return nil, httpkit.Errorf(http.StatusConflict, "download %s is %s: resume it or start it again", r.Id, s)
 	}
 	return &content{requestOf(ctx), c.node.http, d}, nil

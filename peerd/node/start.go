@@ -119,7 +119,7 @@ func (n *Node) enter(rec record, m *manifest.Manifest) (d *download, found bool,
 	n.order = append(n.order, d)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.save()
+	d.status.save()
 	d.launch()
 	return d, false, nil
 }
@@ -131,8 +131,11 @@ var errBusy = errors.New("another download is writing there")
 // seen to write there itself.
 func (n *Node) claim(output string, d *download) error {
 	for _, o := range n.order {
-		if o != d && active(o.state()) && o.output() == output {
-			e := httpkit.Errorf(http.StatusConflict, "download %s of other content is writing %s: wait for it, delete it, or give another output", o.rec.ID, output)
+		if o == d {
+			continue
+		}
+		if r := o.record(); active(r.State) && r.Output == output {
+			e := httpkit.Errorf(http.StatusConflict, "download %s of other content is writing %s: wait for it, delete it, or give another output", r.ID, output)
 			e.Err = errBusy
 			return e.WithField("output")
 		}

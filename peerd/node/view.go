@@ -11,32 +11,33 @@ func (d *download) view() peerapi.Download {
 	p := d.progress.Snapshot()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	s := &d.status
 	v := peerapi.Download{
-		Id: d.rec.ID, File: d.rec.File, ManifestId: d.id.String(), Strategy: d.rec.Strategy, State: d.rec.State,
+		Id: s.rec.ID, File: s.rec.File, ManifestId: d.id.String(), Strategy: s.rec.Strategy, State: s.rec.State,
 		Size: d.manifest.Size, ChunkSize: d.manifest.ChunkSize, ChunksTotal: d.manifest.Chunks(),
-		ChunksDone: d.rec.ChunksDone, BytesDone: d.rec.BytesDone,
+		ChunksDone: s.rec.ChunksDone, BytesDone: s.rec.BytesDone,
 		BytesFromOrigin: p.FromOrigin, BytesFromPeers: p.FromPeers,
-		StartedAt: d.rec.Started, Path: filepath.Join(d.node.cfg.DataDir, d.rec.Output),
+		StartedAt: s.rec.Started, Path: filepath.Join(d.node.cfg.DataDir, s.rec.Output),
 	}
-	if d.store != nil {
-		v.ChunksDone, v.BytesDone = d.store.Count(), d.store.Bytes()
+	if s.store != nil {
+		v.ChunksDone, v.BytesDone = s.store.Count(), s.store.Bytes()
 	}
-	if d.rec.State == peerapi.DownloadStateDownloading {
+	if s.rec.State == peerapi.DownloadStateDownloading {
 		v.RateBytesPerSecond = p.Rate
 		if p.Rate >= 1 {
 			eta := float64(v.Size-v.BytesDone) / p.Rate
 			v.EtaSeconds = &eta
 		}
 	}
-	trouble := d.rec.Error
+	trouble := s.rec.Error
 	if trouble == "" && (v.State == peerapi.DownloadStateDownloading || v.State == peerapi.DownloadStateQueued) {
 		trouble = p.Trouble
 	}
 	if trouble != "" {
 		v.Error = &trouble
 	}
-	if !d.rec.Finished.IsZero() {
-		finished, took := d.rec.Finished, d.worked.total(d.rec.Finished).Seconds()
+	if !s.rec.Finished.IsZero() {
+		finished, took := s.rec.Finished, s.worked.total(s.rec.Finished).Seconds()
 		v.FinishedAt, v.DurationSeconds = &finished, &took
 	}
 	return v

@@ -1,15 +1,10 @@
 package node
 
 import (
-	"context"
 	"time"
 
 	"fanout/api/peerapi"
 )
-
-// saveEvery is how often the record of a download under way is written: what a daemon that
-// is killed had counted since the last time, seconds and bytes, is lost.
-const saveEvery = 30 * time.Second
 
 // worktime adds up how long a download has been under way: queued or downloading, but not
 // paused, ended, or left alone by a daemon that was off. It goes by the monotonic clock, for
@@ -57,47 +52,4 @@ func (r *record) workedBefore() time.Duration {
 		return max(0, r.Finished.Sub(r.Started))
 	}
 	return r.Worked
-}
-
-// track counts time from the state that begins; d.mu is held. The bytes of a repair are
-// counted anew with its time: both are told in one line.
-func (d *download) track() {
-	if d.worked.enter(d.rec.State, time.Now()) {
-		d.progress.Restore(0, 0)
-	}
-}
-
-// rest ends the counting, and keeps what was counted, when the daemon ends before the
-// download and no chunk can come any more; d.mu is held.
-func (d *download) rest() {
-	if active(d.rec.State) {
-		d.worked.stop(time.Now())
-		d.save()
-	}
-}
-
-// saveNowAndThen keeps what is counted while a download is under way.
-func (d *download) saveNowAndThen(ctx context.Context) {
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if !d.saveIfWorking() {
-				return
-			}
-		}
-	}
-}
-
-func (d *download) saveIfWorking() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !working(d.rec.State) {
-		return false
-	}
-	d.save()
-	return true
 }

@@ -79,9 +79,9 @@ func TestSaveNowAndThen(t *testing.T) {
 		m := &manifest.Manifest{Name: "a", ChunkSize: 32 << 10}
 		d := newDownload(&Node{records: records, cfg: Config{Logger: zerolog.Nop()}}, record{ID: "a", Manifest: m.Encode()}, m)
 		d.progress = transfer.NewProgress(0)
-		d.rec.State = peerapi.DownloadStateDownloading
-		d.track()
-		go d.saveNowAndThen(t.Context())
+		d.status.rec.State = peerapi.DownloadStateDownloading
+		d.status.track()
+		go (&work{download: d}).saveNowAndThen(t.Context())
 		time.Sleep(3*saveEvery + time.Second)
 		synctest.Wait()
 		recs, errs := records.load()
@@ -89,7 +89,7 @@ func TestSaveNowAndThen(t *testing.T) {
 			t.Errorf("%+v %v, want %v worked", recs, errs, 3*saveEvery)
 		}
 		d.mu.Lock()
-		d.rec.State = peerapi.DownloadStateComplete
+		d.status.rec.State = peerapi.DownloadStateComplete
 		d.mu.Unlock()
 		if err := records.remove("a"); err != nil {
 			t.Fatal(err)
