@@ -12,7 +12,7 @@ func (d *download) pause() error {
 	d.control.Lock()
 	defer d.control.Unlock()
 	if d.forgotten {
-		return d.node.unknown(d.status.rec.ID)
+		return unknown(d.status.rec.ID)
 	}
 	d.mu.Lock()
 	s := d.status.rec.State
@@ -34,7 +34,7 @@ func (d *download) resume() error {
 	d.control.Lock()
 	defer d.control.Unlock()
 	if d.forgotten {
-		return d.node.unknown(d.status.rec.ID)
+		return unknown(d.status.rec.ID)
 	}
 	switch d.record().State {
 	case peerapi.DownloadStateQueued, peerapi.DownloadStateDownloading, peerapi.DownloadStateComplete:
@@ -43,9 +43,10 @@ func (d *download) resume() error {
 		return httpkit.Errorf(http.StatusConflict, "download %s was cancelled: start it again with POST /v1/downloads", d.status.rec.ID)
 	}
 	d.halt() // it has ended or is about to
-	d.node.mu.Lock()
-	defer d.node.mu.Unlock()
-	if err := d.node.claim(d.record().Output, d); err != nil {
+	l := d.node.downloads
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.claim(d.record().Output, d); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -79,7 +80,18 @@ func (d *download) removeIf(may func(*record) bool, why error) {
 	d.status.close()
 	d.mu.Unlock()
 	if !active(s) {
-		d.node.forget(d)
+		d.forget()
 		d.progress.Wake()
+	}
+}
+
+// forget takes the download off the list; d.control is held.
+func (d *download) forget() {
+	d.forgotten = true
+	d.mu.Lock()
+	d.status.gone = true
+	d.mu.Unlock()
+	if err := d.node.downloads.remove(d); err != nil {
+		d.node.cfg.Logger.Error().Err(err).Msg("download record not removed")
 	}
 }

@@ -77,9 +77,10 @@ func (d *download) restore() {
 	d.status.convert(d.manifest, d.id)
 	output := d.status.rec.Output
 	d.mu.Unlock()
-	d.node.mu.Lock()
-	taken := d.node.claim(output, d)
-	d.node.mu.Unlock()
+	l := d.node.downloads
+	l.mu.Lock()
+	taken := l.claim(output, d)
+	l.mu.Unlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := &d.status
@@ -174,13 +175,14 @@ func (d *download) again(rec record, anyOutput bool) error {
 		return d.status.sameAs(rec)
 	}
 	d.mu.Unlock()
-	if err := d.node.checkFree(rec.Output, d.manifest.Size); err != nil {
+	if err := d.node.outputs.checkFree(rec.Output, d.manifest.Size); err != nil {
 		return err
 	}
 	d.halt()
-	d.node.mu.Lock()
-	defer d.node.mu.Unlock()
-	if err := d.node.claim(rec.Output, d); err != nil {
+	l := d.node.downloads
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.claim(rec.Output, d); err != nil {
 		return err
 	}
 	d.mu.Lock()

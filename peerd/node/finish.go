@@ -63,7 +63,7 @@ func (w *work) settle(store *chunkstore.Store) error {
 	d.mu.Lock()
 	d.stamp = stamp
 	d.mu.Unlock()
-	for _, r := range d.node.rivals(d) {
+	for _, r := range d.node.downloads.rivals(d) {
 		r.mu.Lock()
 		r.superseded = true // before anybody looks whether its file is still there
 		r.mu.Unlock()
@@ -73,10 +73,10 @@ func (w *work) settle(store *chunkstore.Store) error {
 
 // supersede forgets older downloads whose file has just been replaced.
 func (w *work) supersede() {
-	for _, o := range w.download.node.rivals(w.download) {
+	for _, o := range w.download.node.downloads.rivals(w.download) {
 		o.control.Lock()
 		o.halt()
-		w.download.node.forget(o)
+		o.forget()
 		o.control.Unlock()
 	}
 }

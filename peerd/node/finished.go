@@ -20,7 +20,7 @@ func (n *Node) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			for _, d := range n.all() {
+			for _, d := range n.downloads.all() {
 				d.look()
 			}
 		}
@@ -78,17 +78,4 @@ func (d *download) doubt() bool {
 		}
 	})
 	return true
-}
-
-// rivals are the downloads whose file has just been replaced by that of another.
-func (n *Node) rivals(by *download) (rivals []*download) {
-	output := by.record().Output
-	for _, o := range n.all() {
-		o.mu.Lock()
-		if o != by && o.status.rec.Output == output && o.status.rec.finished() {
-			rivals = append(rivals, o)
-		}
-		o.mu.Unlock()
-	}
-	return rivals
 }

@@ -25,14 +25,17 @@ type follower struct {
 	tried map[string]attempt
 }
 
+// attempt is what came of a rollout.
 type attempt struct {
 	rollout string
 	err     error // why no download was begun
 }
 
-// follow does what rollouts ask until ctx ends.
-func (n *Node) follow(ctx context.Context) {
-	f := &follower{node: n, tried: map[string]attempt{}}
+func newFollower(n *Node) *follower { return &follower{node: n, tried: map[string]attempt{}} }
+
+// run does what rollouts ask until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	n := f.node
 	var backoff trackerclient.Backoff
 	known, trouble := "", ""
 	for {
@@ -55,7 +58,7 @@ func (n *Node) follow(ctx context.Context) {
 			}
 			var refused *trackerclient.Error
 			if errors.As(err, &refused) && refused.Status == http.StatusConflict { // another peerd has the ID
-				n.registered(err)
+				n.registration.note(err)
 			}
 		}
 		if !trackerclient.Sleep(ctx, pause) {
@@ -84,7 +87,7 @@ func (f *follower) obeyOne(ctx context.Context, o trackerapi.PeerRollout) error 
 		f.remind(id, a)
 		return nil
 	}
-	if d, err := f.node.find(downloadID(id)); err == nil {
+	if d, err := f.node.downloads.find(downloadID(id)); err == nil {
 		if r := d.record(); r.Rollout == o.Id && r.State == peerapi.DownloadStateCancelled {
 			f.tried[o.ManifestId] = attempt{rollout: o.Id}
 			d.announcer.tell()
@@ -116,7 +119,7 @@ func (f *follower) remind(id manifest.ID, a attempt) {
 		f.refuse(id, a.rollout, a.err)
 		return
 	}
-	d, err := f.node.find(downloadID(id))
+	d, err := f.node.downloads.find(downloadID(id))
 	if err != nil {
 		return
 	}
@@ -141,7 +144,7 @@ func (f *follower) refuse(id manifest.ID, rollout string, why error) {
 
 // replace cancels downloads of earlier content that an earlier rollout asked for.
 func (f *follower) replace(by manifest.ID, output string) {
-	for _, d := range f.node.all() {
+	for _, d := range f.node.downloads.all() {
 		d.removeIf(func(r *record) bool {
 			// One that is hashed again is waited for: what is there may be fanout's, then.
 			return d.id != by && r.Rollout != "" && r.Output == output && active(r.State) && !r.Doubted

@@ -124,7 +124,7 @@ func (c *listCollector) Collect(ch chan<- prometheus.Metric) {
 		peerapi.DownloadStateComplete: 0, peerapi.DownloadStateFailed: 0, peerapi.DownloadStateCancelled: 0,
 	}
 	stalled := 0
-	all := c.n.all()
+	all := c.n.downloads.all()
 	for i, d := range all {
 		v := d.view()
 		states[v.State]++

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -70,27 +68,21 @@ func (c *Config) httpAddress() *string {
 
 // Node is a peerd. Make it with New, then Run it once.
 type Node struct {
-	cfg     Config
-	root    *os.Root
-	records *records
-	outputs *outputs
-	chunks  *chunkserver.Server
-	http    *httpkit.Daemon
-	metrics *metrics
-	ctx     context.Context // of Run: ends every download
-	wg      sync.WaitGroup  // of the downloads
-	tracker atomic.Pointer[error]
+	cfg          Config
+	root         *os.Root
+	records      *records
+	outputs      *outputs
+	chunks       *chunkserver.Server
+	http         *httpkit.Daemon
+	metrics      *metrics
+	ctx          context.Context // of Run: ends every download
+	wg           sync.WaitGroup  // of the downloads
+	downloads    *list
+	registration *registration
 	// instance is another one for each process: by it the tracker tells a restart from two
 	// processes with one ID.
 	instance string
-
-	mu        sync.Mutex
-	downloads map[string]*download
-	order     []*download
 }
-
-// errStarting is why a node is not ready before its first registration.
-var errStarting = errors.New("not registered at the tracker yet")
 
 // New opens the data directory; nothing is fetched or served yet.
 func New(cfg Config) (*Node, error) {
@@ -99,12 +91,12 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	cfg.DataDir = dataDir
-	n := &Node{cfg: cfg, instance: wire.NewNonce(), downloads: map[string]*download{}}
-	n.tracker.Store(&errStarting)
+	n := &Node{cfg: cfg, instance: wire.NewNonce(), registration: newRegistration(cfg.Tracker, cfg.Logger)}
 	own := cmp.Or(cfg.OwnDir, ownDir)
 	if n.records, err = openRecords(dataDir, own); err != nil {
 		return nil, err
 	}
+	n.downloads = newList(n.records)
 	if n.cfg.ID, err = n.records.peerID(cfg.ID); err != nil {
 		return nil, err
 	}
@@ -135,7 +127,7 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.routes()
+	(&control{n}).routes()
 	return n, nil
 }
 
@@ -151,19 +143,19 @@ func (n *Node) Run(ctx context.Context) error {
 	group.Go(func() error {
 		n.cfg.Tracker.KeepRegistered(ctx, n.cfg.ID, func() trackerapi.Registration {
 			return trackerapi.Registration{Address: n.cfg.Address, HttpAddress: n.cfg.httpAddress(), Follow: &n.cfg.Follow, Instance: &n.instance}
-		}, n.registered)
+		}, n.registration.note)
 		return nil
 	})
 	group.Go(func() error { n.watch(ctx); return nil })
 	if n.cfg.Follow {
-		group.Go(func() error { n.follow(ctx); return nil })
+		group.Go(func() error { newFollower(n).run(ctx); return nil })
 	}
 	n.cfg.Logger.Info().Str("id", n.cfg.ID).Str("chunks", n.cfg.Address).Str("http", n.cfg.HTTPAddress).
 		Str("data_dir", n.cfg.DataDir).Msg("peerd started")
 	err := group.Wait()
 	n.chunks.Close()
 	n.wg.Wait()
-	for _, d := range n.all() {
+	for _, d := range n.downloads.all() {
 		d.close()
 	}
 	return errors.Join(err, n.root.Close())
@@ -183,16 +175,15 @@ func (n *Node) restore() {
 			continue
 		}
 		d := newDownload(n, rec, m)
-		n.mu.Lock()
-		n.downloads[rec.ID] = d
-		n.order = append(n.order, d)
-		n.mu.Unlock()
+		n.downloads.mu.Lock()
+		n.downloads.add(d)
+		n.downloads.mu.Unlock()
 	}
-	for _, d := range n.all() { // the list is whole: one that ends looks at the others
+	for _, d := range n.downloads.all() { // the list is whole: one that ends looks at the others
 		d.restore()
 	}
 	missed := func(output string) bool {
-		return slices.ContainsFunc(n.all(), func(d *download) bool { return d.record().Output == output })
+		return slices.ContainsFunc(n.downloads.all(), func(d *download) bool { return d.record().Output == output })
 	}
 	errs = append(errs, n.outputs.ledger.prune(n.root, missed))
 	for _, err := range errs {
@@ -202,82 +193,21 @@ func (n *Node) restore() {
 	}
 }
 
-// registered notes, and logs when it changes, whether the tracker knows this peer.
-func (n *Node) registered(err error) {
-	before := *n.tracker.Swap(&err)
-	switch {
-	case err != nil && (before == nil || before.Error() != err.Error()):
-		n.cfg.Logger.Warn().Err(err).Msg("not registered at the tracker, trying again")
-	case err == nil && before != nil:
-		n.cfg.Logger.Info().Str("tracker", n.cfg.Tracker.URL()).Msg("registered at the tracker")
-	}
-}
-
 func (n *Node) ready() error {
 	if err := n.outputs.moved(); err != nil {
 		return err
 	}
-	return *n.tracker.Load()
+	return n.registration.err()
 }
 
 // lookup finds the download that a session is about.
 func (n *Node) lookup(id manifest.ID, _ string) (*chunkserver.Target, error) {
-	n.mu.Lock()
-	d := n.downloads[downloadID(id)]
-	n.mu.Unlock()
-	if d != nil && d.id == id {
+	if d, err := n.downloads.find(downloadID(id)); err == nil && d.id == id {
 		if t := d.target(); t != nil {
 			return t, nil
 		}
 	}
 	return nil, fmt.Errorf("manifest %v is not being downloaded or served here", id)
-}
-
-// find returns a download by its ID.
-func (n *Node) find(id string) (*download, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if d, ok := n.downloads[id]; ok {
-		return d, nil
-	}
-	return nil, n.unknown(id)
-}
-
-// current is find, after a look at the file if it is complete.
-func (n *Node) current(id string) (*download, error) {
-	d, err := n.find(id)
-	if err == nil {
-		d.look()
-	}
-	return d, err
-}
-
-func (n *Node) unknown(id string) error {
-	return httpkit.Errorf(http.StatusNotFound, "there is no download %s: GET /v1/downloads lists them", id)
-}
-
-// all returns every download, the oldest first.
-func (n *Node) all() []*download {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return slices.Clone(n.order)
-}
-
-// forget takes a download off the list; d.control is held.
-func (n *Node) forget(d *download) {
-	d.forgotten = true
-	d.mu.Lock()
-	d.status.gone = true
-	d.mu.Unlock()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.downloads[d.status.rec.ID] == d {
-		delete(n.downloads, d.status.rec.ID)
-	}
-	n.order = slices.DeleteFunc(n.order, func(o *download) bool { return o == d })
-	if err := n.records.remove(d.status.rec.ID); err != nil {
-		n.cfg.Logger.Error().Err(err).Msg("download record not removed")
-	}
 }
 
 // active says that a state is one in which a download is under way or may go on.

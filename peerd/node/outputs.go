@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"fanout/internal/chunks/chunkstore"
 	"fanout/internal/chunks/manifest"
+	"fanout/internal/daemon/httpkit"
 )
 
 // errChanged is why a download that was complete has failed: its file was written to. It is
@@ -59,11 +62,29 @@ func (o *outputs) made(output string, id manifest.ID) bool {
 	return err == nil && known && last.Manifest == id && last.made(there)
 }
 
-// free says whether a file of that size can be put at an output: nothing is there that must
-// not be replaced, or it may be the file itself, which hashing will tell.
-func (o *outputs) free(output string, size int64) bool {
+// check returns the path of an output relative to the data directory; an error is one for
+// whoever asked for it.
+func (o *outputs) check(path string) (string, error) {
+	rel, err := chunkstore.CheckPath(o.dir.Root, path)
+	own := o.dir.Own
+	if err == nil && (rel == own || strings.HasPrefix(rel, own+string(filepath.Separator)) || strings.HasPrefix(filepath.Base(rel), chunkstore.OwnPrefix)) {
+		err = fmt.Errorf("output %s: %s and names that begin with %s are peerd's own: choose another path", path, own, chunkstore.OwnPrefix)
+	}
+	if err != nil {
+		return "", httpkit.Errorf(http.StatusBadRequest, "%w", err).WithField("output")
+	}
+	return rel, nil
+}
+
+// checkFree refuses an output where something stands that a file of that size must not
+// replace, unless it may be the file itself, which hashing will tell.
+func (o *outputs) checkFree(output string, size int64) error {
 	there, regular, err := o.dir.Look(output)
-	return err != nil || regular && there.Size == size || o.mayReplace(output, there)
+	if err != nil || regular && there.Size == size || o.mayReplace(output, there) {
+		return nil
+	}
+	return httpkit.Errorf(http.StatusConflict, "%s is there already, and fanout did not put it there: move it away, delete it, or give another output",
+		o.name(output)).WithField("output")
 }
 
 // compare says why the file at an output cannot be what was finished there; doubtful means

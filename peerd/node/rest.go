@@ -18,10 +18,20 @@ const longestWait = 24 * time.Hour
 // control answers the control interface. It implements peerapi.StrictServerInterface.
 type control struct{ node *Node }
 
-func (n *Node) routes() {
-	strict := peerapi.NewStrictHandlerWithOptions(&control{n}, []peerapi.StrictMiddlewareFunc{withRequest},
+func (c *control) routes() {
+	n := c.node
+	strict := peerapi.NewStrictHandlerWithOptions(c, []peerapi.StrictMiddlewareFunc{withRequest},
 		peerapi.StrictHTTPServerOptions{RequestErrorHandlerFunc: n.http.RenderRequest, ResponseErrorHandlerFunc: n.http.Render})
 	peerapi.HandlerWithOptions(strict, peerapi.ChiServerOptions{BaseRouter: n.http.API(), ErrorHandlerFunc: n.http.RenderRequest})
+}
+
+// current finds a download, and looks at its file if it is complete.
+func (c *control) current(id string) (*download, error) {
+	d, err := c.node.downloads.find(id)
+	if err == nil {
+		d.look()
+	}
+	return d, err
 }
 
 // StartDownload implements POST /v1/downloads.
@@ -83,7 +93,7 @@ func (d *download) await(ctx context.Context, most time.Duration) {
 // ListDownloads implements GET /v1/downloads.
 func (c *control) ListDownloads(context.Context, peerapi.ListDownloadsRequestObject) (peerapi.ListDownloadsResponseObject, error) {
 	list := peerapi.ListDownloads200JSONResponse{Downloads: []peerapi.Download{}}
-	for _, d := range c.node.all() {
+	for _, d := range c.node.downloads.all() {
 		d.look()
 		list.Downloads = append(list.Downloads, d.view())
 	}
@@ -92,7 +102,7 @@ func (c *control) ListDownloads(context.Context, peerapi.ListDownloadsRequestObj
 
 // GetDownload implements GET /v1/downloads/{id}.
 func (c *control) GetDownload(_ context.Context, r peerapi.GetDownloadRequestObject) (peerapi.GetDownloadResponseObject, error) {
-	d, err := c.node.current(r.Id)
+	d, err := c.current(r.Id)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +111,7 @@ func (c *control) GetDownload(_ context.Context, r peerapi.GetDownloadRequestObj
 
 // DeleteDownload implements DELETE /v1/downloads/{id}.
 func (c *control) DeleteDownload(_ context.Context, r peerapi.DeleteDownloadRequestObject) (peerapi.DeleteDownloadResponseObject, error) {
-	d, err := c.node.current(r.Id)
+	d, err := c.current(r.Id)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +121,7 @@ func (c *control) DeleteDownload(_ context.Context, r peerapi.DeleteDownloadRequ
 
 // PauseDownload implements POST /v1/downloads/{id}/pause.
 func (c *control) PauseDownload(_ context.Context, r peerapi.PauseDownloadRequestObject) (peerapi.PauseDownloadResponseObject, error) {
-	d, err := c.node.current(r.Id)
+	d, err := c.current(r.Id)
 	if err == nil {
 		err = d.pause()
 	}
@@ -123,7 +133,7 @@ func (c *control) PauseDownload(_ context.Context, r peerapi.PauseDownloadReques
 
 // ResumeDownload implements POST /v1/downloads/{id}/resume.
 func (c *control) ResumeDownload(_ context.Context, r peerapi.ResumeDownloadRequestObject) (peerapi.ResumeDownloadResponseObject, error) {
-	d, err := c.node.current(r.Id)
+	d, err := c.current(r.Id)
 	if err == nil {
 		err = d.resume()
 	}
@@ -135,7 +145,7 @@ func (c *control) ResumeDownload(_ context.Context, r peerapi.ResumeDownloadRequ
 
 // WatchDownload implements GET /v1/downloads/{id}/events.
 func (c *control) WatchDownload(ctx context.Context, r peerapi.WatchDownloadRequestObject) (peerapi.WatchDownloadResponseObject, error) {
-	d, err := c.node.current(r.Id)
+	d, err := c.current(r.Id)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +154,7 @@ func (c *control) WatchDownload(ctx context.Context, r peerapi.WatchDownloadRequ
 
 // ReadDownload implements GET /v1/downloads/{id}/content.
 func (c *control) ReadDownload(ctx context.Context, r peerapi.ReadDownloadRequestObject) (peerapi.ReadDownloadResponseObject, error) {
-	d, err := c.node.current(r.Id)
+	d, err := c.current(r.Id)
 	if err != nil {
 		return nil, err
 	}

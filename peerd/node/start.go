@@ -4,14 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"fanout/api/peerapi"
-	"fanout/internal/chunks/chunkstore"
 	"fanout/internal/chunks/manifest"
 	"fanout/internal/daemon/httpkit"
 	"fanout/internal/daemon/trackerclient"
@@ -58,7 +55,7 @@ func (n *Node) wanted(ctx context.Context, file string) (*manifest.Manifest, err
 	id, err := manifest.ParseID(file)
 	if err != nil {
 		published, err := n.cfg.Tracker.File(ctx, file)
-		if d := n.named(file); trackerclient.Temporary(err) && d != nil {
+		if d := n.downloads.named(file); trackerclient.Temporary(err) && d != nil {
 			return d.manifest, nil
 		}
 		if err == nil {
@@ -68,7 +65,7 @@ func (n *Node) wanted(ctx context.Context, file string) (*manifest.Manifest, err
 			return nil, explainTracker(err)
 		}
 	}
-	if d, err := n.find(downloadID(id)); err == nil && d.id == id {
+	if d, err := n.downloads.find(downloadID(id)); err == nil && d.id == id {
 		return d.manifest, nil
 	}
 	m, _, err := n.cfg.Tracker.Manifest(ctx, id.String())
@@ -78,18 +75,8 @@ func (n *Node) wanted(ctx context.Context, file string) (*manifest.Manifest, err
 	return m, nil
 }
 
-// named is the latest download of a file of that name, if there is one.
-func (n *Node) named(file string) (latest *download) {
-	for _, d := range n.all() {
-		if d.manifest.Name == file {
-			latest = d
-		}
-	}
-	return latest
-}
-
 func (n *Node) newRecord(req peerapi.DownloadRequest, m *manifest.Manifest) (record, error) {
-	output, err := n.checkOutput(*cmp.Or(req.Output, &m.Name))
+	output, err := n.outputs.check(*cmp.Or(req.Output, &m.Name))
 	if err != nil {
 		return record{}, err
 	}
@@ -102,67 +89,26 @@ func (n *Node) newRecord(req peerapi.DownloadRequest, m *manifest.Manifest) (rec
 
 // enter puts a new download on the list and launches it, or finds the one that there is.
 func (n *Node) enter(rec record, m *manifest.Manifest) (d *download, found bool, err error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if d, ok := n.downloads[rec.ID]; ok {
+	l := n.downloads
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d, ok := l.byID[rec.ID]; ok {
 		return d, true, nil
 	}
-	if err := n.claim(rec.Output, nil); err != nil {
+	if err := l.claim(rec.Output, nil); err != nil {
 		return nil, false, err
 	}
-	if err := n.checkFree(rec.Output, m.Size); err != nil {
+	if err := n.outputs.checkFree(rec.Output, m.Size); err != nil {
 		return nil, false, err
 	}
 	d = newDownload(n, rec, m)
 	d.anew = true
-	n.downloads[rec.ID] = d
-	n.order = append(n.order, d)
+	l.add(d)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.status.save()
 	d.launch()
 	return d, false, nil
-}
-
-// errBusy is why an output cannot be had now.
-var errBusy = errors.New("another download is writing there")
-
-// claim refuses an output that another download than d is writing; n.mu is held until d is
-// seen to write there itself.
-func (n *Node) claim(output string, d *download) error {
-	for _, o := range n.order {
-		if o == d {
-			continue
-		}
-		if r := o.record(); active(r.State) && r.Output == output {
-			e := httpkit.Errorf(http.StatusConflict, "download %s of other content is writing %s: wait for it, delete it, or give another output", r.ID, output)
-			e.Err = errBusy
-			return e.WithField("output")
-		}
-	}
-	return nil
-}
-
-// checkFree refuses an output where something stands that a download must not replace.
-func (n *Node) checkFree(output string, size int64) error {
-	if n.outputs.free(output, size) {
-		return nil
-	}
-	return httpkit.Errorf(http.StatusConflict, "%s is there already, and fanout did not put it there: move it away, delete it, or give another output",
-		n.outputs.name(output)).WithField("output")
-}
-
-// checkOutput returns the output path relative to the data directory.
-func (n *Node) checkOutput(path string) (string, error) {
-	rel, err := chunkstore.CheckPath(n.root, path)
-	own := n.outputs.dir.Own
-	if err == nil && (rel == own || strings.HasPrefix(rel, own+string(filepath.Separator)) || strings.HasPrefix(filepath.Base(rel), chunkstore.OwnPrefix)) {
-		err = fmt.Errorf("output %s: %s and names that begin with %s are peerd's own: choose another path", path, own, chunkstore.OwnPrefix)
-	}
-	if err != nil {
-		return "", httpkit.Errorf(http.StatusBadRequest, "%w", err).WithField("output")
-	}
-	return rel, nil
 }
 
 // explainTracker turns an error of the tracker's into one of the control interface's.
