@@ -54,6 +54,9 @@ var allowed = map[string][]string{
 	// These know the daemons by their HTTP interfaces and flags alone.
 	"internal/proving/fleet": {"api/peerapi", "api/trackerapi"},
 	"internal/proving/demo":  {"api/peerapi", "internal/proving/bound", "internal/daemon/cli", "internal/proving/fleet", "internal/daemon/units"},
+
+	// It relays what it does not understand.
+	"internal/proving/faultline": {},
 }
 
 // mechanisms return errors and call what they are given: they know no HTTP, flags,
