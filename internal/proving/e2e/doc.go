@@ -12,6 +12,9 @@
 //	refusals    wrong requests, wrong flags, a full disk: what is said and what is kept
 //	intruders   garbage, slowness and greed on the chunk port
 //
+// What a bad network does is in package network, and what one command does for a whole fleet in
+// package rollout.
+//
 // Moments such as "half way" are reached by limiting rates and looking at the download, not
 // by sleeping. Times are never compared, only bounded against hanging.
 //
