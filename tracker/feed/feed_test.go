@@ -59,11 +59,11 @@ func drawStep(rt *rapid.T) func(*world) {
 	peer := rapid.IntRange(1, 3).Draw(rt, "peer")
 	switch rapid.IntRange(0, 11).Draw(rt, "what") {
 	case 0:
-		return func(w *world) { _ = w.Unregister(fmt.Sprint("p", peer)) }
+		return func(w *world) { _ = w.Swarms.Unregister(fmt.Sprint("p", peer), "") }
 	case 1:
 		return func(*world) { time.Sleep(10 * time.Second) }
 	case 2:
-		return func(w *world) { _ = w.Withdraw("a") }
+		return func(w *world) { _ = w.Origins.Withdraw("a") }
 	case 3:
 		return func(w *world) { w.publish("a") }
 	case 4, 5, 6:
@@ -74,7 +74,7 @@ func drawStep(rt *rapid.T) func(*world) {
 	held[1], owned[1] = held[1]&0xc0, owned[1]&0xc0
 	state := rapid.SampledFrom(table.States()).Draw(rt, "state")
 	return func(w *world) {
-		_, _ = w.Announce("a", table.Report{ID: fmt.Sprint("p", peer), Address: w.address(peer), State: state, Held: held, Owned: owned})
+		_, _ = w.Swarms.Announce("a", table.Report{ID: fmt.Sprint("p", peer), Address: w.address(peer), State: state, Held: held, Owned: owned})
 	}
 }
 
@@ -180,7 +180,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) publish(name string) {
 	m := &manifest.Manifest{Name: name, Size: 10 * 32768, ChunkSize: 32768, Digests: make([]manifest.Digest, 10)}
-	if _, err := w.Publish(name, m, m.ID(), table.Origin{ID: "o", Address: w.address(99)}); err != nil {
+	if _, err := w.Origins.Publish(name, m, m.ID(), table.Origin{ID: "o", Address: w.address(99)}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -310,7 +310,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	const peers, chunks = 200, 10_000
 	m := &manifest.Manifest{Name: "a", Size: chunks << 20, ChunkSize: 1 << 20, Digests: make([]manifest.Digest, chunks)}
 	origin, _ := table.ParseAddress("", "10.0.0.1:2684")
-	if _, err := tbl.Publish("a", m, m.ID(), table.Origin{ID: "o", Address: origin}); err != nil {
+	if _, err := tbl.Origins.Publish("a", m, m.ID(), table.Origin{ID: "o", Address: origin}); err != nil {
 		b.Fatal(err)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -336,7 +336,7 @@ func announceAll(b *testing.B, tbl *table.Table, random *rand.Rand, peers, chunk
 			held[c] = byte(random.Uint32())
 		}
 		a, _ := table.ParseAddress("", fmt.Sprintf("10.0.1.%d:2685", i+1))
-		if _, err := tbl.Announce("a", table.Report{ID: fmt.Sprint("p", i), Address: a, Held: held}); err != nil {
+		if _, err := tbl.Swarms.Announce("a", table.Report{ID: fmt.Sprint("p", i), Address: a, Held: held}); err != nil {
 			b.Fatal(err)
 		}
 	}

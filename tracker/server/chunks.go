@@ -14,7 +14,7 @@ const defaultPage = 1000 // chunks, as in the contract
 // GetChunks implements GET /v1/files/{name}/chunks.
 func (s *Server) GetChunks(_ context.Context, r trackerapi.GetChunksRequestObject) (trackerapi.GetChunksResponseObject, error) {
 	if prefersTrackerFile(value(r.Params.Accept)) {
-		a, err := s.table.StaticTable(r.Name)
+		a, err := s.table.Chunks.Static(r.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -25,7 +25,7 @@ func (s *Server) GetChunks(_ context.Context, r trackerapi.GetChunksRequestObjec
 		limit = *r.Params.Limit
 	}
 	offset := value(r.Params.Offset)
-	page, err := s.table.Chunks(r.Name, offset, limit)
+	page, err := s.table.Chunks.Page(r.Name, offset, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func pageModel(page table.ChunkPage, offset int) trackerapi.ChunkTable {
 
 // PutChunks implements PUT /v1/files/{name}/chunks.
 func (s *Server) PutChunks(_ context.Context, r trackerapi.PutChunksRequestObject) (trackerapi.PutChunksResponseObject, error) {
-	if err := s.table.Upload(r.Name, r.Body); err != nil {
+	if err := s.table.Chunks.Upload(r.Name, r.Body); err != nil {
 		return nil, err
 	}
 	return trackerapi.PutChunks204Response{}, nil
@@ -56,7 +56,7 @@ func (s *Server) PutChunks(_ context.Context, r trackerapi.PutChunksRequestObjec
 
 // DeleteChunks implements DELETE /v1/files/{name}/chunks.
 func (s *Server) DeleteChunks(_ context.Context, r trackerapi.DeleteChunksRequestObject) (trackerapi.DeleteChunksResponseObject, error) {
-	if err := s.table.ForgetTable(r.Name); err != nil {
+	if err := s.table.Chunks.Forget(r.Name); err != nil {
 		return nil, err
 	}
 	return trackerapi.DeleteChunks204Response{}, nil

@@ -14,7 +14,7 @@ import (
 // ListFiles implements GET /v1/files.
 func (s *Server) ListFiles(context.Context, trackerapi.ListFilesRequestObject) (trackerapi.ListFilesResponseObject, error) {
 	files := []trackerapi.File{}
-	for _, v := range s.table.Files() {
+	for _, v := range s.table.Files.List() {
 		files = append(files, fileModel(v))
 	}
 	return trackerapi.ListFiles200JSONResponse{Files: files}, nil
@@ -31,7 +31,7 @@ func (s *Server) PublishFile(_ context.Context, r trackerapi.PublishFileRequestO
 	if err != nil {
 		return nil, err
 	}
-	created, err := s.table.Publish(r.Name, m, id, origin)
+	created, err := s.table.Origins.Publish(r.Name, m, id, origin)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (s *Server) PublishFile(_ context.Context, r trackerapi.PublishFileRequestO
 
 // GetFile implements GET /v1/files/{name}.
 func (s *Server) GetFile(_ context.Context, r trackerapi.GetFileRequestObject) (trackerapi.GetFileResponseObject, error) {
-	v, err := s.table.File(r.Name)
+	v, err := s.table.Files.Get(r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (s *Server) GetFile(_ context.Context, r trackerapi.GetFileRequestObject) (
 
 // DeleteFile implements DELETE /v1/files/{name}.
 func (s *Server) DeleteFile(_ context.Context, r trackerapi.DeleteFileRequestObject) (trackerapi.DeleteFileResponseObject, error) {
-	if err := s.table.Withdraw(r.Name); err != nil {
+	if err := s.table.Origins.Withdraw(r.Name); err != nil {
 		return nil, err
 	}
 	return trackerapi.DeleteFile204Response{}, nil
@@ -61,7 +61,7 @@ func (s *Server) DeleteFile(_ context.Context, r trackerapi.DeleteFileRequestObj
 
 // GetManifest implements GET /v1/files/{name}/manifest.
 func (s *Server) GetManifest(_ context.Context, r trackerapi.GetManifestRequestObject) (trackerapi.GetManifestResponseObject, error) {
-	m, id, err := s.table.Manifest(r.Name)
+	m, id, err := s.table.Files.Manifest(r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -93,15 +93,15 @@ func (s *Server) announce(name string, a trackerapi.Announce) (table.Reply, erro
 		}
 		origin.Instance, origin.Counts, origin.Sent = value(a.Instance), a.BytesSent != nil, value(a.BytesSent)
 		if value(a.State) == trackerapi.DownloadStateCancelled {
-			return s.table.LeaveOrigin(name, origin)
+			return s.table.Origins.Leave(name, origin)
 		}
-		return s.table.RenewOrigin(name, origin)
+		return s.table.Origins.Renew(name, origin)
 	}
 	address, err := table.ParseAddress("address", a.Address)
 	if err != nil {
 		return table.Reply{}, err
 	}
-	return s.table.Announce(name, table.Report{
+	return s.table.Swarms.Announce(name, table.Report{
 		ID: a.Id, Address: address,
 		Strategy: table.Strategy(value(a.Strategy)), State: table.State(value(a.State)),
 		Held: value(a.Held), Owned: value(a.Owned),

@@ -10,14 +10,14 @@ import (
 // ListPeers implements GET /v1/peers.
 func (s *Server) ListPeers(context.Context, trackerapi.ListPeersRequestObject) (trackerapi.ListPeersResponseObject, error) {
 	peers := []trackerapi.Peer{}
-	for _, p := range s.table.Fleet() {
+	for _, p := range s.table.Fleet.List() {
 		peers = append(peers, trackerapi.Peer{
 			Id: p.ID, Address: p.Address.String(), HttpAddress: optional(p.HTTPAddress.String()),
 			LastSeen: p.LastSeen.UTC(), Follow: p.Follow, Clash: optional(p.Clash),
 		})
 	}
 	list := trackerapi.ListPeers200JSONResponse{Peers: peers}
-	if n := s.table.Awaited(); n > 0 {
+	if n := s.table.Fleet.Awaited(); n > 0 {
 		list.Awaited = &n
 	}
 	return list, nil
@@ -33,7 +33,7 @@ func (s *Server) RegisterPeer(_ context.Context, r trackerapi.RegisterPeerReques
 	if err != nil {
 		return nil, err
 	}
-	err = s.table.Register(table.Peer{
+	err = s.table.Fleet.Register(table.Peer{
 		ID: r.Id, Address: address, HTTPAddress: httpAddress, Follow: value(r.Body.Follow),
 		Instance: value(r.Body.Instance),
 	})
@@ -47,9 +47,9 @@ func (s *Server) RegisterPeer(_ context.Context, r trackerapi.RegisterPeerReques
 
 // UnregisterPeer implements DELETE /v1/peers/{id}.
 func (s *Server) UnregisterPeer(_ context.Context, r trackerapi.UnregisterPeerRequestObject) (trackerapi.UnregisterPeerResponseObject, error) {
-	leave := func() error { return s.table.UnregisterInstance(r.Id, value(r.Params.Instance)) }
+	leave := func() error { return s.table.Swarms.Unregister(r.Id, value(r.Params.Instance)) }
 	if value(r.Params.Forget) {
-		leave = func() error { return s.table.Forget(r.Id) }
+		leave = func() error { return s.table.Swarms.Forget(r.Id) }
 	}
 	if err := leave(); err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (s *Server) ServiceDiscovery(ctx context.Context, _ trackerapi.ServiceDisco
 	if host := requestOf(ctx).Host; host != "" {
 		add("tracker", "tracker", host)
 	}
-	origins, peers := s.table.Daemons()
+	origins, peers := s.table.Origins.Daemons(), s.table.Fleet.Daemons()
 	for _, d := range origins {
 		add("origin", d.ID, d.HTTPAddress)
 	}

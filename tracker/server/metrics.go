@@ -114,19 +114,19 @@ func (c tableCollector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, n int64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	}
-	gauge(filesDesc, float64(len(c.table.Files())))
-	gauge(fleetDesc, float64(len(c.table.Fleet())))
-	counts := c.table.PeerCounts()
+	gauge(filesDesc, float64(len(c.table.Files.List())))
+	gauge(fleetDesc, float64(len(c.table.Fleet.List())))
+	counts := c.table.Distributions.PeerCounts()
 	for _, s := range append(table.States(), table.Lost) {
 		gauge(peersDesc, float64(counts[s]), string(s))
 	}
-	totals := c.table.Totals()
+	totals := c.table.Distributions.Totals()
 	counter(receivedDesc, totals.BytesFromOrigin, "origin")
 	counter(receivedDesc, totals.BytesFromPeers, "peer")
 	counter(sentDesc, totals.OriginSent)
 	counter(handoutsDesc, totals.Handouts)
 	running := 0
-	for _, f := range c.table.CountFiles() {
+	for _, f := range c.table.Distributions.CountFiles() {
 		if f.Distribution != nil && f.Distribution.Running() {
 			running++
 		}

@@ -71,7 +71,7 @@ func TestLabelsAreBounded(t *testing.T) {
 		}
 		w.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("WEIRD", "/"+name, nil))
 		if i%2 == 0 {
-			if err := w.table.Withdraw(name); err != nil {
+			if err := w.table.Origins.Withdraw(name); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -158,7 +158,7 @@ func (w *world) publish(name string, content byte) {
 	w.t.Helper()
 	m := &manifest.Manifest{Name: name, Size: 4 * 32768, ChunkSize: 32768, Digests: make([]manifest.Digest, 4)}
 	m.Digests[0][0] = content
-	if _, err := w.table.Publish(name, m, m.ID(), table.Origin{ID: "o", Address: w.address(0)}); err != nil {
+	if _, err := w.table.Origins.Publish(name, m, m.ID(), table.Origin{ID: "o", Address: w.address(0)}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -174,7 +174,7 @@ func (w *world) address(n int) table.Address {
 // announce reports a peer with so many chunks from each source.
 func (w *world) announce(name string, peer int, s table.State, origin, peers int64) {
 	w.t.Helper()
-	_, err := w.table.Announce(name, table.Report{
+	_, err := w.table.Swarms.Announce(name, table.Report{
 		ID: fmt.Sprint("p", peer), Address: w.address(peer), State: s,
 		Held: table.Bitmap{byte(0xf0 << (4 - origin - peers))}, Owned: table.Bitmap{byte(0xf0 << (4 - origin))},
 		BytesFromOrigin: origin * 32768, BytesFromPeers: peers * 32768,

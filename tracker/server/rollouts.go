@@ -11,7 +11,7 @@ import (
 // PutRollout implements PUT /v1/files/{name}/rollout.
 func (s *Server) PutRollout(_ context.Context, r trackerapi.PutRolloutRequestObject) (trackerapi.PutRolloutResponseObject, error) {
 	q := value(r.Body) // none at all is fine
-	v, created, err := s.table.PutRollout(r.Name, table.RolloutRequest{
+	v, created, err := s.table.Rollouts.Put(r.Name, table.RolloutRequest{
 		Peers: value(q.Peers), Strategy: table.Strategy(value(q.Strategy)), SHA256: value(q.Sha256),
 	})
 	if err != nil {
@@ -25,7 +25,7 @@ func (s *Server) PutRollout(_ context.Context, r trackerapi.PutRolloutRequestObj
 
 // GetRollout implements GET /v1/files/{name}/rollout.
 func (s *Server) GetRollout(_ context.Context, r trackerapi.GetRolloutRequestObject) (trackerapi.GetRolloutResponseObject, error) {
-	v, err := s.table.Rollout(r.Name)
+	v, err := s.table.Rollouts.Get(r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +34,7 @@ func (s *Server) GetRollout(_ context.Context, r trackerapi.GetRolloutRequestObj
 
 // DeleteRollout implements DELETE /v1/files/{name}/rollout.
 func (s *Server) DeleteRollout(_ context.Context, r trackerapi.DeleteRolloutRequestObject) (trackerapi.DeleteRolloutResponseObject, error) {
-	if err := s.table.EndRollout(r.Name); err != nil {
+	if err := s.table.Rollouts.End(r.Name); err != nil {
 		return nil, err
 	}
 	return trackerapi.DeleteRollout204Response{}, nil
@@ -43,7 +43,7 @@ func (s *Server) DeleteRollout(_ context.Context, r trackerapi.DeleteRolloutRequ
 // ListRollouts implements GET /v1/rollouts.
 func (s *Server) ListRollouts(context.Context, trackerapi.ListRolloutsRequestObject) (trackerapi.ListRolloutsResponseObject, error) {
 	list := trackerapi.ListRollouts200JSONResponse{Rollouts: []trackerapi.Rollout{}}
-	for _, v := range s.table.Rollouts() {
+	for _, v := range s.table.Rollouts.List() {
 		list.Rollouts = append(list.Rollouts, rolloutModel(v, false))
 	}
 	return list, nil
@@ -52,18 +52,18 @@ func (s *Server) ListRollouts(context.Context, trackerapi.ListRolloutsRequestObj
 // PeerRollouts implements GET /v1/peers/{id}/rollouts.
 func (s *Server) PeerRollouts(ctx context.Context, r trackerapi.PeerRolloutsRequestObject) (trackerapi.PeerRolloutsResponseObject, error) {
 	instance := value(r.Params.Instance)
-	if err := s.table.Speak(r.Id, instance); err != nil {
+	if err := s.table.Fleet.Speak(r.Id, instance); err != nil {
 		return nil, err
 	}
 	timeout := time.NewTimer(time.Duration(value(r.Params.Wait)) * time.Second)
 	defer timeout.Stop()
 	for {
-		orders, err := s.table.Orders(r.Id)
+		orders, err := s.table.Rollouts.Orders(r.Id)
 		if err != nil {
 			return nil, err
 		}
 		answer := trackerapi.PeerRollouts200JSONResponse{Version: orders.Version, Rollouts: orderModels(orders.List)}
-		if orders.Version != value(r.Params.Known) || s.table.Superseded(r.Id, instance) { // a peer that lives asks again
+		if orders.Version != value(r.Params.Known) || s.table.Fleet.Superseded(r.Id, instance) { // a peer that lives asks again
 			return answer, nil
 		}
 		select {

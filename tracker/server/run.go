@@ -44,8 +44,8 @@ func Run(ctx context.Context, c Config) (err error) {
 	g.Go(func() error { return httpkit.Serve(ctx, c.Listener, handler, httpkit.DefaultShutdownTimeout) })
 	g.Go(func() error { sweep(ctx, t, c.Logger); return nil })
 	c.Logger.Info().Str("url", "http://"+c.Listener.Addr().String()).
-		Int("files", len(t.Files())).Stringer("lease", t.Lease()).Msg("tracker ready")
-	err = errors.Join(g.Wait(), t.Save())
+		Int("files", len(t.Files.List())).Stringer("lease", t.Lease()).Msg("tracker ready")
+	err = errors.Join(g.Wait(), t.Rollouts.Save())
 	c.Logger.Info().Msg("tracker stopped")
 	return err
 }

@@ -41,7 +41,7 @@ func NewHandler(t *table.Table, c Config) (http.Handler, error) {
 		c.Logger.Warn().Str("role", clash.Role).Str("id", clash.ID).Stringer("keeps", clash.Keeps).Stringer("refused", clash.IsRefused).Msg(clash.String())
 	})
 	distributions := newDistributionMetrics()
-	t.OnFinished(distributions.observe)
+	t.Distributions.OnFinished(distributions.observe)
 	for _, m := range []prometheus.Collector{
 		s.announces, distributions.durations, distributions.ratios, tableCollector{t, newLabelPlaces(time.Now)},
 	} {

@@ -30,6 +30,9 @@ func fullBitmap(chunks int) Bitmap {
 	return b
 }
 
+// Has says whether a chunk's bit is set.
+func (b Bitmap) Has(chunk int) bool { return b.has(chunk) }
+
 func (b Bitmap) has(chunk int) bool {
 	return chunk/8 < len(b) && b[chunk/8]&(0x80>>(chunk%8)) != 0
 }

@@ -2,7 +2,6 @@ package table
 
 import (
 	"io"
-	"slices"
 	"time"
 
 	"fanout/internal/chunks/manifest"
@@ -25,30 +24,37 @@ type ChunkPage struct {
 	Chunks []ChunkView
 }
 
-// StaticTable is who owns which chunk in static downloads: the uploaded table if there is
+// Chunks are who owns which chunk, and who holds it.
+type Chunks struct {
+	*shared
+	files *Files
+	fleet *Fleet
+}
+
+// Static is who owns which chunk in static downloads: the uploaded table if there is
 // one; else the assignment that the first of the running static downloads fixed; else what
 // it would be if one began now. Errors: ErrUnknown, ErrWithdrawn, ErrNoPeers.
-func (t *Table) StaticTable(name string) (*Assignment, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f, err := t.resolve(name)
+func (cs *Chunks) Static(name string) (*Assignment, error) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	f, err := cs.files.resolve(name)
 	if err != nil {
 		return nil, err
 	}
-	if t.fixed(f) {
+	if cs.fixed(f) {
 		return f.assigned, nil
 	}
-	return t.assign(f)
+	return cs.assign(f)
 }
 
 // fixed reports whether the assignment counts. One that no static download uses any more
 // does not; but after a restart the users need time to announce.
-func (t *Table) fixed(f *file) bool {
+func (cs *Chunks) fixed(f *file) bool {
 	if f.assigned == nil || f.uploaded {
 		return f.uploaded
 	}
-	now := t.now()
-	if !f.loadedAt.IsZero() && now.Sub(f.loadedAt) < 2*t.lease {
+	now := cs.now()
+	if !f.loadedAt.IsZero() && now.Sub(f.loadedAt) < 2*cs.lease {
 		return true
 	}
 	for _, m := range f.members {
@@ -59,11 +65,23 @@ func (t *Table) fixed(f *file) bool {
 	return false
 }
 
-func (t *Table) assign(f *file) (*Assignment, error) {
+// sweep forgets an assignment that does not count any more.
+func (cs *Chunks) sweep(f *file) error {
+	if f.assigned == nil || cs.fixed(f) {
+		return nil
+	}
+	if err := cs.store.ClearTable(f.ID); err != nil {
+		return err
+	}
+	f.assigned = nil
+	return nil
+}
+
+func (cs *Chunks) assign(f *file) (*Assignment, error) {
 	if f.Chunks == 0 {
 		return &Assignment{}, nil
 	}
-	peers := t.fleetAddresses()
+	peers := cs.fleet.addresses()
 	if len(peers) == 0 {
 		return nil, fail(ErrNoPeers, "no peer is registered, so nobody can own the chunks of %q; start peers first", f.Name)
 	}
@@ -72,15 +90,15 @@ func (t *Table) assign(f *file) (*Assignment, error) {
 
 // freeze fixes the assignment for a static download that begins, unless one is fixed. Where
 // there is no peer to assign to, that is left to the next announce.
-func (t *Table) freeze(f *file) error {
-	if t.fixed(f) {
+func (cs *Chunks) freeze(f *file) error {
+	if cs.fixed(f) {
 		return nil
 	}
-	a, err := t.assign(f)
+	a, err := cs.assign(f)
 	if err != nil {
 		return nil //nolint:nilerr // only ErrNoPeers is possible
 	}
-	if err := t.store.SetTable(f.ID, store.OwnerTable{Owners: a.owners()}); err != nil {
+	if err := cs.store.SetTable(f.ID, store.OwnerTable{Owners: a.owners()}); err != nil {
 		return err
 	}
 	f.assigned, f.loadedAt = a, time.Time{}
@@ -90,8 +108,8 @@ func (t *Table) freeze(f *file) error {
 // Upload makes a tracker file the table of static downloads. Errors: ErrUnknown,
 // ErrWithdrawn, trackerfile.ErrMalformed, ErrInvalid for owners that are no registered peers,
 // the reader's, the store's.
-func (t *Table) Upload(name string, r io.Reader) error {
-	view, err := t.File(name)
+func (cs *Chunks) Upload(name string, r io.Reader) error {
+	view, err := cs.files.Get(name)
 	if err != nil {
 		return err
 	}
@@ -99,44 +117,44 @@ func (t *Table) Upload(name string, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f, err := t.resolve(view.ID.String())
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	f, err := cs.files.resolve(view.ID.String())
 	if err != nil {
 		return err
 	}
-	a, err := resolve(entries, t.fleetAddresses())
+	a, err := resolve(entries, cs.fleet.addresses())
 	if err != nil {
 		return err
 	}
-	if err := t.store.SetTable(f.ID, store.OwnerTable{Owners: a.owners(), Uploaded: true}); err != nil {
+	if err := cs.store.SetTable(f.ID, store.OwnerTable{Owners: a.owners(), Uploaded: true}); err != nil {
 		return err
 	}
 	f.assigned, f.uploaded = a, true
 	return nil
 }
 
-// ForgetTable forgets an uploaded table, if there is one; the next announce of a static
+// Forget forgets an uploaded table, if there is one; the next announce of a static
 // download fixes an assignment again. Errors: ErrUnknown, ErrWithdrawn, the store's.
-func (t *Table) ForgetTable(name string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f, err := t.resolve(name)
+func (cs *Chunks) Forget(name string) error {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	f, err := cs.files.resolve(name)
 	if err != nil || !f.uploaded {
 		return err
 	}
-	if err := t.store.ClearTable(f.ID); err != nil {
+	if err := cs.store.ClearTable(f.ID); err != nil {
 		return err
 	}
 	f.assigned, f.uploaded = nil, false
 	return nil
 }
 
-// Chunks gives up to limit chunks from offset on. The owner is the one of StaticTable where
+// Page gives up to limit chunks from offset on. The owner is the one of Static where
 // that is uploaded or fixed, else the peer that announced to own the chunk. Errors:
 // ErrUnknown, ErrWithdrawn.
-func (t *Table) Chunks(name string, offset, limit int) (ChunkPage, error) {
-	page, members, fixed, err := t.chunkSources(name)
+func (cs *Chunks) Page(name string, offset, limit int) (ChunkPage, error) {
+	page, members, fixed, err := cs.sources(name)
 	if err != nil {
 		return ChunkPage{}, err
 	}
@@ -152,31 +170,20 @@ func (t *Table) Chunks(name string, offset, limit int) (ChunkPage, error) {
 	return page, nil
 }
 
-// chunkSources is what a chunk table is made of: an empty page, the members in address order,
+// sources is what a chunk table is made of: an empty page, the members in address order,
 // and the assignment if it is fixed.
-func (t *Table) chunkSources(name string) (page ChunkPage, members []*member, fixed *Assignment, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f, err := t.resolve(name)
+func (cs *Chunks) sources(name string) (page ChunkPage, members []*member, fixed *Assignment, err error) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	f, err := cs.files.resolve(name)
 	if err != nil {
 		return ChunkPage{}, nil, nil, err
 	}
-	if t.fixed(f) {
+	if cs.fixed(f) {
 		fixed = f.assigned
 	}
 	page = ChunkPage{ID: f.ID, Name: f.Name, Total: f.Chunks, Chunks: []ChunkView{}}
-	return page, f.membersByAddress(t.now()), fixed, nil
-}
-
-func (f *file) membersByAddress(now time.Time) []*member {
-	var members []*member
-	for _, m := range f.members {
-		if m.live(now) {
-			members = append(members, m)
-		}
-	}
-	slices.SortFunc(members, func(a, b *member) int { return a.Address.Compare(b.Address) })
-	return members
+	return page, f.membersByAddress(cs.now()), fixed, nil
 }
 
 func viewChunk(chunk int, members []*member) ChunkView {

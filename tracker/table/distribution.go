@@ -1,7 +1,6 @@
 package table
 
 import (
-	"slices"
 	"time"
 
 	"fanout/internal/chunks/manifest"
@@ -9,8 +8,6 @@ import (
 )
 
 const (
-	// MaxDistributions is how many finished distributions are remembered.
-	MaxDistributions = 50
 	// maxParticipants bounds what a client can make the tracker remember of one
 	// distribution by announcing under ever new IDs.
 	maxParticipants = 10_000
@@ -68,13 +65,6 @@ func (d *Distribution) Strategy() Strategy {
 	return "mixed"
 }
 
-// Totals are sums over all swarms since the tracker was started.
-type Totals struct {
-	BytesFromOrigin, BytesFromPeers int64 // of verified chunks, as the peers report
-	Handouts                        int64 // chunks that peers brought from an origin
-	OriginSent                      int64 // bytes, as the origins report
-}
-
 // distribution is the running one of a file, or its last.
 type distribution struct {
 	started time.Time
@@ -97,51 +87,6 @@ type participant struct {
 
 // active says that a download is under way.
 func active(s State) bool { return s == Queued || s == Downloading }
-
-// follow keeps the distribution of a file, the totals and the rates up to date with a report.
-// m is about to be entered.
-func (t *Table) follow(f *file, m *member) {
-	t.settle(f, m.seen)
-	before := f.known(m.ID)
-	m.measure(before)
-	if before != nil {
-		t.count(before, m)
-	}
-	if f.dist == nil || !f.dist.ended.IsZero() {
-		if !active(m.State) {
-			return
-		}
-		sent := f.begin()
-		t.tellFinishedNow(f)
-		f.dist = &distribution{
-			started: m.seen, peers: map[string]*participant{}, sent: sent,
-			partial: !f.loadedAt.IsZero() && m.seen.Sub(f.loadedAt) < 2*t.lease && m.received() > 0,
-		}
-	}
-	p := f.dist.join(m, before)
-	if p == nil {
-		return
-	}
-	p.last, p.state, p.version = m, m.State, m.version
-	if m.State == Paused && m.complete(f.Chunks) {
-		p.state = Complete // it stops serving
-	}
-	if p.state == Complete && p.completed.IsZero() {
-		p.completed = m.seen
-	}
-	t.settle(f, m.seen)
-}
-
-// known is the last report of a peer, whether it is still listed or not.
-func (f *file) known(id string) *member {
-	if m := f.members[id]; m != nil {
-		return m
-	}
-	if f.dist != nil && f.dist.peers[id] != nil {
-		return f.dist.peers[id].last
-	}
-	return nil
-}
 
 // join gets the participant of a report, a new one for a download that is under way.
 func (d *distribution) join(m, before *member) *participant {
@@ -177,64 +122,12 @@ func (m *member) measure(before *member) {
 	m.markAt, m.markBytes = before.markAt, before.markBytes
 }
 
-// count adds what has come since the report before to the totals.
-func (t *Table) count(before, m *member) {
-	origin := growth(before.BytesFromOrigin, m.BytesFromOrigin)
-	peers := growth(before.BytesFromPeers, m.BytesFromPeers)
-	t.totals.BytesFromOrigin += origin
-	t.totals.BytesFromPeers += peers
-	t.totals.Handouts += growth(int64(before.ownedCount), int64(m.ownedCount))
-	t.rates.add(before.seen, m.seen, float64(origin+peers))
-}
-
 // growth of a count that begins anew with the download.
 func growth(before, now int64) int64 {
 	if now < before {
 		return now
 	}
 	return now - before
-}
-
-// settle marks the peers that are lost, and ends the distribution if nobody downloads.
-func (t *Table) settle(f *file, now time.Time) {
-	if f.dist == nil || !f.dist.ended.IsZero() {
-		t.tellFinished(f, now)
-		return
-	}
-	running := false
-	for _, p := range f.dist.peers {
-		if active(p.state) && !p.last.live(now) {
-			t.part(p, Lost)
-		}
-		running = running || active(p.state)
-	}
-	if running || len(f.dist.peers) == 0 {
-		return
-	}
-	f.dist.ended = now
-	t.finished = append(t.finished, f.describe())
-	if extra := len(t.finished) - MaxDistributions; extra > 0 {
-		t.finished = slices.Delete(t.finished, 0, extra)
-	}
-	f.dist.untold = true
-	t.tellFinished(f, now)
-}
-
-// part gives a participant a state that it has not reported.
-func (t *Table) part(p *participant, s State) {
-	t.version++
-	p.state, p.version = s, t.version
-}
-
-// leave notes that a peer is no longer listed though its lease has not run out.
-func (t *Table) leave(f *file, id string, s State) {
-	if f.dist == nil {
-		return
-	}
-	if p := f.dist.peers[id]; p != nil && active(p.state) {
-		t.part(p, s)
-		t.settle(f, t.now())
-	}
 }
 
 // describe sums up the running or last distribution.
@@ -267,31 +160,21 @@ func (f *file) describe() Distribution {
 	return d
 }
 
-// Distributions are the running ones, the latest first, and then the finished ones, the
-// latest first.
-func (t *Table) Distributions() []Distribution {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now, list := t.now(), []Distribution{}
-	for _, f := range t.files {
-		if t.settle(f, now); f.dist != nil && f.dist.ended.IsZero() {
-			list = append(list, f.describe())
+// stateCounts counts the live members by state, and as Lost those that were lost lately.
+func (f *file) stateCounts(now time.Time) map[State]int {
+	counts := map[State]int{}
+	for _, m := range f.members {
+		if m.live(now) {
+			counts[m.State]++
 		}
 	}
-	slices.SortFunc(list, func(a, b Distribution) int { return b.Started.Compare(a.Started) })
-	for _, d := range slices.Backward(t.finished) {
-		list = append(list, d)
+	if f.dist == nil || !f.dist.ended.IsZero() && now.Sub(f.dist.ended) >= keepEnded {
+		return counts
 	}
-	return list
+	for _, p := range f.dist.peers {
+		if p.state == Lost {
+			counts[Lost]++
+		}
+	}
+	return counts
 }
-
-// Totals are the sums.
-func (t *Table) Totals() Totals {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.totals
-}
-
-// OnFinished has f told of every distribution that ends. It is called with the table's mutex
-// held and must not call back. Call it before the table is used.
-func (t *Table) OnFinished(f func(Distribution)) { t.onFinished = f }

@@ -13,11 +13,11 @@ import (
 func TestDistribution(t *testing.T) {
 	w := newWorld(t)
 	w.publish(w.manifest("a", 8, 1), "o")
-	if got := w.Distributions(); len(got) != 0 {
+	if got := w.Distributions.List(); len(got) != 0 {
 		t.Error(got)
 	}
 	var told []table.Distribution
-	w.OnFinished(func(d table.Distribution) { told = append(told, d) })
+	w.Distributions.OnFinished(func(d table.Distribution) { told = append(told, d) })
 	w.report(1, table.Downloading, 0, 0)
 	w.clock.advance(2 * time.Second)
 	for n := range 3 {
@@ -38,11 +38,11 @@ func TestDistribution(t *testing.T) {
 	if len(told) != 1 || told[0].EgressRatio() != 1 || told[0].Strategy() != table.Swarm {
 		t.Errorf("%+v", told)
 	}
-	if got := w.PeerCounts()[table.Lost]; got != 1 {
+	if got := w.Distributions.PeerCounts()[table.Lost]; got != 1 {
 		t.Error(got, "lost")
 	}
 	w.report(1, table.Complete, 6, 2)
-	if got := len(w.Distributions()); got != 1 {
+	if got := len(w.Distributions.List()); got != 1 {
 		t.Error("one that serves began a distribution")
 	}
 	// The paused one goes on: what it had before does not count again.
@@ -53,7 +53,7 @@ func TestDistribution(t *testing.T) {
 		"; a ended: 4 peers, 1 complete, 2 failed, 1 left, 4s, origin 8 peers 4 chunks" {
 		t.Error(got)
 	}
-	if got := w.Totals(); got.BytesFromOrigin != 9*32768 || got.BytesFromPeers != 9*32768 {
+	if got := w.Distributions.Totals(); got.BytesFromOrigin != 9*32768 || got.BytesFromPeers != 9*32768 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -61,8 +61,8 @@ func TestDistribution(t *testing.T) {
 // A peer that is unregistered, comes back under another ID or loses its file ends, too.
 func TestDistributionEndsWithItsPeers(t *testing.T) {
 	for what, end := range map[string]func(*world){
-		"unregistered":            func(w *world) { w.ok(w.Unregister("p1")) },
-		"withdrawn":               func(w *world) { w.ok(w.Withdraw("a")) },
+		"unregistered":            func(w *world) { w.ok(w.Swarms.Unregister("p1", "")) },
+		"withdrawn":               func(w *world) { w.ok(w.Origins.Withdraw("a")) },
 		"cancelled":               func(w *world) { w.report(1, table.Cancelled, 0, 0) },
 		"under another ID":        func(w *world) { w.announce("a", table.Report{ID: "new", Address: w.address(1), State: table.Complete}) },
 		"stopped when it had all": func(w *world) { w.report(1, table.Paused, 8, 0) },
@@ -72,7 +72,7 @@ func TestDistributionEndsWithItsPeers(t *testing.T) {
 			w.publish(w.manifest("a", 8, 1), "o")
 			w.report(1, table.Downloading, 0, 0)
 			end(w)
-			if d := w.Distributions(); len(d) != 1 || d[0].Running() {
+			if d := w.Distributions.List(); len(d) != 1 || d[0].Running() {
 				t.Errorf("%+v", d)
 			}
 		})
@@ -89,7 +89,7 @@ func TestDistributionAfterRestart(t *testing.T) {
 	w.report(1, table.Downloading, 3, 2)
 	w.clock.advance(time.Second)
 	w.report(1, table.Complete, 5, 3)
-	d := w.Distributions()
+	d := w.Distributions.List()
 	if len(d) != 1 || !d[0].Partial || d[0].BytesFromOrigin != 5*32768 || d[0].Running() {
 		t.Errorf("%+v", d)
 	}
@@ -103,7 +103,7 @@ func TestDistributionsAreBounded(t *testing.T) {
 		w.clock.advance(time.Second)
 		w.report(1, table.Complete, 8, 0)
 	}
-	if got := len(w.Distributions()); got != table.MaxDistributions {
+	if got := len(w.Distributions.List()); got != table.MaxDistributions {
 		t.Error(got)
 	}
 }
@@ -220,7 +220,7 @@ func (w *world) report(n int, s table.State, origin, peers int64) {
 }
 
 func (w *world) distributions() (s string) {
-	for i, d := range w.Distributions() {
+	for i, d := range w.Distributions.List() {
 		if i > 0 {
 			s += "; "
 		}

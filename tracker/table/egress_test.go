@@ -15,7 +15,7 @@ func TestOriginSent(t *testing.T) {
 		t.Helper()
 		o := w.origin(id)
 		o.Instance, o.Counts, o.Sent = instance, true, chunks*32768
-		_, err := w.RenewOrigin("a", o)
+		_, err := w.Origins.Renew("a", o)
 		w.ok(err)
 	}
 	check := func(what string, rollout, distribution float64) {
@@ -24,12 +24,12 @@ func TestOriginSent(t *testing.T) {
 		if v.OriginRatio() != rollout {
 			t.Errorf("%s: the rollout says %v, want %v", what, v.OriginRatio(), rollout)
 		}
-		if d := w.Distributions(); len(d) == 0 || d[0].EgressRatio() != distribution {
+		if d := w.Distributions.List(); len(d) == 0 || d[0].EgressRatio() != distribution {
 			t.Errorf("%s: %+v, want %v", what, d, distribution)
 		}
 	}
 	var told []table.Distribution
-	w.OnFinished(func(d table.Distribution) { told = append(told, d) })
+	w.Distributions.OnFinished(func(d table.Distribution) { told = append(told, d) })
 	w.follow(1)
 	w.follow(2)
 	sent("o1", "A", 3) // of the past
@@ -59,10 +59,10 @@ func TestOriginSent(t *testing.T) {
 	if len(told) != 1 || told[0].EgressRatio() != 2 {
 		t.Errorf("told %+v", told)
 	}
-	if got := w.Totals().OriginSent; got != 4*32768+4*32768+8*32768 {
+	if got := w.Distributions.Totals().OriginSent; got != 4*32768+4*32768+8*32768 {
 		t.Error("in all:", got)
 	}
-	w.ok(w.Save())
+	w.ok(w.Rollouts.Save())
 	w.restart()
 	sent("o1", "C", 8)
 	sent("o2", "B", 4)
@@ -73,7 +73,7 @@ func TestOriginSent(t *testing.T) {
 	w.follow(2)
 	report(2, table.Downloading, 0, 0)
 	report(2, table.Downloading, 5, 0)
-	if d := w.Distributions(); d[0].EgressRatio() != 5./8 {
+	if d := w.Distributions.List(); d[0].EgressRatio() != 5./8 {
 		t.Errorf("%+v", d)
 	}
 }
@@ -85,7 +85,7 @@ func TestOriginSentInARow(t *testing.T) {
 	sent := func(chunks int64) {
 		o := w.origin("o1")
 		o.Instance, o.Counts, o.Sent = "A", true, chunks*32768
-		_, err := w.RenewOrigin("a", o)
+		_, err := w.Origins.Renew("a", o)
 		w.ok(err)
 	}
 	report := func(n int, state table.State, origin int64) {
@@ -98,11 +98,11 @@ func TestOriginSentInARow(t *testing.T) {
 	report(1, table.Complete, 8)
 	report(2, table.Downloading, 0) // before the origin has told the rest
 	sent(8)
-	if d := w.Distributions(); len(d) != 2 || d[0].OriginSent != 0 || d[1].OriginSent != 8*32768 {
+	if d := w.Distributions.List(); len(d) != 2 || d[0].OriginSent != 0 || d[1].OriginSent != 8*32768 {
 		t.Errorf("%+v", d)
 	}
 	sent(11)
-	if d := w.Distributions(); d[0].OriginSent != 3*32768 || d[1].OriginSent != 8*32768 {
+	if d := w.Distributions.List(); d[0].OriginSent != 3*32768 || d[1].OriginSent != 8*32768 {
 		t.Errorf("%+v", d)
 	}
 }
@@ -115,17 +115,17 @@ func TestOriginsReported(t *testing.T) {
 	w.put("a", table.RolloutRequest{})
 	began := w.clock.now
 	w.clock.advance(time.Second)
-	_, err := w.RenewOrigin("a", w.origin("o1"))
+	_, err := w.Origins.Renew("a", w.origin("o1"))
 	w.ok(err)
 	if v := w.rollout("a"); !v.OriginsReported.Equal(began) {
 		t.Error(v.OriginsReported)
 	}
-	_, err = w.LeaveOrigin("a", w.origin("o2"))
+	_, err = w.Origins.Leave("a", w.origin("o2"))
 	w.ok(err)
 	if v := w.rollout("a"); !v.OriginsReported.Equal(w.clock.now) {
 		t.Error(v.OriginsReported)
 	}
-	_, err = w.LeaveOrigin("a", w.origin("o1"))
+	_, err = w.Origins.Leave("a", w.origin("o1"))
 	w.ok(err)
 	if v := w.rollout("a"); !v.OriginsReported.IsZero() || len(w.file("a").Origins) != 0 {
 		t.Error(v.OriginsReported)

@@ -2,6 +2,9 @@ package table
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,20 +14,6 @@ import (
 	"fanout/internal/chunks/manifest"
 	"fanout/tracker/store"
 )
-
-// Origin serves a file as its complete source.
-type Origin struct {
-	ID          string
-	Address     Address // of its chunk listener
-	HTTPAddress Address // may be zero
-	Instance    string  // of the process; empty if it does not tell
-	Counts      bool    // it tells what it has sent
-	Sent        int64   // bytes of the file, by this process
-	heard       time.Time
-	expires     time.Time
-}
-
-func (o *Origin) live(now time.Time) bool { return now.Before(o.expires) }
 
 // FileView describes a published file at one moment.
 type FileView struct {
@@ -40,96 +29,149 @@ type FileView struct {
 	PeersComplete int      // of those, the ones that have every chunk
 }
 
-// Publish makes the name stand for the manifest and lists the origin. created is false where
-// the name stood for it already, so that only the lease was renewed. id must be m.ID(), and m
-// valid. ErrInvalid if name is not the manifest's.
-func (t *Table) Publish(name string, m *manifest.Manifest, id manifest.ID, origin Origin) (created bool, err error) {
-	if m.Name != name {
-		return false, invalid("manifest.name", "the manifest is named %q, but it is published as %q; use the same name", m.Name, name)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	old, named := t.names[name]
-	if !named || old != id {
-		if err := t.setCurrent(id, m); err != nil {
-			return false, err
-		}
-		created = true
-	}
-	return created, t.listOrigin(t.files[id], origin)
+// Files are what is published, what the names stand for, and what was withdrawn.
+type Files struct {
+	*shared
+	byID      map[manifest.ID]*file
+	names     map[string]manifest.ID // what they stand for now
+	withdrawn map[manifest.ID]store.Withdrawal
 }
 
-func (t *Table) setCurrent(id manifest.ID, m *manifest.Manifest) error {
-	now := t.now()
-	if err := t.store.Publish(id, m, now); err != nil {
-		return err
+func newFiles(s *shared, state store.State) (*Files, error) {
+	fs := &Files{
+		shared: s, byID: map[manifest.ID]*file{}, names: map[string]manifest.ID{}, withdrawn: map[manifest.ID]store.Withdrawal{},
 	}
-	if old, ok := t.names[m.Name]; ok {
-		t.files[old].SupersededAt = now
+	for _, stored := range state.Files {
+		f, err := restoreFile(stored, s.now())
+		if err != nil {
+			return nil, fmt.Errorf("stored table of %q: %w", stored.Name, err)
+		}
+		fs.byID[f.ID] = f
+		if f.SupersededAt.IsZero() {
+			fs.names[f.Name] = f.ID
+		}
 	}
-	f := t.files[id]
-	if f == nil {
+	for _, w := range state.Withdrawn {
+		fs.withdrawn[w.ID] = w
+	}
+	return fs, nil
+}
+
+// resolve finds a file by name or manifest ID. Errors: ErrUnknown, ErrWithdrawn.
+func (fs *Files) resolve(name string) (*file, error) {
+	id, err := manifest.ParseID(name)
+	if err != nil {
+		var current bool
+		if id, current = fs.names[name]; !current {
+			return nil, fs.unknownName(name)
+		}
+	}
+	if f := fs.byID[id]; f != nil {
+		return f, nil
+	}
+	if w, ok := fs.withdrawn[id]; ok {
+		return nil, withdrawnError(w)
+	}
+	return nil, fail(ErrUnknown, "no manifest %s is known; GET /v1/files lists the files", name)
+}
+
+func (fs *Files) unknownName(name string) error {
+	var last store.Withdrawal
+	for _, w := range fs.withdrawn {
+		if w.Name == name && w.At.After(last.At) {
+			last = w
+		}
+	}
+	if last.Name == name {
+		return withdrawnError(last)
+	}
+	const shown = 10
+	names := slices.SortedFunc(maps.Keys(fs.names), byName)
+	switch n := len(names); {
+	case n == 0:
+		return fail(ErrUnknown, "no file named %q is published, nor any other; publish it with: origin --tracker URL %s", name, name)
+	case n > shown:
+		return fail(ErrUnknown, "no file named %q is published; published are: %s and %d more (GET /v1/files)",
+			name, strings.Join(names[:shown], ", "), n-shown)
+	}
+	return fail(ErrUnknown, "no file named %q is published; published are: %s", name, strings.Join(names, ", "))
+}
+
+func withdrawnError(w store.Withdrawal) error {
+	return fail(ErrWithdrawn, "the file %q (manifest %s) was withdrawn at %s; to have it again, restart its origin",
+		w.Name, w.ID, w.At.UTC().Format(time.RFC3339))
+}
+
+// publish makes the name of the manifest stand for it; created is false where it did already.
+func (fs *Files) publish(id manifest.ID, m *manifest.Manifest) (f *file, created bool, err error) {
+	old, named := fs.names[m.Name]
+	if named && old == id {
+		return fs.byID[id], false, nil
+	}
+	now := fs.now()
+	if err := fs.store.Publish(id, m, now); err != nil {
+		return nil, false, err
+	}
+	if named {
+		fs.byID[old].SupersededAt = now
+	}
+	if f = fs.byID[id]; f == nil {
 		f = newFile(store.File{ID: id, Name: m.Name, Size: m.Size, ChunkSize: m.ChunkSize, Chunks: m.Chunks()})
-		t.files[id] = f
+		fs.byID[id] = f
 	}
 	f.PublishedAt, f.SupersededAt = now, time.Time{}
-	t.names[m.Name] = id
-	delete(t.withdrawn, id)
+	fs.names[m.Name] = id
+	delete(fs.withdrawn, id)
+	return f, true, nil
+}
+
+// withdraw forgets a file, and remembers that it was withdrawn.
+func (fs *Files) withdraw(f *file) error {
+	now := fs.now()
+	if err := fs.store.Withdraw(f.ID, now); err != nil {
+		return err
+	}
+	delete(fs.byID, f.ID)
+	if fs.names[f.Name] == f.ID {
+		delete(fs.names, f.Name)
+	}
+	fs.withdrawn[f.ID] = store.Withdrawal{ID: f.ID, Name: f.Name, At: now}
 	return nil
 }
 
-// listOrigin lists the origin for one lease. An address has one process behind it, so
-// another origin that was listed with it is gone. The error is an ErrClash.
-func (t *Table) listOrigin(f *file, o Origin) error {
-	now := t.now()
-	if err := t.originIDs.claim(o.ID, o.Instance, o.Address, now); err != nil {
+// drop forgets a superseded file without a trace.
+func (fs *Files) drop(f *file) error {
+	if err := fs.store.Drop(f.ID); err != nil {
 		return err
 	}
-	for id, other := range f.origins {
-		if id != o.ID && other.Address == o.Address {
-			delete(f.origins, id)
+	delete(fs.byID, f.ID)
+	return nil
+}
+
+// sweepWithdrawn forgets old withdrawals.
+func (fs *Files) sweepWithdrawn(now time.Time) error {
+	var errs []error
+	for id, w := range fs.withdrawn {
+		if now.Sub(w.At) <= keepWithdrawn {
+			continue
 		}
+		if err := fs.store.ForgetWithdrawal(id); err != nil {
+			errs = append(errs, fmt.Errorf("forget withdrawal of %q: %w", w.Name, err))
+			continue
+		}
+		delete(fs.withdrawn, id)
 	}
-	o.heard, o.expires = now, now.Add(t.lease)
-	f.origins[o.ID] = &o
-	t.noteSent(f, o)
-	t.tellFinished(f, now)
-	return nil
+	return errors.Join(errs...)
 }
 
-// Withdraw forgets a file, its table and its leases, and remembers that it was withdrawn.
-// Errors: ErrUnknown, ErrWithdrawn.
-func (t *Table) Withdraw(name string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f, err := t.resolve(name)
-	if err != nil {
-		return err
-	}
-	now := t.now()
-	if err := t.store.Withdraw(f.ID, now); err != nil {
-		return err
-	}
-	for id := range f.members {
-		t.leave(f, id, Cancelled)
-	}
-	delete(t.files, f.ID)
-	if t.names[f.Name] == f.ID {
-		delete(t.names, f.Name)
-	}
-	t.withdrawn[f.ID] = store.Withdrawal{ID: f.ID, Name: f.Name, At: now}
-	t.endRolloutOf(f)
-	return nil
-}
-
-// Files lists the files by name; a name's superseded manifests that are still in use follow
+// List lists the files by name; a name's superseded manifests that are still in use follow
 // its current one, the latest first.
-func (t *Table) Files() []FileView {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
+func (fs *Files) List() []FileView {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	now := fs.now()
 	views := []FileView{}
-	for _, f := range t.files {
+	for _, f := range fs.byID {
 		v := f.view(now)
 		if v.Current || len(v.Origins) > 0 || v.Peers > 0 {
 			views = append(views, v)
@@ -140,6 +182,29 @@ func (t *Table) Files() []FileView {
 			b.PublishedAt.Compare(a.PublishedAt), strings.Compare(a.ID.String(), b.ID.String()))
 	})
 	return views
+}
+
+// Get describes a file. Errors: ErrUnknown, ErrWithdrawn.
+func (fs *Files) Get(name string) (FileView, error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f, err := fs.resolve(name)
+	if err != nil {
+		return FileView{}, err
+	}
+	return f.view(fs.now()), nil
+}
+
+// Manifest gets a file's manifest and its ID. Errors: ErrUnknown, ErrWithdrawn, the store's.
+func (fs *Files) Manifest(name string) (*manifest.Manifest, manifest.ID, error) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f, err := fs.resolve(name)
+	if err != nil {
+		return nil, manifest.ID{}, err
+	}
+	m, err := fs.store.Manifest(f.ID)
+	return m, f.ID, err
 }
 
 // byName is the order of names that people expect: web-2 before web-10.
@@ -153,56 +218,4 @@ func compareBool(a, b bool) int {
 		return 1
 	}
 	return -1
-}
-
-// File describes a file. Errors: ErrUnknown, ErrWithdrawn.
-func (t *Table) File(name string) (FileView, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f, err := t.resolve(name)
-	if err != nil {
-		return FileView{}, err
-	}
-	return f.view(t.now()), nil
-}
-
-// Manifest gets a file's manifest and its ID. Errors: ErrUnknown, ErrWithdrawn, the store's.
-func (t *Table) Manifest(name string) (*manifest.Manifest, manifest.ID, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f, err := t.resolve(name)
-	if err != nil {
-		return nil, manifest.ID{}, err
-	}
-	m, err := t.store.Manifest(f.ID)
-	return m, f.ID, err
-}
-
-func (f *file) view(now time.Time) FileView {
-	v := FileView{
-		ID: f.ID, Name: f.Name, Current: f.SupersededAt.IsZero(), Size: f.Size, ChunkSize: f.ChunkSize,
-		Chunks: f.Chunks, PublishedAt: f.PublishedAt, Origins: f.liveOrigins(now),
-	}
-	for _, m := range f.members {
-		if m.live(now) {
-			v.Peers++
-			if m.complete(f.Chunks) {
-				v.PeersComplete++
-			}
-		}
-	}
-	return v
-}
-
-func (f *file) liveOrigins(now time.Time) []Origin {
-	origins := []Origin{}
-	for _, o := range f.origins {
-		if o.live(now) {
-			origins = append(origins, *o)
-		}
-	}
-	slices.SortFunc(origins, func(a, b Origin) int {
-		return cmp.Or(a.Address.Compare(b.Address), strings.Compare(a.ID, b.ID))
-	})
-	return origins
 }

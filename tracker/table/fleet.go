@@ -2,6 +2,7 @@ package table
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,72 +22,68 @@ type Peer struct {
 
 func (p *Peer) live(now time.Time) bool { return now.Before(p.expires) }
 
+// Fleet are the peers that are registered, whether they download or not.
+type Fleet struct {
+	*shared
+	peers     map[string]*Peer
+	ids       *identities
+	followers *followers
+}
+
 // Register enters a peer into the fleet for one lease. Another peer with the same address is
 // gone, since an address has one process behind it. Errors: ErrClash; the store's, for a peer
 // that follows rollouts.
-func (t *Table) Register(p Peer) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	had := t.peerIDs.has(p.ID, p.Instance)
-	if err := t.peerIDs.claim(p.ID, p.Instance, p.Address, t.now()); err != nil {
+func (fl *Fleet) Register(p Peer) error {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	had := fl.ids.has(p.ID, p.Instance)
+	if err := fl.ids.claim(p.ID, p.Instance, p.Address, fl.now()); err != nil {
 		return err
 	}
 	if !had {
-		t.wakeFollowers() // should the process before it live, it speaks at once
+		fl.followers.wake() // should the process before it live, it speaks at once
 	}
-	for id, other := range t.fleet {
+	for id, other := range fl.peers {
 		if id != p.ID && other.Address == p.Address {
-			delete(t.fleet, id)
+			delete(fl.peers, id)
 		}
 	}
-	p.LastSeen = t.now()
-	p.expires = p.LastSeen.Add(t.lease)
-	if err := t.noteFollower(&p); err != nil {
+	p.LastSeen = fl.now()
+	p.expires = p.LastSeen.Add(fl.lease)
+	if err := fl.followers.note(&p); err != nil {
 		return err
 	}
-	t.fleet[p.ID] = &p
+	fl.peers[p.ID] = &p
 	return nil
 }
 
-// Unregister takes a peer out of the fleet and every swarm. ErrUnknown if it was in none.
-func (t *Table) Unregister(id string) error { return t.UnregisterInstance(id, "") }
-
-// UnregisterInstance is Unregister for a process that leaves: where another one has the ID,
-// nothing happens.
-func (t *Table) UnregisterInstance(id, instance string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.peerIDs.leave(id, instance) {
-		return nil
-	}
-	_, found := t.fleet[id]
-	delete(t.fleet, id)
-	for _, f := range t.files {
-		if _, ok := f.members[id]; ok {
-			found = true
-			delete(f.members, id)
-			t.leave(f, id, Cancelled)
-		}
-	}
-	if !found {
-		return fail(ErrUnknown, "no peer %q is registered; GET /v1/peers lists them", id)
-	}
-	return nil
+// remove takes a peer out; false if it was not there.
+func (fl *Fleet) remove(id string) bool {
+	_, found := fl.peers[id]
+	delete(fl.peers, id)
+	return found
 }
 
-// Fleet lists the registered peers in address order.
-func (t *Table) Fleet() []Peer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.liveFleet()
+// sweep forgets what has run out: leases, and followers that have been off for long.
+func (fl *Fleet) sweep(now time.Time) error {
+	maps.DeleteFunc(fl.peers, func(_ string, p *Peer) bool { return !p.live(now) })
+	fl.ids.sweep(now)
+	return fl.followers.sweep(now)
 }
 
-func (t *Table) liveFleet() []Peer {
-	now, peers := t.now(), []Peer{}
-	for _, p := range t.fleet {
+// List lists the registered peers in address order.
+func (fl *Fleet) List() []Peer {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	return fl.live()
+}
+
+func (fl *Fleet) live() []Peer {
+	now, peers := fl.now(), []Peer{}
+	for _, p := range fl.peers {
 		if p.live(now) {
 			view := *p
-			view.Clash, _ = t.peerIDs.clashOf(p.ID, now)
+			view.Clash, _ = fl.ids.clashOf(p.ID, now)
 			peers = append(peers, view)
 		}
 	}
@@ -96,9 +93,9 @@ func (t *Table) liveFleet() []Peer {
 	return peers
 }
 
-func (t *Table) fleetAddresses() []Address {
+func (fl *Fleet) addresses() []Address {
 	var addresses []Address
-	for _, p := range t.liveFleet() {
+	for _, p := range fl.live() {
 		addresses = append(addresses, p.Address)
 	}
 	return addresses
@@ -107,21 +104,15 @@ func (t *Table) fleetAddresses() []Address {
 // Daemon is a daemon with an HTTP address.
 type Daemon struct{ ID, HTTPAddress string }
 
-// Daemons lists the origins and the registered peers that told their HTTP address, each kind
-// in the order of the IDs.
-func (t *Table) Daemons() (origins, peers []Daemon) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := t.now()
-	for _, f := range t.files {
-		for _, o := range f.liveOrigins(now) {
-			origins = appendDaemon(origins, o.ID, o.HTTPAddress)
-		}
+// Daemons lists the registered peers that told their HTTP address, in the order of the IDs.
+func (fl *Fleet) Daemons() []Daemon {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	var daemons []Daemon
+	for _, p := range fl.live() {
+		daemons = appendDaemon(daemons, p.ID, p.HTTPAddress)
 	}
-	for _, p := range t.liveFleet() {
-		peers = appendDaemon(peers, p.ID, p.HTTPAddress)
-	}
-	return sortDaemons(origins), sortDaemons(peers)
+	return sortDaemons(daemons)
 }
 
 func appendDaemon(list []Daemon, id string, http Address) []Daemon {
@@ -137,4 +128,61 @@ func sortDaemons(list []Daemon) []Daemon {
 		return cmp.Or(byName(a.ID, b.ID), strings.Compare(a.HTTPAddress, b.HTTPAddress))
 	})
 	return slices.Compact(list)
+}
+
+// Speak is asked for a process that calls, but does not register. The error is an ErrClash.
+func (fl *Fleet) Speak(peer, instance string) error {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	return fl.ids.speaks(peer, instance, Address{}, fl.now())
+}
+
+// Superseded says that a process of another instance has registered with the peer's ID.
+func (fl *Fleet) Superseded(peer, instance string) bool {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	return !fl.ids.has(peer, instance)
+}
+
+// awaited says whether a peer may be on although it is not in the fleet: a tracker that was
+// started less than a lease ago has not heard of everybody yet.
+func (fl *Fleet) awaited(id string, now time.Time) bool {
+	f, known := fl.followers.known[id]
+	recently := f.SeenAt.After(fl.started.Add(-followerSaved-fl.lease)) && !f.SeenAt.After(fl.started)
+	return known && recently && fl.peers[id] == nil && now.Before(fl.started.Add(fl.lease))
+}
+
+// Awaited is how many peers that follow rollouts may be on but have not registered since the
+// tracker was started.
+func (fl *Fleet) Awaited() (n int) {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	for id := range fl.followers.known {
+		if fl.awaited(id, fl.now()) {
+			n++
+		}
+	}
+	return n
+}
+
+// checkFollow refuses peers that would never fetch.
+func (fl *Fleet) checkFollow(peers []string) error {
+	var unknown, deaf []string
+	for _, id := range peers {
+		if fl.followers.has(id) {
+			continue
+		}
+		if p := fl.peers[id]; p != nil && p.live(fl.now()) {
+			deaf = append(deaf, id)
+		} else {
+			unknown = append(unknown, id)
+		}
+	}
+	switch {
+	case len(unknown) > 0:
+		return invalid("peers", "%s never been registered here; GET /v1/peers lists the peers", have("peer", unknown))
+	case len(deaf) > 0:
+		return &Error{Kind: ErrNotFollowing, Field: "peers", Text: notFollowing(deaf)}
+	}
+	return nil
 }

@@ -1,8 +1,8 @@
 package table
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,47 +20,82 @@ const (
 	maxShownPeers = 5
 )
 
-// awaited says whether a peer may be on although it is not in the fleet: a tracker that was
-// started less than a lease ago has not heard of everybody yet.
-func (t *Table) awaited(id string, now time.Time) bool {
-	f, known := t.followers[id]
-	recently := f.SeenAt.After(t.started.Add(-followerSaved-t.lease)) && !f.SeenAt.After(t.started)
-	return known && recently && t.fleet[id] == nil && now.Before(t.started.Add(t.lease))
+// followers are the peers that do what rollouts ask, whether they are on or off, as the store has
+// them. A change of the rollouts wakes those that wait for one.
+type followers struct {
+	*shared
+	known map[string]store.Follower
+	saved map[string]time.Time // what the store has of SeenAt
+	news  chan struct{}        // closed when there is something new, and made anew
 }
 
-// Awaited is how many peers that follow rollouts may be on but have not registered since the
-// tracker was started.
-func (t *Table) Awaited() (n int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for id := range t.followers {
-		if t.awaited(id, t.now()) {
-			n++
+func newFollowers(s *shared, stored []store.Follower) *followers {
+	fo := &followers{shared: s, known: map[string]store.Follower{}, saved: map[string]time.Time{}, news: make(chan struct{})}
+	for _, f := range stored {
+		fo.known[f.ID], fo.saved[f.ID] = f, f.SeenAt
+	}
+	return fo
+}
+
+func (fo *followers) has(peer string) bool {
+	_, known := fo.known[peer]
+	return known
+}
+
+// wake lets those that wait look at their orders again.
+func (fo *followers) wake() {
+	close(fo.news)
+	fo.news = make(chan struct{})
+}
+
+// note remembers, or forgets, that a peer that registers follows rollouts.
+func (fo *followers) note(p *Peer) error {
+	known, was := fo.known[p.ID]
+	if !p.Follow {
+		if !was {
+			return nil
+		}
+		return fo.forget(p.ID)
+	}
+	for id, other := range fo.known {
+		if id != p.ID && other.Address == p.Address.String() {
+			if err := fo.forget(id); err != nil {
+				return err // an address has one process behind it
+			}
 		}
 	}
-	return n
+	now := store.Follower{ID: p.ID, Address: p.Address.String(), SeenAt: p.LastSeen}
+	if !was || known.Address != now.Address || now.SeenAt.Sub(fo.saved[p.ID]) >= followerSaved {
+		if err := fo.store.SetFollower(now); err != nil {
+			return err
+		}
+		fo.saved[p.ID] = now.SeenAt
+	}
+	fo.known[p.ID] = now
+	return nil
 }
 
-// checkFollow refuses peers that would never fetch.
-func (t *Table) checkFollow(peers []string) error {
-	var unknown, deaf []string
-	for _, id := range peers {
-		if _, ok := t.followers[id]; ok {
+func (fo *followers) forget(id string) error {
+	if err := fo.store.ForgetFollower(id); err != nil {
+		return err
+	}
+	delete(fo.known, id)
+	delete(fo.saved, id)
+	return nil
+}
+
+// sweep forgets those that have been off for long.
+func (fo *followers) sweep(now time.Time) error {
+	var errs []error
+	for id, f := range fo.known {
+		if now.Sub(f.SeenAt) <= keepFollower {
 			continue
 		}
-		if p := t.fleet[id]; p != nil && p.live(t.now()) {
-			deaf = append(deaf, id)
-		} else {
-			unknown = append(unknown, id)
+		if err := fo.forget(id); err != nil {
+			errs = append(errs, fmt.Errorf("forget peer %s: %w", id, err))
 		}
 	}
-	switch {
-	case len(unknown) > 0:
-		return invalid("peers", "%s never been registered here; GET /v1/peers lists the peers", have("peer", unknown))
-	case len(deaf) > 0:
-		return &Error{Kind: ErrNotFollowing, Field: "peers", Text: notFollowing(deaf)}
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func notFollowing(ids []string) string {
@@ -83,75 +118,4 @@ func enumerate(ids []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(ids[:maxShownPeers], ", "), len(ids)-maxShownPeers)
 	}
 	return strings.Join(ids, ", ")
-}
-
-// wakeFollowers lets those that wait look at their orders again.
-func (t *Table) wakeFollowers() {
-	close(t.news)
-	t.news = make(chan struct{})
-}
-
-// noteFollower remembers, or forgets, that a peer that registers follows rollouts.
-func (t *Table) noteFollower(p *Peer) error {
-	known, was := t.followers[p.ID]
-	if !p.Follow {
-		if !was {
-			return nil
-		}
-		return t.forgetFollower(p.ID)
-	}
-	for id, other := range t.followers {
-		if id != p.ID && other.Address == p.Address.String() {
-			if err := t.forgetFollower(id); err != nil {
-				return err // an address has one process behind it
-			}
-		}
-	}
-	now := store.Follower{ID: p.ID, Address: p.Address.String(), SeenAt: p.LastSeen}
-	if !was || known.Address != now.Address || now.SeenAt.Sub(t.followersSaved[p.ID]) >= followerSaved {
-		if err := t.store.SetFollower(now); err != nil {
-			return err
-		}
-		t.followersSaved[p.ID] = now.SeenAt
-	}
-	t.followers[p.ID] = now
-	return nil
-}
-
-func (t *Table) forgetFollower(id string) error {
-	if err := t.store.ForgetFollower(id); err != nil {
-		return err
-	}
-	delete(t.followers, id)
-	delete(t.followersSaved, id)
-	return nil
-}
-
-// Forget takes a peer out of the fleet and every swarm, and no rollout waits for it any
-// more. ErrUnknown if it was nowhere.
-func (t *Table) Forget(id string) error {
-	err := t.Unregister(id)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, ok := t.followers[id]; ok {
-		if err := t.forgetFollower(id); err != nil {
-			return err
-		}
-		err = nil
-	}
-	for _, r := range t.rollouts {
-		at, listed := slices.BinarySearch(r.Peers, id)
-		if _, reported := r.Outcomes[id]; !listed && !reported {
-			continue
-		}
-		if listed {
-			r.Peers = slices.Delete(slices.Clone(r.Peers), at, at+1)
-		}
-		delete(r.Outcomes, id)
-		if err := t.store.SetRollout(r.snapshot()); err != nil {
-			return err
-		}
-		err = nil
-	}
-	return err
 }

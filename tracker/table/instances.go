@@ -191,24 +191,6 @@ func (c *identity) addressOf(instance string) Address {
 	return c.address
 }
 
-// Speak is asked for a process that calls, but does not register. The error is an ErrClash.
-func (t *Table) Speak(peer, instance string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.peerIDs.speaks(peer, instance, Address{}, t.now())
-}
-
-// Superseded says that a process of another instance has registered with the peer's ID.
-func (t *Table) Superseded(peer, instance string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return !t.peerIDs.has(peer, instance)
-}
-
-// OnClash has f told when two running processes turn out to have one ID. It is called with the
-// table's mutex held and must not call back. Call it before the table is used.
-func (t *Table) OnClash(f func(Clash)) { t.peerIDs.onClash, t.originIDs.onClash = f, f }
-
 // prune keeps restarts without end from being remembered without end.
 func (c *identity) prune() {
 	if len(c.before) > maxRemembered {

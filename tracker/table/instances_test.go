@@ -49,14 +49,14 @@ func TestInstances(t *testing.T) {
 					w.clock.advance(table.DefaultLease)
 				case s == '-':
 					i++
-					err = w.UnregisterInstance("p", string(c.steps[i]))
+					err = w.Swarms.Unregister("p", string(c.steps[i]))
 				case s >= 'a':
-					_, err = w.Announce("a", table.Report{ID: "p", Address: w.address(int(s - 'a' + 'A')), Instance: string(s - 'a' + 'A')})
+					_, err = w.Swarms.Announce("a", table.Report{ID: "p", Address: w.address(int(s - 'a' + 'A')), Instance: string(s - 'a' + 'A')})
 				default:
 					if s == '0' {
 						instance = ""
 					}
-					err = w.Register(table.Peer{ID: "p", Address: address, Instance: instance})
+					err = w.Fleet.Register(table.Peer{ID: "p", Address: address, Instance: instance})
 				}
 				refused := i+1 < len(c.steps) && c.steps[i+1] == '?'
 				if errors.Is(err, table.ErrClash) != refused || err != nil && !refused {
@@ -65,7 +65,7 @@ func TestInstances(t *testing.T) {
 				w.clock.advance(time.Second)
 			}
 			clash := ""
-			for _, p := range w.Fleet() {
+			for _, p := range w.Fleet.List() {
 				clash += p.Clash
 			}
 			if (clash != "") != c.clash || c.clash && told == 0 {
@@ -80,16 +80,16 @@ func TestClashInRollout(t *testing.T) {
 	w := newWorld(t)
 	w.publish(w.manifest("a", 4, 1), "o")
 	register := func(n int, instance string) error {
-		return w.Register(table.Peer{ID: "p1", Address: w.address(n), Follow: true, Instance: instance})
+		return w.Fleet.Register(table.Peer{ID: "p1", Address: w.address(n), Follow: true, Instance: instance})
 	}
 	w.ok(register(1, "A"))
 	w.put("a", table.RolloutRequest{})
 	w.answer("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, Instance: "A"})
 	w.ok(register(2, "B"))
-	if !w.Superseded("p1", "A") || w.Superseded("p1", "B") {
+	if !w.Fleet.Superseded("p1", "A") || w.Fleet.Superseded("p1", "B") {
 		t.Error("the older one is not asked to speak")
 	}
-	w.ok(w.Speak("p1", "A"))
+	w.ok(w.Fleet.Speak("p1", "A"))
 	want := "two running peerds have the ID p1, at 10.0.0.1:2685 and, refused, at 10.0.0.2:2685: stop one, or let it have an ID of its own " +
 		"(delete .fanout/peer-id where its data directory is a copy and start it again, or give another --id)"
 	if err := register(2, "B"); !errors.Is(err, table.ErrClash) || err.Error() != want {
@@ -99,7 +99,7 @@ func TestClashInRollout(t *testing.T) {
 	if v.Complete != 0 || v.Failed != 1 || v.Peers[0].Error != want {
 		t.Errorf("%+v", v)
 	}
-	w.ok(w.UnregisterInstance("p1", "B"))
+	w.ok(w.Swarms.Unregister("p1", "B"))
 	if v := w.rollout("a"); v.Complete != 1 {
 		t.Errorf("when the copy has left: %+v", v)
 	}
@@ -117,7 +117,7 @@ func TestOriginsWithOneID(t *testing.T) {
 	renew := func(host, instance string) error {
 		o := w.origin(host)
 		o.ID, o.Instance = "o", instance
-		_, err := w.RenewOrigin("a", o)
+		_, err := w.Origins.Renew("a", o)
 		return err
 	}
 	w.ok(renew("x", "A"))

@@ -9,9 +9,9 @@ import (
 // noteOutcome takes a report into the rollout that it names. What names none, or another one,
 // says nothing about this one: its peer may not have looked yet whether its file is there.
 // before is the peer's report before, if there was one.
-func (t *Table) noteOutcome(f *file, q, before *member) {
-	r := t.rollouts[f.Name]
-	if r == nil || r.Manifest != f.ID || r.ID != q.Rollout || !r.asks(t, q.ID) {
+func (rs *Rollouts) noteOutcome(f *file, q, before *member) {
+	r := rs.of(f)
+	if r == nil || r.ID != q.Rollout || !r.asks(q.ID, rs.followers) {
 		return
 	}
 	old := r.Outcomes[q.ID]

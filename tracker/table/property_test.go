@@ -27,10 +27,10 @@ func TestAssignmentProperties(t *testing.T) {
 		for i, a := range addresses {
 			parsed, err := table.ParseAddress("", a.String())
 			w.ok(err)
-			w.Register(table.Peer{ID: fmt.Sprint("p", i), Address: parsed})
+			w.Fleet.Register(table.Peer{ID: fmt.Sprint("p", i), Address: parsed})
 		}
 		slices.SortFunc(addresses, netip.AddrPort.Compare)
-		a, err := w.StaticTable("a")
+		a, err := w.Chunks.Static("a")
 		w.ok(err)
 		if a.Chunks() != chunks {
 			rt.Fatal(a.Chunks(), "chunks have an owner of", chunks)
@@ -82,7 +82,7 @@ func TestLeaseProperties(t *testing.T) {
 			},
 			"unregister": func(rt *rapid.T) {
 				n := peer.Draw(rt, "peer")
-				_ = w.Unregister(fmt.Sprint("p", n)) // an error for one that is not there
+				_ = w.Swarms.Unregister(fmt.Sprint("p", n), "") // an error for one that is not there
 				delete(fleet, n)
 				delete(swarm, n)
 			},
@@ -92,7 +92,7 @@ func TestLeaseProperties(t *testing.T) {
 				if got, want := w.file("a").Peers, live(swarm, w.clock.now); got != want {
 					rt.Fatalf("%d in the swarm, want %d", got, want)
 				}
-				if got, want := len(w.Fleet()), live(fleet, w.clock.now); got != want {
+				if got, want := len(w.Fleet.List()), live(fleet, w.clock.now); got != want {
 					rt.Fatalf("%d in the fleet, want %d", got, want)
 				}
 			},
@@ -120,7 +120,7 @@ func BenchmarkAnnounce(b *testing.B) {
 func BenchmarkChunksPage(b *testing.B) {
 	w, _ := bigSwarm(b)
 	for b.Loop() {
-		if _, err := w.Chunks("a", 0, 1000); err != nil {
+		if _, err := w.Chunks.Page("a", 0, 1000); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -129,7 +129,7 @@ func BenchmarkChunksPage(b *testing.B) {
 func BenchmarkFiles(b *testing.B) {
 	w, _ := bigSwarm(b)
 	for b.Loop() {
-		w.Files()
+		w.Files.List()
 	}
 }
 
@@ -159,15 +159,25 @@ func TestConcurrentUse(t *testing.T) {
 	var done sync.WaitGroup
 	for _, act := range []func(i int) error{
 		func(i int) error {
-			_, err := w.Announce("a", w.static(i%3+1, table.States()[i%6]))
+			_, err := w.Swarms.Announce("a", w.static(i%3+1, table.States()[i%6]))
 			return err
 		},
-		func(i int) error { _, err := w.Chunks("a", i%100, 10); return err },
-		func(i int) error { return w.Upload("a", strings.NewReader("")) },
-		func(i int) error { return w.ForgetTable("a") },
-		func(i int) error { _, err := w.StaticTable("a"); return err },
-		func(i int) error { _, err := w.Publish("a", m, m.ID(), w.origin(fmt.Sprint("o", i%3))); return err },
-		func(i int) error { w.Files(); w.PeerCounts(); w.Fleet(); w.Daemons(); return w.Sweep() },
+		func(i int) error { _, err := w.Chunks.Page("a", i%100, 10); return err },
+		func(i int) error { return w.Chunks.Upload("a", strings.NewReader("")) },
+		func(i int) error { return w.Chunks.Forget("a") },
+		func(i int) error { _, err := w.Chunks.Static("a"); return err },
+		func(i int) error {
+			_, err := w.Origins.Publish("a", m, m.ID(), w.origin(fmt.Sprint("o", i%3)))
+			return err
+		},
+		func(i int) error {
+			w.Files.List()
+			w.Distributions.PeerCounts()
+			w.Fleet.List()
+			w.Origins.Daemons()
+			w.Fleet.Daemons()
+			return w.Sweep()
+		},
 	} {
 		done.Go(func() {
 			for i := range 200 {

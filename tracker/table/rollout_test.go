@@ -26,7 +26,7 @@ func TestRollout(t *testing.T) {
 		w.follow(1)
 		w.follow(2)
 	}
-	v, created, err := w.PutRollout("a", table.RolloutRequest{})
+	v, created, err := w.Rollouts.Put("a", table.RolloutRequest{})
 	w.ok(err)
 	if !created || !v.All || v.Strategy != table.Swarm || summary(v) != "p1 pending on, p2 pending on, p3 pending; 0+0+2+1" {
 		t.Errorf("created %v, %s", created, summary(v))
@@ -77,14 +77,14 @@ func TestRolloutAgain(t *testing.T) {
 	w.follow(1)
 	w.follow(2)
 	w.put("a", table.RolloutRequest{})
-	before, err := w.Orders("p1")
+	before, err := w.Rollouts.Orders("p1")
 	w.ok(err)
 	w.answer("a", table.Report{ID: "p1", Address: w.address(1), State: table.Downloading})
 	w.clock.advance(time.Second)
 	w.answer("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete, BytesFromOrigin: 4 * 32768})
 	w.answer("a", table.Report{ID: "p2", Address: w.address(2), State: table.Failed, Error: "disk full"})
 	w.clock.advance(time.Second)
-	v, created, err := w.PutRollout("a", table.RolloutRequest{Strategy: table.Direct})
+	v, created, err := w.Rollouts.Put("a", table.RolloutRequest{Strategy: table.Direct})
 	w.ok(err)
 	if created || summary(v) != "p1 pending on, p2 pending on; 0+0+2+0" || v.BytesFromOrigin != 0 || v.Duration != 0 || v.BytesDone != 0 {
 		t.Errorf("nobody has answered, but: created %v, %s, %+v", created, summary(v), v)
@@ -94,7 +94,7 @@ func TestRolloutAgain(t *testing.T) {
 	default:
 		t.Error("followers do not learn of it")
 	}
-	after, err := w.Orders("p1")
+	after, err := w.Rollouts.Orders("p1")
 	w.ok(err)
 	if after.Version == before.Version || after.List[0].ID == before.List[0].ID || after.List[0].Strategy != table.Direct {
 		t.Errorf("%+v, before %+v", after, before)
@@ -206,14 +206,14 @@ func TestAbandoned(t *testing.T) {
 		return w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: state, Held: table.Bitmap{0xc0}, Rollout: first}).Abandoned
 	}
 	leave := func() {
-		_, err := w.LeaveOrigin("a", w.origin("o"))
+		_, err := w.Origins.Leave("a", w.origin("o"))
 		w.ok(err)
 	}
 	leave()
 	if abandoned(table.Downloading) {
 		t.Error("though the rollout is there")
 	}
-	w.ok(w.EndRollout("a"))
+	w.ok(w.Rollouts.End("a"))
 	if abandoned(table.Downloading) {
 		t.Error("though the origin may be restarted")
 	}
@@ -266,7 +266,7 @@ func TestRolloutIsOfOneManifest(t *testing.T) {
 	if v := w.rollout("a"); v.Manifest != first.ID() {
 		t.Error("the rollout has become one of", v.Manifest)
 	}
-	if _, err := w.Rollout(second.ID().String()); !errors.Is(err, table.ErrUnknown) || !strings.Contains(err.Error(), first.ID().String()) {
+	if _, err := w.Rollouts.Get(second.ID().String()); !errors.Is(err, table.ErrUnknown) || !strings.Contains(err.Error(), first.ID().String()) {
 		t.Error(err)
 	}
 	for range 300 { // more than an hour
@@ -281,10 +281,10 @@ func TestRolloutIsOfOneManifest(t *testing.T) {
 	if v := w.rollout("a"); v.Manifest != second.ID() || w.orders("p1") != "a" {
 		t.Error("a second rollout does not replace the first:", v.Manifest)
 	}
-	if v, created, err := w.PutRollout(first.ID().String(), table.RolloutRequest{}); err != nil || created || v.Manifest != first.ID() {
+	if v, created, err := w.Rollouts.Put(first.ID().String(), table.RolloutRequest{}); err != nil || created || v.Manifest != first.ID() {
 		t.Error("no way back to the first content:", v.Manifest, err)
 	}
-	w.ok(w.Withdraw(first.ID().String()))
+	w.ok(w.Origins.Withdraw(first.ID().String()))
 	if got := w.orders("p1"); got != "" {
 		t.Error("after the withdrawal, p1 should have", got)
 	}
@@ -299,15 +299,15 @@ func TestRolloutEnds(t *testing.T) {
 	if w.orders("p1") != "a" || w.orders("p2") != "" {
 		t.Errorf("p1 should have %q, p2 %q", w.orders("p1"), w.orders("p2"))
 	}
-	w.ok(w.EndRollout("a"))
-	if w.orders("p1") != "" || len(w.Rollouts()) != 0 {
+	w.ok(w.Rollouts.End("a"))
+	if w.orders("p1") != "" || len(w.Rollouts.List()) != 0 {
 		t.Error("p1 should still have", w.orders("p1"))
 	}
-	if err := w.EndRollout("a"); !errors.Is(err, table.ErrUnknown) || err.Error() != `there is no rollout of "a"; begin one with PUT /v1/files/a/rollout` {
+	if err := w.Rollouts.End("a"); !errors.Is(err, table.ErrUnknown) || err.Error() != `there is no rollout of "a"; begin one with PUT /v1/files/a/rollout` {
 		t.Error(err)
 	}
 	w.restart()
-	if len(w.Rollouts()) != 0 {
+	if len(w.Rollouts.List()) != 0 {
 		t.Error("it is back after a restart")
 	}
 }
@@ -328,16 +328,16 @@ func TestRolloutRefuses(t *testing.T) {
 		{"several", "a", []string{"q1", "q2", "q3", "q4", "q5", "q6", "q7"}, table.ErrInvalid, "peers q1, q2, q3, q4, q5 and 2 more have never been registered here; GET /v1/peers lists the peers"},
 		{"a peer that does not follow", "a", []string{"p1", "p2"}, table.ErrNotFollowing, "peer p2 does not follow rollouts; start it with peerd --follow"},
 	} {
-		_, _, err := w.PutRollout(c.name, table.RolloutRequest{Peers: c.peers})
+		_, _, err := w.Rollouts.Put(c.name, table.RolloutRequest{Peers: c.peers})
 		if !errors.Is(err, c.kind) || err.Error() != c.want {
 			t.Errorf("%s:\ngot  %v\nwant %s", c.what, err, c.want)
 		}
 	}
-	if len(w.Rollouts()) != 0 {
+	if len(w.Rollouts.List()) != 0 {
 		t.Error("a refused rollout is there")
 	}
 	for peer, want := range map[string]error{"p2": table.ErrNotFollowing, "p9": table.ErrUnknown} {
-		if _, err := w.Orders(peer); !errors.Is(err, want) {
+		if _, err := w.Rollouts.Orders(peer); !errors.Is(err, want) {
 			t.Errorf("orders for %s: %v", peer, err)
 		}
 	}
@@ -350,7 +350,7 @@ func TestFollowersAreRemembered(t *testing.T) {
 	w.follow(1)
 	w.follow(2)
 	w.follow(3)
-	w.ok(w.Unregister("p1"))
+	w.ok(w.Swarms.Unregister("p1", ""))
 	w.restart()
 	w.clock.advance(w.Lease())
 	w.put("a", table.RolloutRequest{})
@@ -361,8 +361,8 @@ func TestFollowersAreRemembered(t *testing.T) {
 	if v := w.rollout("a"); summary(v) != "p1 pending, p3 pending; 0+0+0+2" {
 		t.Error("p2 follows no more, but:", summary(v))
 	}
-	w.ok(w.Forget("p3"))
-	if err := w.Forget("p3"); !errors.Is(err, table.ErrUnknown) {
+	w.ok(w.Swarms.Forget("p3"))
+	if err := w.Swarms.Forget("p3"); !errors.Is(err, table.ErrUnknown) {
 		t.Error(err)
 	}
 	w.clock.advance(25 * time.Hour)
@@ -376,7 +376,7 @@ func TestFollowersAreRemembered(t *testing.T) {
 	if v := w.rollout("a"); summary(v) != "p1 pending; 0+0+0+1" {
 		t.Error(summary(v))
 	}
-	w.ok(w.Forget("p1"))
+	w.ok(w.Swarms.Forget("p1"))
 	w.restart()
 	if v := w.rollout("a"); v.All || summary(v) != "; 0+0+0+0" {
 		t.Error("a list without p1 has become:", v.All, summary(v))
@@ -384,7 +384,7 @@ func TestFollowersAreRemembered(t *testing.T) {
 	w.follow(4)
 	w.clock.advance(31 * 24 * time.Hour)
 	w.sweep()
-	if _, err := w.Orders("p4"); !errors.Is(err, table.ErrUnknown) {
+	if _, err := w.Rollouts.Orders("p4"); !errors.Is(err, table.ErrUnknown) {
 		t.Error("remembered for ever:", err)
 	}
 }
@@ -401,18 +401,18 @@ func TestAwaited(t *testing.T) {
 	w.answer("a", table.Report{ID: "p2", Address: w.address(2), State: table.Downloading, Held: table.Bitmap{0x80}})
 	w.sweep()
 	w.restart()
-	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending on, p3 pending on; 0+0+2+1" || w.Awaited() != 2 {
-		t.Error(summary(v), w.Awaited())
+	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending on, p3 pending on; 0+0+2+1" || w.Fleet.Awaited() != 2 {
+		t.Error(summary(v), w.Fleet.Awaited())
 	}
 	w.clock.advance(time.Second)
 	w.follow(3)
-	w.ok(w.Unregister("p3"))
-	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending on, p3 pending; 0+0+1+2" || w.Awaited() != 1 {
-		t.Error("p3 has left, but:", summary(v), w.Awaited())
+	w.ok(w.Swarms.Unregister("p3", ""))
+	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending on, p3 pending; 0+0+1+2" || w.Fleet.Awaited() != 1 {
+		t.Error("p3 has left, but:", summary(v), w.Fleet.Awaited())
 	}
 	w.clock.advance(w.Lease())
-	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending, p3 pending; 0+0+0+3" || w.Awaited() != 0 {
-		t.Error("after a lease:", summary(v), w.Awaited())
+	if v := w.rollout("a"); summary(v) != "p1 pending, p2 pending, p3 pending; 0+0+0+3" || w.Fleet.Awaited() != 0 {
+		t.Error("after a lease:", summary(v), w.Fleet.Awaited())
 	}
 }
 
@@ -421,7 +421,7 @@ func TestFollowerUnderAnotherID(t *testing.T) {
 	w := newWorld(t)
 	w.publish(w.manifest("a", 4, 1), "o")
 	w.follow(1)
-	w.ok(w.Register(table.Peer{ID: "new", Address: w.address(1), Follow: true}))
+	w.ok(w.Fleet.Register(table.Peer{ID: "new", Address: w.address(1), Follow: true}))
 	w.put("a", table.RolloutRequest{})
 	if v := w.rollout("a"); summary(v) != "new pending on; 0+0+1+0" {
 		t.Error(summary(v))
@@ -443,7 +443,7 @@ func TestRolloutToOneThatStopsFollowing(t *testing.T) {
 
 func (w *world) follow(n int) {
 	w.t.Helper()
-	w.ok(w.Register(table.Peer{ID: fmt.Sprint("p", n), Address: w.address(n), Follow: true}))
+	w.ok(w.Fleet.Register(table.Peer{ID: fmt.Sprint("p", n), Address: w.address(n), Follow: true}))
 }
 
 // answer is announce for the rollout that there is.
@@ -455,20 +455,20 @@ func (w *world) answer(name string, r table.Report) {
 
 func (w *world) put(name string, q table.RolloutRequest) {
 	w.t.Helper()
-	_, _, err := w.PutRollout(name, q)
+	_, _, err := w.Rollouts.Put(name, q)
 	w.ok(err)
 }
 
 func (w *world) rollout(name string) table.RolloutView {
 	w.t.Helper()
-	v, err := w.Rollout(name)
+	v, err := w.Rollouts.Get(name)
 	w.ok(err)
 	return v
 }
 
 func (w *world) orders(peer string) string {
 	w.t.Helper()
-	orders, err := w.Orders(peer)
+	orders, err := w.Rollouts.Orders(peer)
 	w.ok(err)
 	var names []string
 	for _, o := range orders.List {
@@ -501,13 +501,13 @@ func TestNaturalOrder(t *testing.T) {
 		w.follow(n)
 	}
 	var files, rollouts []string
-	for _, f := range w.Files() {
+	for _, f := range w.Files.List() {
 		files = append(files, f.Name)
 	}
-	for _, r := range w.Rollouts() {
+	for _, r := range w.Rollouts.List() {
 		rollouts = append(rollouts, r.Name)
 	}
-	_, err := w.Rollout("x")
+	_, err := w.Rollouts.Get("x")
 	got := fmt.Sprint(files, rollouts, w.orders("p1"), summary(w.rollout("f1")), err)
 	want := `[f1 f2 f10] [f1 f2 f10]f1 f2 f10p1 pending on, p9 pending on, p10 pending on; 0+0+3+0no file named "x" is published; published are: f1, f2, f10`
 	if got != want {

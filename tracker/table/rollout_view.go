@@ -57,14 +57,14 @@ type RolloutPeer struct {
 	store.Outcome
 }
 
-func (t *Table) viewRollout(r *rollout) RolloutView {
-	f, now := t.files[r.Manifest], t.now()
+func (rs *Rollouts) view(r *rollout) RolloutView {
+	f, now := rs.files.byID[r.Manifest], rs.now()
 	v := RolloutView{
 		ID: r.ID, Manifest: r.Manifest, Name: r.Name, Size: f.Size, Chunks: f.Chunks, All: r.All,
 		Strategy: Strategy(r.Strategy), SHA256: r.SHA256, Started: r.StartedAt, Peers: []RolloutPeer{},
 	}
-	for _, id := range t.asked(r, now) {
-		p := t.viewRolloutPeer(r, id, now)
+	for _, id := range rs.asked(r, now) {
+		p := rs.viewPeer(r, id, now)
 		v.add(p)
 	}
 	v.OriginSent = max(counted(r.Sent), v.BytesFromOrigin)
@@ -73,12 +73,12 @@ func (t *Table) viewRollout(r *rollout) RolloutView {
 }
 
 // asked are the peers that a rollout counts, in natural order.
-func (t *Table) asked(r *rollout, now time.Time) []string {
+func (rs *Rollouts) asked(r *rollout, now time.Time) []string {
 	if !r.All {
 		return slices.SortedFunc(slices.Values(r.Peers), byName)
 	}
 	ids := map[string]bool{}
-	for id, f := range t.followers {
+	for id, f := range rs.followers.known {
 		if now.Sub(f.SeenAt) < expectFollower {
 			ids[id] = true
 		}
@@ -91,25 +91,25 @@ func (t *Table) asked(r *rollout, now time.Time) []string {
 	return slices.SortedFunc(maps.Keys(ids), byName)
 }
 
-func (t *Table) viewRolloutPeer(r *rollout, id string, now time.Time) RolloutPeer {
+func (rs *Rollouts) viewPeer(r *rollout, id string, now time.Time) RolloutPeer {
 	p := RolloutPeer{ID: id, Outcome: r.Outcomes[id]}
-	live := t.fleet[id] != nil && t.fleet[id].live(now)
+	live := rs.fleet.peers[id] != nil && rs.fleet.peers[id].live(now)
 	p.Online = live
 	p.State = State(p.Outcome.State)
-	clash, clashes := t.peerIDs.clashOf(id, now)
+	clash, clashes := rs.fleet.ids.clashOf(id, now)
 	switch {
 	case clashes: // whatever one of them says is not so of the other
 		p.State, p.Error = Failed, clash
 	case ended(p.State):
-	case live && !t.fleet[id].Follow:
+	case live && !rs.fleet.peers[id].Follow:
 		p.State, p.Online, p.Error = Pending, false, notFollowing([]string{id})
 	case !live || p.State == "":
-		p.State, p.Online = Pending, live || t.awaited(id, now)
-		if m := t.files[r.Manifest].members[id]; live && m != nil && m.live(now) && m.Instance == "" {
+		p.State, p.Online = Pending, live || rs.fleet.awaited(id, now)
+		if m := rs.files.byID[r.Manifest].members[id]; live && m != nil && m.live(now) && m.Instance == "" {
 			p.Error = "its peerd is too old to say which rollout it answers: upgrade it"
 		}
 	case p.State == Downloading:
-		if m := t.files[r.Manifest].members[id]; m != nil && m.live(now) {
+		if m := rs.files.byID[r.Manifest].members[id]; m != nil && m.live(now) {
 			p.Rate = m.rate
 		}
 	}

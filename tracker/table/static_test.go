@@ -16,7 +16,7 @@ import (
 func TestStaticAssignment(t *testing.T) {
 	w := newWorld(t)
 	w.publish(w.manifest("a", 4, 1), "o")
-	if _, err := w.StaticTable("a"); !errors.Is(err, table.ErrNoPeers) || !strings.Contains(err.Error(), "start peers first") {
+	if _, err := w.Chunks.Static("a"); !errors.Is(err, table.ErrNoPeers) || !strings.Contains(err.Error(), "start peers first") {
 		t.Error(err)
 	}
 	w.register(10, 9) // 10.0.0.9 comes first: numbers, not text
@@ -38,7 +38,7 @@ func TestStaticAssignment(t *testing.T) {
 	w.wantOwners("a", "- - - -")
 
 	w.announce("a", w.static(10, table.Queued)) // the next one begins
-	w.ok(w.Unregister("p7"))
+	w.ok(w.Swarms.Unregister("p7", ""))
 	w.wantTable("a", "7 8 9 10")
 }
 
@@ -83,7 +83,7 @@ func TestUploadedTable(t *testing.T) {
 	w.publish(w.manifest("a", 3, 1), "o")
 	w.register(1, 2, 3)
 	w.announce("a", w.static(1, table.Downloading))
-	w.ok(w.Upload("a", strings.NewReader("2\t10.0.0.3\n0\t10.0.0.3:2685\n1\t10.0.0.2\n"))) // bare IPs will do
+	w.ok(w.Chunks.Upload("a", strings.NewReader("2\t10.0.0.3\n0\t10.0.0.3:2685\n1\t10.0.0.2\n"))) // bare IPs will do
 	w.wantTable("a", "3 2 3")
 	w.wantOwners("a", "3 2 3")
 	w.restart()
@@ -91,8 +91,8 @@ func TestUploadedTable(t *testing.T) {
 	w.register(1, 2)
 	w.announce("a", w.static(1, table.Downloading))
 	w.wantTable("a", "3 2 3")
-	w.ok(w.ForgetTable("a"))
-	w.ok(w.ForgetTable("a"))
+	w.ok(w.Chunks.Forget("a"))
+	w.ok(w.Chunks.Forget("a"))
 	w.announce("a", w.static(1, table.Downloading))
 	w.wantTable("a", "1 2 1")
 	w.restart()
@@ -105,7 +105,7 @@ func TestUploadRefuses(t *testing.T) {
 	w.register(1, 2)
 	second, err := table.ParseAddress("", "10.0.0.2:9999")
 	w.ok(err)
-	w.Register(table.Peer{ID: "second", Address: second})
+	w.Fleet.Register(table.Peer{ID: "second", Address: second})
 	for _, c := range []struct {
 		text string
 		kind error
@@ -117,12 +117,12 @@ func TestUploadRefuses(t *testing.T) {
 		{"0\t10.0.0.1\n", trackerfile.ErrMalformed, "1 of 2 chunks have no line: 1;"},
 		{"7\t10.0.0.1\n", trackerfile.ErrMalformed, "there is no chunk 7"},
 	} {
-		if err := w.Upload("a", strings.NewReader(c.text)); !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
+		if err := w.Chunks.Upload("a", strings.NewReader(c.text)); !errors.Is(err, c.kind) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got  %v\nwant %s", err, c.want)
 		}
 	}
 	w.wantTable("a", "1 2") // nothing was kept
-	if err := w.Upload("b", strings.NewReader("")); !errors.Is(err, table.ErrUnknown) {
+	if err := w.Chunks.Upload("b", strings.NewReader("")); !errors.Is(err, table.ErrUnknown) {
 		t.Error(err)
 	}
 }
@@ -134,8 +134,8 @@ func TestEmptyFile(t *testing.T) {
 	w.register(1)
 	w.announce("empty", w.static(1, table.Complete))
 	w.wantTable("empty", "")
-	w.ok(w.Upload("empty", strings.NewReader("")))
-	if page, err := w.Chunks("empty", 0, 10); err != nil || page.Total != 0 || page.Chunks == nil || w.file("empty").PeersComplete != 1 {
+	w.ok(w.Chunks.Upload("empty", strings.NewReader("")))
+	if page, err := w.Chunks.Page("empty", 0, 10); err != nil || page.Total != 0 || page.Chunks == nil || w.file("empty").PeersComplete != 1 {
 		t.Error(page, err)
 	}
 }
@@ -148,25 +148,25 @@ func TestChunks(t *testing.T) {
 	w.announce("a", table.Report{ID: "p9", Address: w.address(9), Held: table.Bitmap{0x40, 0x40}, Owned: table.Bitmap{0, 0x40}})
 	w.announce("a", table.Report{ID: "p1", Address: w.address(1), State: table.Complete})
 	w.announce("a", table.Report{ID: "p2", Address: w.address(2), State: table.Paused, Held: table.Bitmap{0xff, 0xc0}})
-	page, err := w.Chunks("a", 0, 2)
+	page, err := w.Chunks.Page("a", 0, 2)
 	w.ok(err)
 	const a1, a9, a10 = "10.0.0.1:2685", "10.0.0.9:2685", "10.0.0.10:2685"
 	if got, want := fmt.Sprint(page.Chunks), fmt.Sprintf("[{0 %s [%s %s]} {1  [%s %s %s]}]", a10, a1, a10, a1, a9, a10); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	page, err = w.Chunks("a", 9, 100)
+	page, err = w.Chunks.Page("a", 9, 100)
 	w.ok(err)
 	if got, want := fmt.Sprint(page.Chunks), fmt.Sprintf("[{9 %s [%s %s]}]", a9, a1, a9); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if page, err = w.Chunks("a", 1<<40, 5); err != nil || len(page.Chunks) != 0 {
+	if page, err = w.Chunks.Page("a", 1<<40, 5); err != nil || len(page.Chunks) != 0 {
 		t.Error(page, err)
 	}
 }
 
 func (w *world) register(numbers ...int) {
 	for _, n := range numbers {
-		w.Register(table.Peer{ID: fmt.Sprint("p", n), Address: w.address(n)})
+		w.Fleet.Register(table.Peer{ID: fmt.Sprint("p", n), Address: w.address(n)})
 	}
 }
 
@@ -177,7 +177,7 @@ func (w *world) static(n int, s table.State) table.Report {
 // wantTable compares the table with the numbers of the peers.
 func (w *world) wantTable(name, want string) {
 	w.t.Helper()
-	a, err := w.StaticTable(name)
+	a, err := w.Chunks.Static(name)
 	w.ok(err)
 	var got []string
 	for chunk := range a.Chunks() {
@@ -190,7 +190,7 @@ func (w *world) wantTable(name, want string) {
 
 func (w *world) wantOwners(name, want string) {
 	w.t.Helper()
-	page, err := w.Chunks(name, 0, 100)
+	page, err := w.Chunks.Page(name, 0, 100)
 	w.ok(err)
 	var got []string
 	for _, c := range page.Chunks {

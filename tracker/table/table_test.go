@@ -47,7 +47,7 @@ func TestRepublish(t *testing.T) {
 	w.file(first.ID().String())
 	w.clock.advance(16 * time.Second)
 	w.sweep()
-	if _, err := w.File(first.ID().String()); !errors.Is(err, table.ErrUnknown) {
+	if _, err := w.Files.Get(first.ID().String()); !errors.Is(err, table.ErrUnknown) {
 		t.Error("the first is still there:", err)
 	}
 	if !w.publish(first, "o1") || w.file("a").ID != first.ID() {
@@ -63,14 +63,14 @@ func TestWithdraw(t *testing.T) {
 	m := w.manifest("a", 3, 1)
 	w.publish(m, "o1")
 	id := m.ID().String()
-	w.ok(w.Withdraw("a"))
+	w.ok(w.Origins.Withdraw("a"))
 	for _, name := range []string{"a", id} {
-		if _, err := w.RenewOrigin(name, w.origin("o1")); !errors.Is(err, table.ErrWithdrawn) || !strings.Contains(err.Error(), "2026-01-02T03:04:05Z") {
+		if _, err := w.Origins.Renew(name, w.origin("o1")); !errors.Is(err, table.ErrWithdrawn) || !strings.Contains(err.Error(), "2026-01-02T03:04:05Z") {
 			t.Errorf("origin announces %s: %v", name, err)
 		}
 	}
 	w.restart()
-	if _, err := w.RenewOrigin(id, w.origin("o1")); !errors.Is(err, table.ErrWithdrawn) {
+	if _, err := w.Origins.Renew(id, w.origin("o1")); !errors.Is(err, table.ErrWithdrawn) {
 		t.Error("forgotten in the restart:", err)
 	}
 	other := w.manifest("a", 3, 2)
@@ -78,17 +78,17 @@ func TestWithdraw(t *testing.T) {
 	if w.file("a").ID != other.ID() {
 		t.Error("the name is not free again")
 	}
-	if _, err := w.File(id); !errors.Is(err, table.ErrWithdrawn) {
+	if _, err := w.Files.Get(id); !errors.Is(err, table.ErrWithdrawn) {
 		t.Error(err)
 	}
 	if !w.publish(m, "o1") {
 		t.Error("a restarted origin cannot publish it again")
 	}
 	w.file(id)
-	w.ok(w.Withdraw("a"))
+	w.ok(w.Origins.Withdraw("a"))
 	w.clock.advance(31 * 24 * time.Hour)
 	w.sweep()
-	if _, err := w.File(id); !errors.Is(err, table.ErrUnknown) {
+	if _, err := w.Files.Get(id); !errors.Is(err, table.ErrUnknown) {
 		t.Error("remembered for ever:", err)
 	}
 }
@@ -97,7 +97,7 @@ func TestUnknownNamesSayWhatThereIs(t *testing.T) {
 	w := newWorld(t)
 	check := func(name, want string) {
 		t.Helper()
-		_, err := w.File(name)
+		_, err := w.Files.Get(name)
 		if !errors.Is(err, table.ErrUnknown) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
@@ -117,7 +117,7 @@ func TestUnknownNamesSayWhatThereIs(t *testing.T) {
 func TestPublishUnderAnotherName(t *testing.T) {
 	w := newWorld(t)
 	m := w.manifest("a", 1, 1)
-	_, err := w.Publish("b", m, m.ID(), w.origin("o"))
+	_, err := w.Origins.Publish("b", m, m.ID(), w.origin("o"))
 	var e *table.Error
 	if !errors.As(err, &e) || e.Kind != table.ErrInvalid || e.Field != "manifest.name" {
 		t.Error(err)
@@ -128,7 +128,7 @@ func TestPublishUnderAnotherName(t *testing.T) {
 func TestAnnounce(t *testing.T) {
 	w := newWorld(t)
 	w.publish(w.manifest("a", 3, 1), "o2")
-	if _, err := w.RenewOrigin("a", w.origin("o1")); err != nil {
+	if _, err := w.Origins.Renew("a", w.origin("o1")); err != nil {
 		t.Error(err)
 	}
 	for i, s := range table.States() {
@@ -147,7 +147,7 @@ func TestAnnounce(t *testing.T) {
 	if v := w.file("a"); v.Peers != 6 || v.PeersComplete != 1 {
 		t.Errorf("%d peers, %d complete; the cancelled one is out", v.Peers, v.PeersComplete)
 	}
-	if got := fmt.Sprint(w.PeerCounts()); got != "map[complete:1 downloading:2 failed:1 paused:1 queued:1]" {
+	if got := fmt.Sprint(w.Distributions.PeerCounts()); got != "map[complete:1 downloading:2 failed:1 paused:1 queued:1]" {
 		t.Error(got)
 	}
 	w.clock.advance(15 * time.Second)
@@ -159,14 +159,14 @@ func TestAnnounce(t *testing.T) {
 func TestAnnounceOfARestartedPeer(t *testing.T) {
 	w := newWorld(t)
 	w.publish(w.manifest("a", 3, 1), "o")
-	w.Register(table.Peer{ID: "old", Address: w.address(1)})
+	w.Fleet.Register(table.Peer{ID: "old", Address: w.address(1)})
 	w.announce("a", table.Report{ID: "old", Address: w.address(1)})
-	w.Register(table.Peer{ID: "new", Address: w.address(1)})
+	w.Fleet.Register(table.Peer{ID: "new", Address: w.address(1)})
 	w.announce("a", table.Report{ID: "new", Address: w.address(1)})
 	if got := ids(w.announce("a", table.Report{ID: "other", Address: w.address(2)})); got != "new" {
 		t.Error("swarm:", got)
 	}
-	if fleet := w.Fleet(); len(fleet) != 1 || fleet[0].ID != "new" {
+	if fleet := w.Fleet.List(); len(fleet) != 1 || fleet[0].ID != "new" {
 		t.Error("fleet:", fleet)
 	}
 }
@@ -211,7 +211,7 @@ func TestBitmapsMustFit(t *testing.T) {
 		{table.Report{Owned: table.Bitmap{1, 2, 3}}, "owned"},
 	} {
 		c.report.ID, c.report.Address = "p", w.address(1)
-		_, err := w.Announce("a", c.report)
+		_, err := w.Swarms.Announce("a", c.report)
 		var e *table.Error
 		if c.field == "" && err != nil || c.field != "" && (!errors.As(err, &e) || e.Kind != table.ErrInvalid || e.Field != c.field) {
 			t.Errorf("%v %v: %v", c.report.Held, c.report.Owned, err)
@@ -222,13 +222,13 @@ func TestBitmapsMustFit(t *testing.T) {
 func TestUnregister(t *testing.T) {
 	w := newWorld(t)
 	w.publish(w.manifest("a", 3, 1), "o")
-	w.Register(table.Peer{ID: "p", Address: w.address(1)})
+	w.Fleet.Register(table.Peer{ID: "p", Address: w.address(1)})
 	w.announce("a", table.Report{ID: "p", Address: w.address(1)})
-	w.ok(w.Unregister("p"))
-	if len(w.Fleet()) != 0 || w.file("a").Peers != 0 {
+	w.ok(w.Swarms.Unregister("p", ""))
+	if len(w.Fleet.List()) != 0 || w.file("a").Peers != 0 {
 		t.Error("still there")
 	}
-	if err := w.Unregister("p"); !errors.Is(err, table.ErrUnknown) {
+	if err := w.Swarms.Unregister("p", ""); !errors.Is(err, table.ErrUnknown) {
 		t.Error(err)
 	}
 }
@@ -237,13 +237,13 @@ func TestDaemons(t *testing.T) {
 	w := newWorld(t)
 	for _, name := range []string{"a", "b"} {
 		m := w.manifest(name, 1, 1)
-		_, err := w.Publish(name, m, m.ID(), table.Origin{ID: "o", Address: w.address(1), HTTPAddress: w.address(2)})
+		_, err := w.Origins.Publish(name, m, m.ID(), table.Origin{ID: "o", Address: w.address(1), HTTPAddress: w.address(2)})
 		w.ok(err)
 	}
-	w.Register(table.Peer{ID: "p2", Address: w.address(4), HTTPAddress: w.address(5)})
-	w.Register(table.Peer{ID: "p1", Address: w.address(6), HTTPAddress: w.address(7)})
-	w.Register(table.Peer{ID: "secretive", Address: w.address(8)})
-	origins, peers := w.Daemons()
+	w.Fleet.Register(table.Peer{ID: "p2", Address: w.address(4), HTTPAddress: w.address(5)})
+	w.Fleet.Register(table.Peer{ID: "p1", Address: w.address(6), HTTPAddress: w.address(7)})
+	w.Fleet.Register(table.Peer{ID: "secretive", Address: w.address(8)})
+	origins, peers := w.Origins.Daemons(), w.Fleet.Daemons()
 	if got := fmt.Sprint(origins, peers); got != "[{o 10.0.0.2:2685}] [{p1 10.0.0.7:2685} {p2 10.0.0.5:2685}]" {
 		t.Error(got)
 	}
@@ -300,7 +300,7 @@ func (w *world) manifest(name string, chunks int, content byte) *manifest.Manife
 
 func (w *world) publish(m *manifest.Manifest, origin string) (created bool) {
 	w.t.Helper()
-	created, err := w.Publish(m.Name, m, m.ID(), w.origin(origin))
+	created, err := w.Origins.Publish(m.Name, m, m.ID(), w.origin(origin))
 	w.ok(err)
 	return created
 }
@@ -320,21 +320,21 @@ func (w *world) address(n int) table.Address {
 
 func (w *world) announce(name string, r table.Report) table.Reply {
 	w.t.Helper()
-	reply, err := w.Announce(name, r)
+	reply, err := w.Swarms.Announce(name, r)
 	w.ok(err)
 	return reply
 }
 
 func (w *world) file(name string) table.FileView {
 	w.t.Helper()
-	v, err := w.File(name)
+	v, err := w.Files.Get(name)
 	w.ok(err)
 	return v
 }
 
 func (w *world) listed() string {
 	var s []string
-	for _, v := range w.Files() {
+	for _, v := range w.Files.List() {
 		if v.Current {
 			v.Name += " current"
 		}
