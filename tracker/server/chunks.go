@@ -11,10 +11,13 @@ import (
 
 const defaultPage = 1000 // chunks, as in the contract
 
+// chunkCalls are the calls about who owns and who holds which chunk.
+type chunkCalls struct{ chunks *table.Chunks }
+
 // GetChunks implements GET /v1/files/{name}/chunks.
-func (s *Server) GetChunks(_ context.Context, r trackerapi.GetChunksRequestObject) (trackerapi.GetChunksResponseObject, error) {
+func (c *chunkCalls) GetChunks(_ context.Context, r trackerapi.GetChunksRequestObject) (trackerapi.GetChunksResponseObject, error) {
 	if prefersTrackerFile(value(r.Params.Accept)) {
-		a, err := s.table.Chunks.Static(r.Name)
+		a, err := c.chunks.Static(r.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -25,7 +28,7 @@ func (s *Server) GetChunks(_ context.Context, r trackerapi.GetChunksRequestObjec
 		limit = *r.Params.Limit
 	}
 	offset := value(r.Params.Offset)
-	page, err := s.table.Chunks.Page(r.Name, offset, limit)
+	page, err := c.chunks.Page(r.Name, offset, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -47,16 +50,16 @@ func pageModel(page table.ChunkPage, offset int) trackerapi.ChunkTable {
 }
 
 // PutChunks implements PUT /v1/files/{name}/chunks.
-func (s *Server) PutChunks(_ context.Context, r trackerapi.PutChunksRequestObject) (trackerapi.PutChunksResponseObject, error) {
-	if err := s.table.Chunks.Upload(r.Name, r.Body); err != nil {
+func (c *chunkCalls) PutChunks(_ context.Context, r trackerapi.PutChunksRequestObject) (trackerapi.PutChunksResponseObject, error) {
+	if err := c.chunks.Upload(r.Name, r.Body); err != nil {
 		return nil, err
 	}
 	return trackerapi.PutChunks204Response{}, nil
 }
 
 // DeleteChunks implements DELETE /v1/files/{name}/chunks.
-func (s *Server) DeleteChunks(_ context.Context, r trackerapi.DeleteChunksRequestObject) (trackerapi.DeleteChunksResponseObject, error) {
-	if err := s.table.Chunks.Forget(r.Name); err != nil {
+func (c *chunkCalls) DeleteChunks(_ context.Context, r trackerapi.DeleteChunksRequestObject) (trackerapi.DeleteChunksResponseObject, error) {
+	if err := c.chunks.Forget(r.Name); err != nil {
 		return nil, err
 	}
 	return trackerapi.DeleteChunks204Response{}, nil

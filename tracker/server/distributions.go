@@ -5,12 +5,16 @@ import (
 
 	"fanout/api/trackerapi"
 	"fanout/tracker/feed"
+	"fanout/tracker/table"
 )
 
+// distributionCalls is the call about what is, or was, on its way.
+type distributionCalls struct{ distributions *table.Distributions }
+
 // ListDistributions implements GET /v1/distributions.
-func (s *Server) ListDistributions(context.Context, trackerapi.ListDistributionsRequestObject) (trackerapi.ListDistributionsResponseObject, error) {
+func (c *distributionCalls) ListDistributions(context.Context, trackerapi.ListDistributionsRequestObject) (trackerapi.ListDistributionsResponseObject, error) {
 	list := []trackerapi.Distribution{}
-	for _, d := range s.table.Distributions.List() {
+	for _, d := range c.distributions.List() {
 		list = append(list, feed.Distribution(d))
 	}
 	return trackerapi.ListDistributions200JSONResponse{Distributions: list}, nil

@@ -7,21 +7,17 @@ import (
 
 	"fanout/api/trackerapi"
 	"fanout/tracker/feed"
-	"fanout/tracker/table"
 )
 
-const (
-	// writeWithin is how long a viewer's connection may take to accept an event.
-	writeWithin = 10 * time.Second
-	// watchedInterval is the shortest time between two announces of a peer that is watched.
-	watchedInterval = time.Second
-	// watchedAnnounces is how many announces a second a watched swarm may cause.
-	watchedAnnounces = 50
-)
+// writeWithin is how long a viewer's connection may take to accept an event.
+const writeWithin = 10 * time.Second
+
+// eventCalls is the call of those who watch.
+type eventCalls struct{ feed *feed.Feed }
 
 // WatchSwarms implements GET /v1/events.
-func (s *Server) WatchSwarms(ctx context.Context, _ trackerapi.WatchSwarmsRequestObject) (trackerapi.WatchSwarmsResponseObject, error) {
-	return &swarmEvents{requestOf(ctx), s.feed}, nil
+func (c *eventCalls) WatchSwarms(ctx context.Context, _ trackerapi.WatchSwarmsRequestObject) (trackerapi.WatchSwarmsResponseObject, error) {
+	return &swarmEvents{requestOf(ctx), c.feed}, nil
 }
 
 type swarmEvents struct {
@@ -55,15 +51,4 @@ func (e *swarmEvents) VisitWatchSwarmsResponse(w http.ResponseWriter) error {
 			}
 		}
 	}
-}
-
-// interval is when a peer should announce again: sooner than its lease demands while it
-// downloads and somebody watches, or a rollout asks for the file, but not so soon that a big
-// swarm burdens the tracker.
-func (s *Server) interval(state trackerapi.DownloadState, reply table.Reply) time.Duration {
-	usual := s.table.Interval()
-	if state != trackerapi.DownloadStateDownloading || !s.feed.Watched() && !reply.RolledOut {
-		return usual
-	}
-	return min(usual, max(watchedInterval, time.Duration(reply.Active)*time.Second/watchedAnnounces))
 }

@@ -7,21 +7,27 @@ import (
 
 	"fanout/api/trackerapi"
 	"fanout/internal/daemon/manifestjson"
-	"fanout/internal/daemon/oneline"
 	"fanout/tracker/table"
 )
 
+// fileCalls are the calls about what is published.
+type fileCalls struct {
+	files   *table.Files
+	origins *table.Origins
+	lease   time.Duration
+}
+
 // ListFiles implements GET /v1/files.
-func (s *Server) ListFiles(context.Context, trackerapi.ListFilesRequestObject) (trackerapi.ListFilesResponseObject, error) {
+func (c *fileCalls) ListFiles(context.Context, trackerapi.ListFilesRequestObject) (trackerapi.ListFilesResponseObject, error) {
 	files := []trackerapi.File{}
-	for _, v := range s.table.Files.List() {
+	for _, v := range c.files.List() {
 		files = append(files, fileModel(v))
 	}
 	return trackerapi.ListFiles200JSONResponse{Files: files}, nil
 }
 
 // PublishFile implements PUT /v1/files/{name}.
-func (s *Server) PublishFile(_ context.Context, r trackerapi.PublishFileRequestObject) (trackerapi.PublishFileResponseObject, error) {
+func (c *fileCalls) PublishFile(_ context.Context, r trackerapi.PublishFileRequestObject) (trackerapi.PublishFileResponseObject, error) {
 	o := r.Body.Origin
 	origin, err := parseOrigin("origin.", o.Id, o.Address, o.HttpAddress)
 	if err != nil {
@@ -31,11 +37,11 @@ func (s *Server) PublishFile(_ context.Context, r trackerapi.PublishFileRequestO
 	if err != nil {
 		return nil, err
 	}
-	created, err := s.table.Origins.Publish(r.Name, m, id, origin)
+	created, err := c.origins.Publish(r.Name, m, id, origin)
 	if err != nil {
 		return nil, err
 	}
-	body := trackerapi.Published{ManifestId: id.String(), LeaseSeconds: s.table.Lease().Seconds()}
+	body := trackerapi.Published{ManifestId: id.String(), LeaseSeconds: c.lease.Seconds()}
 	if created {
 		return trackerapi.PublishFile201JSONResponse(body), nil
 	}
@@ -43,8 +49,8 @@ func (s *Server) PublishFile(_ context.Context, r trackerapi.PublishFileRequestO
 }
 
 // GetFile implements GET /v1/files/{name}.
-func (s *Server) GetFile(_ context.Context, r trackerapi.GetFileRequestObject) (trackerapi.GetFileResponseObject, error) {
-	v, err := s.table.Files.Get(r.Name)
+func (c *fileCalls) GetFile(_ context.Context, r trackerapi.GetFileRequestObject) (trackerapi.GetFileResponseObject, error) {
+	v, err := c.files.Get(r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -52,70 +58,20 @@ func (s *Server) GetFile(_ context.Context, r trackerapi.GetFileRequestObject) (
 }
 
 // DeleteFile implements DELETE /v1/files/{name}.
-func (s *Server) DeleteFile(_ context.Context, r trackerapi.DeleteFileRequestObject) (trackerapi.DeleteFileResponseObject, error) {
-	if err := s.table.Origins.Withdraw(r.Name); err != nil {
+func (c *fileCalls) DeleteFile(_ context.Context, r trackerapi.DeleteFileRequestObject) (trackerapi.DeleteFileResponseObject, error) {
+	if err := c.origins.Withdraw(r.Name); err != nil {
 		return nil, err
 	}
 	return trackerapi.DeleteFile204Response{}, nil
 }
 
 // GetManifest implements GET /v1/files/{name}/manifest.
-func (s *Server) GetManifest(_ context.Context, r trackerapi.GetManifestRequestObject) (trackerapi.GetManifestResponseObject, error) {
-	m, id, err := s.table.Files.Manifest(r.Name)
+func (c *fileCalls) GetManifest(_ context.Context, r trackerapi.GetManifestRequestObject) (trackerapi.GetManifestResponseObject, error) {
+	m, id, err := c.files.Manifest(r.Name)
 	if err != nil {
 		return nil, err
 	}
 	return trackerapi.GetManifest200JSONResponse(manifestjson.From(m, id)), nil
-}
-
-// Announce implements POST /v1/files/{name}/announce.
-func (s *Server) Announce(_ context.Context, r trackerapi.AnnounceRequestObject) (trackerapi.AnnounceResponseObject, error) {
-	reply, err := s.announce(r.Name, *r.Body)
-	if err != nil {
-		return nil, err
-	}
-	s.announces.WithLabelValues(string(r.Body.Role)).Inc()
-	peers := make([]trackerapi.SwarmPeer, len(reply.Peers))
-	for i, p := range reply.Peers {
-		peers[i] = trackerapi.SwarmPeer{Id: p.ID, Address: p.Address.String()}
-	}
-	return trackerapi.Announce200JSONResponse{
-		ManifestId: reply.ID.String(), LeaseSeconds: s.table.Lease().Seconds(), Abandoned: optionalBool(reply.Abandoned),
-		IntervalSeconds: s.interval(value(r.Body.State), reply).Seconds(), Origins: originModels(reply.Origins), Peers: peers,
-	}, nil
-}
-
-func (s *Server) announce(name string, a trackerapi.Announce) (table.Reply, error) {
-	if a.Role == trackerapi.AnnounceRoleOrigin {
-		origin, err := parseOrigin("", a.Id, a.Address, a.HttpAddress)
-		if err != nil {
-			return table.Reply{}, err
-		}
-		origin.Instance, origin.Counts, origin.Sent = value(a.Instance), a.BytesSent != nil, value(a.BytesSent)
-		if value(a.State) == trackerapi.DownloadStateCancelled {
-			return s.table.Origins.Leave(name, origin)
-		}
-		return s.table.Origins.Renew(name, origin)
-	}
-	address, err := table.ParseAddress("address", a.Address)
-	if err != nil {
-		return table.Reply{}, err
-	}
-	return s.table.Swarms.Announce(name, table.Report{
-		ID: a.Id, Address: address,
-		Strategy: table.Strategy(value(a.Strategy)), State: table.State(value(a.State)),
-		Held: value(a.Held), Owned: value(a.Owned),
-		BytesFromOrigin: value(a.BytesFromOrigin), BytesFromPeers: value(a.BytesFromPeers),
-		Error: oneline.Of(value(a.Error), oneline.Max), Instance: value(a.Instance), Rollout: value(a.Rollout),
-		EndedAgo: ago(value(a.EndedSecondsAgo)),
-	})
-}
-
-// ago is how long ago a peer says that something was; no longer than can be meant, for more
-// would overflow.
-func ago(seconds float64) time.Duration {
-	const most = 100 * 365 * 24 * time.Hour
-	return time.Duration(min(max(seconds, 0), most.Seconds()) * float64(time.Second))
 }
 
 // parseOrigin checks the addresses of an origin; prefix is where they stand in the request.

@@ -94,8 +94,10 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 // tableCollector counts what the table knows at the time of the scrape.
 type tableCollector struct {
-	table  *table.Table
-	labels *labelPlaces
+	files         *table.Files
+	fleet         *table.Fleet
+	distributions *table.Distributions
+	labels        *labelPlaces
 }
 
 func (c tableCollector) Describe(ch chan<- *prometheus.Desc) {
@@ -114,19 +116,19 @@ func (c tableCollector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, n int64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
 	}
-	gauge(filesDesc, float64(len(c.table.Files.List())))
-	gauge(fleetDesc, float64(len(c.table.Fleet.List())))
-	counts := c.table.Distributions.PeerCounts()
+	gauge(filesDesc, float64(len(c.files.List())))
+	gauge(fleetDesc, float64(len(c.fleet.List())))
+	counts := c.distributions.PeerCounts()
 	for _, s := range append(table.States(), table.Lost) {
 		gauge(peersDesc, float64(counts[s]), string(s))
 	}
-	totals := c.table.Distributions.Totals()
+	totals := c.distributions.Totals()
 	counter(receivedDesc, totals.BytesFromOrigin, "origin")
 	counter(receivedDesc, totals.BytesFromPeers, "peer")
 	counter(sentDesc, totals.OriginSent)
 	counter(handoutsDesc, totals.Handouts)
 	running := 0
-	for _, f := range c.table.Distributions.CountFiles() {
+	for _, f := range c.distributions.CountFiles() {
 		if f.Distribution != nil && f.Distribution.Running() {
 			running++
 		}

@@ -8,10 +8,16 @@ import (
 	"fanout/tracker/table"
 )
 
+// rolloutCalls are the calls about what is asked of peers.
+type rolloutCalls struct {
+	rollouts *table.Rollouts
+	fleet    *table.Fleet
+}
+
 // PutRollout implements PUT /v1/files/{name}/rollout.
-func (s *Server) PutRollout(_ context.Context, r trackerapi.PutRolloutRequestObject) (trackerapi.PutRolloutResponseObject, error) {
+func (c *rolloutCalls) PutRollout(_ context.Context, r trackerapi.PutRolloutRequestObject) (trackerapi.PutRolloutResponseObject, error) {
 	q := value(r.Body) // none at all is fine
-	v, created, err := s.table.Rollouts.Put(r.Name, table.RolloutRequest{
+	v, created, err := c.rollouts.Put(r.Name, table.RolloutRequest{
 		Peers: value(q.Peers), Strategy: table.Strategy(value(q.Strategy)), SHA256: value(q.Sha256),
 	})
 	if err != nil {
@@ -24,8 +30,8 @@ func (s *Server) PutRollout(_ context.Context, r trackerapi.PutRolloutRequestObj
 }
 
 // GetRollout implements GET /v1/files/{name}/rollout.
-func (s *Server) GetRollout(_ context.Context, r trackerapi.GetRolloutRequestObject) (trackerapi.GetRolloutResponseObject, error) {
-	v, err := s.table.Rollouts.Get(r.Name)
+func (c *rolloutCalls) GetRollout(_ context.Context, r trackerapi.GetRolloutRequestObject) (trackerapi.GetRolloutResponseObject, error) {
+	v, err := c.rollouts.Get(r.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -33,37 +39,37 @@ func (s *Server) GetRollout(_ context.Context, r trackerapi.GetRolloutRequestObj
 }
 
 // DeleteRollout implements DELETE /v1/files/{name}/rollout.
-func (s *Server) DeleteRollout(_ context.Context, r trackerapi.DeleteRolloutRequestObject) (trackerapi.DeleteRolloutResponseObject, error) {
-	if err := s.table.Rollouts.End(r.Name); err != nil {
+func (c *rolloutCalls) DeleteRollout(_ context.Context, r trackerapi.DeleteRolloutRequestObject) (trackerapi.DeleteRolloutResponseObject, error) {
+	if err := c.rollouts.End(r.Name); err != nil {
 		return nil, err
 	}
 	return trackerapi.DeleteRollout204Response{}, nil
 }
 
 // ListRollouts implements GET /v1/rollouts.
-func (s *Server) ListRollouts(context.Context, trackerapi.ListRolloutsRequestObject) (trackerapi.ListRolloutsResponseObject, error) {
+func (c *rolloutCalls) ListRollouts(context.Context, trackerapi.ListRolloutsRequestObject) (trackerapi.ListRolloutsResponseObject, error) {
 	list := trackerapi.ListRollouts200JSONResponse{Rollouts: []trackerapi.Rollout{}}
-	for _, v := range s.table.Rollouts.List() {
+	for _, v := range c.rollouts.List() {
 		list.Rollouts = append(list.Rollouts, rolloutModel(v, false))
 	}
 	return list, nil
 }
 
 // PeerRollouts implements GET /v1/peers/{id}/rollouts.
-func (s *Server) PeerRollouts(ctx context.Context, r trackerapi.PeerRolloutsRequestObject) (trackerapi.PeerRolloutsResponseObject, error) {
+func (c *rolloutCalls) PeerRollouts(ctx context.Context, r trackerapi.PeerRolloutsRequestObject) (trackerapi.PeerRolloutsResponseObject, error) {
 	instance := value(r.Params.Instance)
-	if err := s.table.Fleet.Speak(r.Id, instance); err != nil {
+	if err := c.fleet.Speak(r.Id, instance); err != nil {
 		return nil, err
 	}
 	timeout := time.NewTimer(time.Duration(value(r.Params.Wait)) * time.Second)
 	defer timeout.Stop()
 	for {
-		orders, err := s.table.Rollouts.Orders(r.Id)
+		orders, err := c.rollouts.Orders(r.Id)
 		if err != nil {
 			return nil, err
 		}
 		answer := trackerapi.PeerRollouts200JSONResponse{Version: orders.Version, Rollouts: orderModels(orders.List)}
-		if orders.Version != value(r.Params.Known) || s.table.Fleet.Superseded(r.Id, instance) { // a peer that lives asks again
+		if orders.Version != value(r.Params.Known) || c.fleet.Superseded(r.Id, instance) { // a peer that lives asks again
 			return answer, nil
 		}
 		select {

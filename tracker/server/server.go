@@ -16,11 +16,17 @@ import (
 	"fanout/tracker/table"
 )
 
-// Server implements the calls with the tag `tracker` of the contract.
+// Server implements the calls with the tag `tracker` of the contract, each kind by a type that
+// has no more of the table than it needs.
 type Server struct {
-	table     *table.Table
-	announces *prometheus.CounterVec
-	feed      *feed.Feed
+	fileCalls
+	announceCalls
+	chunkCalls
+	peerCalls
+	rolloutCalls
+	distributionCalls
+	eventCalls
+	discoveryCalls
 }
 
 var _ trackerapi.StrictServerInterface = (*Server)(nil)
@@ -36,20 +42,21 @@ func NewHandler(t *table.Table, c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{table: t, announces: newAnnounceCounter(), feed: feed.New(t.Overview)}
+	announces := newAnnounceCounter()
 	t.OnClash(func(clash table.Clash) {
 		c.Logger.Warn().Str("role", clash.Role).Str("id", clash.ID).Stringer("keeps", clash.Keeps).Stringer("refused", clash.IsRefused).Msg(clash.String())
 	})
 	distributions := newDistributionMetrics()
 	t.Distributions.OnFinished(distributions.observe)
 	for _, m := range []prometheus.Collector{
-		s.announces, distributions.durations, distributions.ratios, tableCollector{t, newLabelPlaces(time.Now)},
+		announces, distributions.durations, distributions.ratios,
+		tableCollector{t.Files, t.Fleet, t.Distributions, newLabelPlaces(time.Now)},
 	} {
 		if err := c.Registry.Register(m); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	strict := trackerapi.NewStrictHandlerWithOptions(s, []trackerapi.StrictMiddlewareFunc{withRequest},
+	strict := trackerapi.NewStrictHandlerWithOptions(newServer(t, announces), []trackerapi.StrictMiddlewareFunc{withRequest},
 		trackerapi.StrictHTTPServerOptions{
 			RequestErrorHandlerFunc: d.RenderRequest, ResponseErrorHandlerFunc: d.Render,
 		})
@@ -57,6 +64,20 @@ func NewHandler(t *table.Table, c Config) (http.Handler, error) {
 		BaseRouter: d.API(), ErrorHandlerFunc: d.RenderRequest,
 	})
 	return d, page.Mount(d.Router(), d.ServeContent, d.NotFound)
+}
+
+func newServer(t *table.Table, announces *prometheus.CounterVec) *Server {
+	lease, interval, viewers := t.Lease(), t.Interval(), feed.New(t.Overview)
+	return &Server{
+		fileCalls{t.Files, t.Origins, lease},
+		announceCalls{t.Origins, t.Swarms, viewers, lease, interval, announces},
+		chunkCalls{t.Chunks},
+		peerCalls{t.Fleet, t.Swarms, lease, interval},
+		rolloutCalls{t.Rollouts, t.Fleet},
+		distributionCalls{t.Distributions},
+		eventCalls{viewers},
+		discoveryCalls{t.Origins, t.Fleet},
+	}
 }
 
 type requestKey struct{}
