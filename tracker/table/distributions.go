@@ -146,6 +146,17 @@ func (ds *Distributions) count(before, m *member) {
 	ds.rates.add(before.seen, m.seen, float64(origin+peers))
 }
 
+// noteSent takes the counter of an origin into the totals, by what it said last, and into a
+// distribution that runs or has just ended.
+func (ds *Distributions) noteSent(f *file, key string, total int64) {
+	if last, known := f.sent[key]; known {
+		ds.totals.OriginSent += growth(last, total)
+	}
+	if d := f.dist; d != nil && (d.ended.IsZero() || d.untold) {
+		note(d.sent, key, total)
+	}
+}
+
 // settle marks the peers that are lost, and ends the distribution if nobody downloads.
 func (ds *Distributions) settle(f *file, now time.Time) {
 	if f.dist == nil || !f.dist.ended.IsZero() {

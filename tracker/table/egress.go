@@ -48,10 +48,3 @@ func counted(l map[string]store.Sending) (bytes int64) {
 	}
 	return bytes
 }
-
-// noteSent takes the counter of an origin into a distribution that runs, or has just ended.
-func (d *distribution) noteSent(key string, total int64) {
-	if d != nil && (d.ended.IsZero() || d.untold) {
-		note(d.sent, key, total)
-	}
-}

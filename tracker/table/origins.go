@@ -79,17 +79,14 @@ func (os *Origins) noteSent(f *file, o *Origin) {
 		return
 	}
 	key := o.sender()
-	last, known := f.sent[key]
-	if known {
-		os.distributions.totals.OriginSent += growth(last, o.Sent)
-	} else if len(f.sent) >= maxSenders {
-		clear(f.sent)
-	}
-	f.sent[key] = o.Sent
-	f.dist.noteSent(key, o.Sent)
+	os.distributions.noteSent(f, key, o.Sent)
 	if r := os.rollouts.of(f); r != nil && note(r.Sent, key, o.Sent) {
 		r.dirty = true
 	}
+	if _, known := f.sent[key]; !known && len(f.sent) >= maxSenders {
+		clear(f.sent)
+	}
+	f.sent[key] = o.Sent
 }
 
 // Renew lists an origin of a file for another lease. It does not change what a name stands
