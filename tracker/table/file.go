@@ -9,7 +9,8 @@ import (
 	"fanout/tracker/store"
 )
 
-// file is one published manifest, and what the parts of the table know of it.
+// file is one published manifest, and what each part of the table knows of it. The table's mutex
+// guards it.
 type file struct {
 	store.File           // of Files
 	loadedAt   time.Time // from the store at the start, zero if published since

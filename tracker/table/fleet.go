@@ -57,6 +57,14 @@ func (fl *Fleet) Register(p Peer) error {
 	return nil
 }
 
+// peer is a registered one; nil if it is not there, or its lease has run out.
+func (fl *Fleet) peer(id string) *Peer {
+	if p := fl.peers[id]; p != nil && p.live(fl.now()) {
+		return p
+	}
+	return nil
+}
+
 // remove takes a peer out; false if it was not there.
 func (fl *Fleet) remove(id string) bool {
 	_, found := fl.peers[id]
@@ -172,7 +180,7 @@ func (fl *Fleet) checkFollow(peers []string) error {
 		if fl.followers.has(id) {
 			continue
 		}
-		if p := fl.peers[id]; p != nil && p.live(fl.now()) {
+		if fl.peer(id) != nil {
 			deaf = append(deaf, id)
 		} else {
 			unknown = append(unknown, id)

@@ -21,7 +21,7 @@ const (
 )
 
 // followers are the peers that do what rollouts ask, whether they are on or off, as the store has
-// them. A change of the rollouts wakes those that wait for one.
+// them. A change of the rollouts wakes those that wait for one. The table's mutex guards them.
 type followers struct {
 	*shared
 	known map[string]store.Follower

@@ -37,7 +37,8 @@ func (c Clash) String() string {
 // identities says which process has an ID. Every process has an instance of its own, so one
 // that was restarted is a new one and gets the ID at once, however the last one ended: the
 // dead do not speak again. Where the one before does, both run, and then the ID is its again
-// and the newcomer is refused, until the older one has left or is silent for a lease.
+// and the newcomer is refused, until the older one has left or is silent for a lease. The table's
+// mutex guards them.
 type identities struct {
 	role    string
 	lease   time.Duration

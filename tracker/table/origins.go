@@ -41,24 +41,24 @@ type Origins struct {
 // Publish makes the name stand for the manifest and lists the origin. created is false where
 // the name stood for it already, so that only the lease was renewed. id must be m.ID(), and m
 // valid. Errors: ErrInvalid if name is not the manifest's; ErrClash; the store's.
-func (os *Origins) Publish(name string, m *manifest.Manifest, id manifest.ID, origin Origin) (created bool, err error) {
+func (ors *Origins) Publish(name string, m *manifest.Manifest, id manifest.ID, origin Origin) (created bool, err error) {
 	if m.Name != name {
 		return false, invalid("manifest.name", "the manifest is named %q, but it is published as %q; use the same name", m.Name, name)
 	}
-	os.mu.Lock()
-	defer os.mu.Unlock()
-	f, created, err := os.files.publish(id, m)
+	ors.mu.Lock()
+	defer ors.mu.Unlock()
+	f, created, err := ors.files.publish(id, m)
 	if err != nil {
 		return false, err
 	}
-	return created, os.list(f, origin)
+	return created, ors.list(f, origin)
 }
 
 // list lists the origin for one lease. An address has one process behind it, so another origin
 // that was listed with it is gone. The error is an ErrClash.
-func (os *Origins) list(f *file, o Origin) error {
-	now := os.now()
-	if err := os.ids.claim(o.ID, o.Instance, o.Address, now); err != nil {
+func (ors *Origins) list(f *file, o Origin) error {
+	now := ors.now()
+	if err := ors.ids.claim(o.ID, o.Instance, o.Address, now); err != nil {
 		return err
 	}
 	for id, other := range f.origins {
@@ -66,23 +66,21 @@ func (os *Origins) list(f *file, o Origin) error {
 			delete(f.origins, id)
 		}
 	}
-	o.heard, o.expires = now, now.Add(os.lease)
+	o.heard, o.expires = now, now.Add(ors.lease)
 	f.origins[o.ID] = &o
-	os.noteSent(f, &o)
-	os.distributions.tellFinished(f, now)
+	ors.noteSent(f, &o)
+	ors.distributions.tellFinished(f, now)
 	return nil
 }
 
 // noteSent takes what an origin says that it has sent to all that count it.
-func (os *Origins) noteSent(f *file, o *Origin) {
+func (ors *Origins) noteSent(f *file, o *Origin) {
 	if !o.Counts {
 		return
 	}
 	key := o.sender()
-	os.distributions.noteSent(f, key, o.Sent)
-	if r := os.rollouts.of(f); r != nil && note(r.Sent, key, o.Sent) {
-		r.dirty = true
-	}
+	ors.distributions.noteSent(f, key, o.Sent)
+	ors.rollouts.noteSent(f, key, o.Sent)
 	if _, known := f.sent[key]; !known && len(f.sent) >= maxSenders {
 		clear(f.sent)
 	}
@@ -92,70 +90,70 @@ func (os *Origins) noteSent(f *file, o *Origin) {
 // Renew lists an origin of a file for another lease. It does not change what a name stands
 // for. Errors: ErrUnknown, and the origin should publish; ErrWithdrawn, and it should stop;
 // ErrClash.
-func (os *Origins) Renew(name string, o Origin) (Reply, error) {
-	os.mu.Lock()
-	defer os.mu.Unlock()
-	f, err := os.files.resolve(name)
+func (ors *Origins) Renew(name string, o Origin) (Reply, error) {
+	ors.mu.Lock()
+	defer ors.mu.Unlock()
+	f, err := ors.files.resolve(name)
 	if err != nil {
 		return Reply{}, err
 	}
-	if err := os.list(f, o); err != nil {
+	if err := ors.list(f, o); err != nil {
 		return Reply{}, err
 	}
-	return os.reply(f, o.ID), nil
+	return ors.reply(f, o.ID), nil
 }
 
 // Leave takes an origin that stops off the list of a file, with its last report. Errors:
 // ErrUnknown, ErrWithdrawn.
-func (os *Origins) Leave(name string, o Origin) (Reply, error) {
-	os.mu.Lock()
-	defer os.mu.Unlock()
-	f, err := os.files.resolve(name)
+func (ors *Origins) Leave(name string, o Origin) (Reply, error) {
+	ors.mu.Lock()
+	defer ors.mu.Unlock()
+	f, err := ors.files.resolve(name)
 	if err != nil {
 		return Reply{}, err
 	}
-	os.ids.leave(o.ID, o.Instance)
-	os.noteSent(f, &o)
+	ors.ids.leave(o.ID, o.Instance)
+	ors.noteSent(f, &o)
 	if listed := f.origins[o.ID]; listed != nil && listed.Instance == o.Instance {
 		delete(f.origins, o.ID)
-		f.leftAt = os.now()
-		os.distributions.tellFinished(f, f.leftAt)
+		f.leftAt = ors.now()
+		ors.distributions.tellFinished(f, f.leftAt)
 	}
-	return os.reply(f, o.ID), nil
+	return ors.reply(f, o.ID), nil
 }
 
-func (os *Origins) reply(f *file, id string) Reply {
-	r := f.reply(id, os.now(), os.rand)
-	r.RolledOut = os.rollouts.of(f) != nil
+func (ors *Origins) reply(f *file, id string) Reply {
+	r := f.reply(id, ors.now(), ors.rand)
+	r.RolledOut = ors.rollouts.of(f) != nil
 	return r
 }
 
 // Withdraw forgets a file, its table and its leases, and remembers that it was withdrawn, so
 // that its origins are told when they renew. Errors: ErrUnknown, ErrWithdrawn, the store's.
-func (os *Origins) Withdraw(name string) error {
-	os.mu.Lock()
-	defer os.mu.Unlock()
-	f, err := os.files.resolve(name)
+func (ors *Origins) Withdraw(name string) error {
+	ors.mu.Lock()
+	defer ors.mu.Unlock()
+	f, err := ors.files.resolve(name)
 	if err != nil {
 		return err
 	}
-	if err := os.files.withdraw(f); err != nil {
+	if err := ors.files.withdraw(f); err != nil {
 		return err
 	}
 	for id := range f.members {
-		os.distributions.leave(f, id, Cancelled)
+		ors.distributions.leave(f, id, Cancelled)
 	}
-	os.rollouts.forgetFile(f)
+	ors.rollouts.forgetFile(f)
 	return nil
 }
 
 // Daemons lists the origins that told their HTTP address, in the order of the IDs.
-func (os *Origins) Daemons() []Daemon {
-	os.mu.Lock()
-	defer os.mu.Unlock()
+func (ors *Origins) Daemons() []Daemon {
+	ors.mu.Lock()
+	defer ors.mu.Unlock()
 	var daemons []Daemon
-	now := os.now()
-	for _, f := range os.files.byID {
+	now := ors.now()
+	for _, f := range ors.files.byID {
 		for _, o := range f.liveOrigins(now) {
 			daemons = appendDaemon(daemons, o.ID, o.HTTPAddress)
 		}

@@ -41,6 +41,13 @@ func (rs *Rollouts) noteOutcome(f *file, q, before *member) {
 	r.set(q.ID, o)
 }
 
+// noteSent takes the counter of an origin into the rollout that asks for the file.
+func (rs *Rollouts) noteSent(f *file, key string, total int64) {
+	if r := rs.of(f); r != nil && note(r.Sent, key, total) {
+		r.dirty = true
+	}
+}
+
 func (r *rollout) set(peer string, o store.Outcome) { r.Outcomes[peer], r.dirty = o, true }
 
 // had is the outcome of a peer that had the file before the rollout.

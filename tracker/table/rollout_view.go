@@ -93,7 +93,8 @@ func (rs *Rollouts) asked(r *rollout, now time.Time) []string {
 
 func (rs *Rollouts) viewPeer(r *rollout, id string, now time.Time) RolloutPeer {
 	p := RolloutPeer{ID: id, Outcome: r.Outcomes[id]}
-	live := rs.fleet.peers[id] != nil && rs.fleet.peers[id].live(now)
+	registered := rs.fleet.peer(id)
+	live := registered != nil
 	p.Online = live
 	p.State = State(p.Outcome.State)
 	clash, clashes := rs.fleet.ids.clashOf(id, now)
@@ -101,7 +102,7 @@ func (rs *Rollouts) viewPeer(r *rollout, id string, now time.Time) RolloutPeer {
 	case clashes: // whatever one of them says is not so of the other
 		p.State, p.Error = Failed, clash
 	case ended(p.State):
-	case live && !rs.fleet.peers[id].Follow:
+	case live && !registered.Follow:
 		p.State, p.Online, p.Error = Pending, false, notFollowing([]string{id})
 	case !live || p.State == "":
 		p.State, p.Online = Pending, live || rs.fleet.awaited(id, now)

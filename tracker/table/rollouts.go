@@ -194,7 +194,7 @@ func (rs *Rollouts) Orders(peer string) (Orders, error) {
 	defer rs.mu.Unlock()
 	now := rs.now()
 	if !rs.followers.has(peer) {
-		if p := rs.fleet.peers[peer]; p != nil && p.live(now) {
+		if rs.fleet.peer(peer) != nil {
 			return Orders{}, fail(ErrNotFollowing, "%s", notFollowing([]string{peer}))
 		}
 		return Orders{}, fail(ErrUnknown, "peer %s has never been registered here; GET /v1/peers lists the peers", peer)
