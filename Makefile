@@ -36,7 +36,7 @@ ARGS     :=
 
 MAKEFLAGS     += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-long gen gen-check fmt lint go-test go-test-long readme-test lab-test compose-test images fuzz bench sweep setup clean
+.PHONY: help build demo test test-long gen gen-check fmt lint go-test go-test-long readme-test lab-test compose-test images fuzz bench sweep simulate setup clean
 
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -107,6 +107,10 @@ bench: build ## Micro-benchmarks, and one peer against curl from nginx. See docs
 sweep: ## The lab, as root: the report's experiments, or ARGS='...' for mininet/sweep.py.
 	@[ -x /usr/bin/python3 ] || mininet/setup.sh
 	mininet/sweep.py $(or $(ARGS),report)
+
+simulate: ## Swarms of a thousand peers, in the virtual lab: ARGS='--peers 1000 --scenario racks', or --help.
+	@$(BUILD) -o $(BIN)/ ./internal/proving/simulate
+	@$(BIN)/simulate $(ARGS)
 
 setup: ## Install what the other targets need.
 	scripts/setup.sh test bench

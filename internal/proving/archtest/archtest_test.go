@@ -55,6 +55,10 @@ var allowed = map[string][]string{
 	"internal/proving/fleet": {"api/peerapi", "api/trackerapi"},
 	"internal/proving/demo":  {"api/peerapi", "internal/proving/bound", "internal/daemon/cli", "internal/proving/fleet", "internal/daemon/units"},
 
+	// A laboratory knows what decides, and nothing of who carries it out.
+	"internal/proving/virtual":  {"internal/chunks/bitmap", "internal/chunks/exchange", "internal/chunks/manifest", "internal/chunks/room", "internal/chunks/wire", "internal/proving/bound", "origin/handout", "peerd/swarm"},
+	"internal/proving/simulate": {"internal/daemon/cli", "internal/daemon/units", "internal/proving/virtual"},
+
 	// It relays what it does not understand.
 	"internal/proving/faultline": {},
 }
@@ -71,6 +75,9 @@ var mechanisms = []string{
 // decisions are the mechanisms that decide: the same events at the same times lead to the same
 // actions, in a daemon and in the virtual lab.
 var decisions = []string{"internal/chunks/exchange", "internal/chunks/room", "origin/handout", "peerd/picker", "peerd/swarm"}
+
+// laboratories run what decides without a daemon around it.
+var laboratories = []string{"internal/proving/virtual"}
 
 // unreachable are the packages that a mechanism must not even reach through others.
 var unreachable = []string{
@@ -131,6 +138,7 @@ func TestDaemonsDoNotImportEachOther(t *testing.T) {
 			switch {
 			case own != "" && other != "" && other != own:
 				t.Errorf("%s imports %s: the daemons meet in api and internal/chunks/wire", path, i)
+			case slices.Contains(laboratories, path) && slices.Contains(decisions, i):
 			case own == "" && slices.Contains(ours(p.Imports), i) && other != "":
 				t.Errorf("%s imports %s: what is common knows no daemon", path, i)
 			}
@@ -214,6 +222,11 @@ func TestDecisionsArePure(t *testing.T) {
 		}
 		for _, file := range p.GoFiles {
 			pure(t, path, filepath.Join(p.Dir, file))
+		}
+	}
+	for _, path := range laboratories { // what happens in them can be repeated
+		for _, file := range all[path].GoFiles {
+			pure(t, path, filepath.Join(all[path].Dir, file))
 		}
 	}
 }

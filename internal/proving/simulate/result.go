@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"fanout/internal/proving/virtual"
+)
+
+// result is a run, and what it cost.
+type result struct {
+	*virtual.Result
+	WallSeconds float64 // of this machine
+	MemoryBytes uint64  // of the heap, at most
+}
+
+const columns = "%-11s  %-6s  %6s  %6s  %9s  %12s  %14s  %13s  %10s  %8s  %8s  %6d  %s"
+
+var header = fmt.Sprintf("%-11s  %-6s  %6s  %6s  %9s  %12s  %14s  %13s  %10s  %8s  %8s  %6s  %s",
+	"scenario", "strat.", "peers", "chunks", "bound", "last ÷ bound", "median ÷ bound", "origin × file", "duplicates", "wall", "memory", "seed", "fingerprint")
+
+// String is the run's row.
+func (r result) String() string {
+	last, median := "-", "-"
+	if len(r.Missing) == 0 {
+		last = fmt.Sprintf("%.3f", r.Ratio(r.Last()))
+		median = fmt.Sprintf("%.3f", r.Ratio(r.Median()))
+	}
+	return fmt.Sprintf(columns, r.Plan.Scenario, r.Plan.Strategy, humanize.Comma(int64(r.Plan.Peers)), humanize.Comma(int64(r.Chunks)),
+		fmt.Sprintf("%.2f s", r.Bound.Seconds()), last, median, fmt.Sprintf("%.3f", r.Origin), fmt.Sprintf("%.1f %%", 100*r.Duplicates),
+		fmt.Sprintf("%.1f s", r.WallSeconds), humanize.IBytes(r.MemoryBytes), r.Plan.Seed, r.Fingerprint)
+}
+
+// measured lets a plan happen, and watches what that takes.
+func measured(ctx context.Context, p virtual.Plan) (result, error) {
+	var most atomic.Uint64
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			most.Store(max(most.Load(), heap()))
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	began := time.Now()
+	r, err := virtual.Run(ctx, p)
+	took := time.Since(began)
+	close(done)
+	return result{r, took.Seconds(), max(most.Load(), heap())}, err
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// add keeps a result.
+func (k *keeper) add(r result) error {
+	k.all = append(k.all, r)
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = k.file.Write(append(line, '\n'))
+	return err
+}

@@ -1,0 +1,94 @@
+package virtual
+
+import (
+	"fanout/internal/chunks/exchange"
+	"fanout/internal/chunks/wire"
+	"fanout/origin/handout"
+	"fanout/peerd/swarm"
+)
+
+// peer is a peerd's download: what peerd/transfer is over real sessions.
+type peer struct {
+	h      *host
+	engine *swarm.Engine
+}
+
+func (p *peer) take(ev exchange.Event) { p.engine.Take(p.h.clock(p.h.now), ev) }
+
+func (p *peer) think() {
+	now := p.h.clock(p.h.now)
+	for again := true; again; {
+		again = false
+		for _, a := range p.engine.Decide(now) {
+			if ev := p.h.carry(a); ev != nil {
+				p.engine.Take(now, ev)
+				again = true
+			}
+		}
+	}
+	p.h.watch(step{what: hasDecided, by: p.h, engine: p.engine})
+}
+
+func (p *peer) choose(*end) int { return wire.NoChunk }
+
+// desk is an origin's file: what origin/server is over real sessions.
+type desk struct {
+	h    *host
+	desk *handout.Desk
+	due  moment // of the last entry for a Tick
+}
+
+func (d *desk) take(ev exchange.Event) {
+	if _, its := ev.(exchange.Tick); its { // the host's, every 100 ms; the desk has its own
+		return
+	}
+	d.tell(ev)
+}
+
+func (d *desk) tell(ev exchange.Event) {
+	for _, a := range d.desk.Take(d.h.clock(d.h.now), ev) {
+		d.h.carry(a)
+	}
+	if at, ok := d.desk.Due(); ok && d.h.moment(at) != d.due {
+		d.due = d.h.moment(at)
+		d.h.enter(d.due, d, 0, 0)
+	}
+}
+
+// act is the desk's Tick.
+func (d *desk) act(int, int) {
+	if !d.h.dead && !d.h.frozen {
+		d.tell(exchange.Tick{})
+	}
+}
+
+func (d *desk) think() {
+	if !d.h.tracker.lists(d.h) {
+		d.h.tracker.list(d.h)
+	}
+}
+
+func (d *desk) choose(to *end) int { return d.desk.Choose(to.id) }
+
+// liar says that it holds everything. What it is asked for it never sends, if it is silent;
+// otherwise it sends wrong bytes.
+type liar struct{ h *host }
+
+func (l *liar) take(ev exchange.Event) {
+	switch ev := ev.(type) {
+	case exchange.Opened:
+		l.h.carry(exchange.SendBits{To: ev.ID})
+	case exchange.Got:
+		if ev.Message.Kind == wire.KindGet && !l.h.Silent {
+			l.h.carry(exchange.Upload{To: ev.From, Chunk: ev.Message.Chunk})
+		}
+	}
+}
+
+func (l *liar) think() {
+	if !l.h.tracker.lists(l.h) {
+		l.h.tracker.list(l.h)
+	}
+}
+
+func (l *liar) choose(*end) int { return wire.NoChunk }

@@ -1,0 +1,270 @@
+package virtual
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/bits-and-blooms/bitset"
+
+	"fanout/internal/chunks/bitmap"
+	"fanout/internal/chunks/exchange"
+	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/room"
+	"fanout/internal/chunks/wire"
+	"fanout/origin/handout"
+	"fanout/peerd/swarm"
+)
+
+const (
+	uploadSlots = 4    // of every daemon
+	requests    = 1024 // that may wait for a session
+	// thinks is how long after something has happened a daemon decides: what has happened
+	// until then is decided about together, as a busy loop does.
+	thinks = 200 * time.Microsecond
+)
+
+var (
+	errStalled = errors.New("stalled")
+	errRefused = errors.New("connection refused")
+	errLost    = errors.New("connection lost")
+)
+
+// stats is what a host has done.
+type stats struct {
+	sent, fresh, duplicate, wrong int64 // payload bytes
+	messages                      int   // lines that have come
+	dials                         int
+}
+
+// host is a machine with a daemon.
+type host struct {
+	*lab
+	Member
+	number   int
+	address  string
+	up, down *link
+	rand     *rand.Rand
+	held     *bitset.BitSet
+	room     *room.Room[*end]
+	ends     []*end // by ID; nil once closed
+	open     []*end
+	decider  decider
+	thinking bool
+	started  bool
+	frozen   bool
+	dead     bool
+	done     moment // when everything was here; 0 if it never was
+	stats    stats
+}
+
+// decider is the code of a daemon that decides.
+type decider interface {
+	take(ev exchange.Event)
+	think()
+	choose(to *end) int // the chunk of an ANY
+}
+
+// The host's entries in the agenda.
+const (
+	starts = iota
+	think  // decide
+	tick
+	dies
+)
+
+func (h *host) act(what, _ int) {
+	if h.dead {
+		return
+	}
+	switch what {
+	case starts:
+		h.start()
+	case think:
+		if h.thinking = false; !h.frozen {
+			h.decider.think()
+		}
+	case tick:
+		h.tick()
+	case dies:
+		h.die()
+	}
+}
+
+func (h *host) start() {
+	h.started = true
+	switch {
+	case h.number == 0:
+		h.decider = &desk{h: h, desk: handout.New(h.chunks)}
+	case h.Silent || h.Lying:
+		h.decider = &liar{h}
+	default:
+		h.decider = &peer{h: h, engine: swarm.New(h.config(), h.clock(h.now))}
+	}
+	h.think(0)
+	h.enter(h.now+swarm.TickEvery, h, tick, 0)
+}
+
+func (h *host) config() swarm.Config {
+	return swarm.Config{
+		Self: h.Name, Address: h.address, Strategy: h.plan.Strategy, Owners: h.owners,
+		Chunks: h.chunks, ChunkSize: h.chunkSize, Held: h.has, Rand: h.rand, Requests: requests,
+	}
+}
+
+func (h *host) has(chunk int) bool { return h.held.Test(uint(chunk)) }
+
+// take tells the daemon what has happened.
+func (h *host) take(ev exchange.Event) {
+	if h.dead || h.frozen {
+		return
+	}
+	h.decider.take(ev)
+	h.think(thinks)
+}
+
+func (h *host) think(after moment) {
+	if !h.thinking {
+		h.thinking = true
+		h.enter(h.now+after, h, think, 0)
+	}
+}
+
+func (h *host) tick() {
+	h.enter(h.now+swarm.TickEvery, h, tick, 0)
+	if h.frozen {
+		return
+	}
+	for _, e := range append([]*end(nil), h.open...) {
+		e.news()
+		e.tend()
+	}
+	h.take(exchange.Tick{})
+}
+
+// die takes the host off the network, as kill -9 does.
+func (h *host) die() {
+	for _, e := range append([]*end(nil), h.open...) {
+		e.shut(errLost, nil)
+	}
+	h.dead = true
+	h.tracker.drop(h)
+}
+
+// handOut chooses the chunk of an ANY.
+func (h *host) handOut(to *end) int { return h.decider.choose(to) }
+
+// join makes one side of a session a member's.
+func (h *host) join(e *end) {
+	if len(h.ends) == 0 {
+		h.ends = append(h.ends, nil) // IDs count from 1
+	}
+	e.id = exchange.ID(len(h.ends))
+	h.ends = append(h.ends, e)
+	h.open = append(h.open, e)
+	h.room.Join(e)
+}
+
+func (h *host) leave(e *end) {
+	h.ends[e.id] = nil
+	for i, o := range h.open {
+		if o == e {
+			h.open = append(h.open[:i], h.open[i+1:]...)
+			return
+		}
+	}
+}
+
+// share grants the upload slots that are free.
+func (h *host) share() {
+	for e, chunk, ok := h.room.Next(); ok; e, chunk, ok = h.room.Next() {
+		e.grant(chunk)
+	}
+}
+
+// land notes a chunk that has come.
+func (h *host) land(e *end, chunk int, took moment, corrupt bool) {
+	l := exchange.Landed{From: e.id, Chunk: chunk, Took: took}
+	n := int64(h.length(chunk))
+	switch {
+	case corrupt:
+		l.Err = manifest.ErrDigest
+		h.stats.wrong += n
+	case h.has(chunk):
+		h.stats.duplicate += n
+	default:
+		l.Fresh = true
+		h.held.Set(uint(chunk))
+		h.stats.fresh += n
+	}
+	h.watch(step{what: landedChunk, by: h, on: e, chunk: chunk})
+	h.take(l)
+	if corrupt {
+		e.fail(wire.CodeBanned, l.Err)
+	}
+	h.progressed()
+}
+
+// progressed is where a plan's events that depend on progress happen.
+func (h *host) progressed() {
+	part := float64(h.held.Count()) / float64(max(1, h.chunks))
+	switch {
+	case h.FreezesAt > 0 && part >= h.FreezesAt:
+		h.frozen = true
+	case h.DiesAt > 0 && part >= h.DiesAt:
+		h.enter(h.now, h, dies, 0)
+	}
+}
+
+// carry does what a daemon has decided; it returns what followed at once.
+func (h *host) carry(a exchange.Action) (follows exchange.Event) {
+	h.note(h, a)
+	switch a := a.(type) {
+	case exchange.Dial:
+		h.stats.dials++
+		h.dial(h, a.Address)
+	case exchange.Announce:
+		h.tracker.announced(h)
+	case exchange.Complete:
+		h.completed(h)
+	default:
+		for id := range exchange.To(a) {
+			if e := h.ends[id]; e != nil {
+				follows = e.carry(a)
+			}
+		}
+	}
+	return follows
+}
+
+// carry does an end's part of an action, as chunkserver.Session.Carry does.
+func (e *end) carry(a exchange.Action) (follows exchange.Event) {
+	var err error
+	switch a := a.(type) {
+	case exchange.Send:
+		e.say(a.Kind, a.Chunk)
+	case exchange.Tell:
+		e.queue(line{wire.KindHave, int32(a.Chunk)}, a.Later)
+	case exchange.SendBits:
+		e.bits = bitmap.Encode(e.held, e.chunks)
+		e.say(wire.KindBits, 0)
+	case exchange.Upload:
+		_, err = e.room.Add(e, a.Chunk)
+		e.share()
+	case exchange.HandOut:
+		_, err = e.room.Add(e, room.Any)
+		e.share()
+	case exchange.Withdraw:
+		if e.room.Cancel(e, a.Chunk) {
+			follows = exchange.Withdrawn{To: e.id, Chunk: a.Chunk}
+		}
+	case exchange.Fail:
+		e.fail(a.Code, a.Err)
+	case exchange.Close:
+		e.shut(errLost, nil)
+	}
+	if err != nil {
+		e.fail(wire.CodeTooMany, err)
+	}
+	return follows
+}

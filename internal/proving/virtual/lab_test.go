@@ -1,0 +1,254 @@
+package virtual
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"fanout/peerd/swarm"
+)
+
+var errNever = errors.New("never")
+
+func newRand(a, b uint64) *rand.Rand { return rand.New(rand.NewPCG(a, b)) }
+
+// small is a plan that takes no time.
+func small(scenario string, strategy swarm.Strategy) Plan {
+	p := Defaults(scenario)
+	p.Strategy, p.Size = strategy, 4<<20
+	return p
+}
+
+// In every scenario everybody who is waited for completes, not before the bound, and no promise is
+// broken; under static, what nobody but a dead owner may bring comes from the origin.
+func TestScenarios(t *testing.T) {
+	names, _ := Scenarios()
+	for _, name := range names {
+		for _, strategy := range []swarm.Strategy{swarm.Swarm, swarm.Static, swarm.Direct} {
+			t.Run(name+"/"+string(strategy), func(t *testing.T) {
+				if name == "subnets" && strategy != swarm.Swarm {
+					t.Skip("who cannot reach the origin needs a swarm")
+				}
+				r, err := Run(t.Context(), small(name, strategy))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Err() != nil || len(r.Times) == 0 {
+					t.Errorf("%v, %d have it", r.Err(), len(r.Times))
+				}
+				if ratio := r.Ratio(r.Last()); ratio < 0.99 {
+					t.Errorf("took %.3f of the bound", ratio)
+				}
+				if strategy == swarm.Direct && r.Origin < float64(len(r.Times)) {
+					t.Errorf("the origin sent %.2f files to %d peers", r.Origin, len(r.Times))
+				}
+			})
+		}
+	}
+}
+
+// What a scenario is about does happen.
+func TestScenariosAreWhatTheySay(t *testing.T) {
+	run := func(name string) (*lab, *Result) {
+		p := small(name, swarm.Swarm)
+		p.Size = 16 << 20
+		if err := p.Check(); err != nil {
+			t.Fatal(err)
+		}
+		l := newLab(&p, p.members(newRand(1, 0)))
+		r, err := happen(t.Context(), l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, r
+	}
+	count := func(l *lab, is func(*host) bool) (n int) {
+		for _, h := range l.hosts {
+			if is(h) {
+				n++
+			}
+		}
+		return n
+	}
+	dead := func(h *host) bool { return h.dead }
+	if l, _ := run("killed"); count(l, dead) != 1 {
+		t.Error("nobody was killed")
+	}
+	if l, _ := run("churn"); count(l, dead) != 1 || count(l, func(h *host) bool { return strings.HasPrefix(h.Name, "late") && h.done > 0 }) != 1 {
+		t.Error("nobody was killed, or came late and completed")
+	}
+	if l, _ := run("leave"); count(l, dead) < 7 {
+		t.Error("they stayed")
+	}
+	if l, _ := run("frozen"); count(l, func(h *host) bool { return h.frozen && !h.has(l.chunks-1) }) != 1 {
+		t.Error("nobody froze")
+	}
+	if _, r := run("lying"); r.Wrong == 0 {
+		t.Error("no wrong bytes came")
+	}
+	if l, _ := run("silent"); l.hosts[len(l.hosts)-1].stats.sent != 0 || l.hosts[len(l.hosts)-1].stats.messages == 0 {
+		t.Error("the silent one sent something, or nobody talked to it")
+	}
+	if l, r := run("slow-seeder"); r.Origin >= 1 || l.hosts[len(l.hosts)-1].stats.sent == 0 {
+		t.Error("the seeder did not help")
+	}
+	l, _ := run("racks")
+	if across := l.trunks[0].free; across == 0 {
+		t.Error("nothing went across the trunk")
+	}
+	_, equal := run("equal")
+	for _, name := range []string{"half-slow", "most-slow", "racks", "frozen"} {
+		if _, r := run(name); r.Last() <= equal.Last() {
+			t.Errorf("%s took %v, equal links %v", name, r.Last(), equal.Last())
+		}
+	}
+	if l, r := run("one-slow"); l.hosts[8].done > 0 && l.hosts[8].done < r.Last() {
+		t.Error("the slow one was not slow")
+	}
+}
+
+// A plan with the same seed happens in the same way, event by event; one with another does not.
+func TestRepeats(t *testing.T) {
+	for _, name := range []string{"equal", "churn", "racks"} {
+		p := small(name, swarm.Swarm)
+		once := func() string {
+			r, err := Run(t.Context(), p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, err := json.Marshal(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(all)
+		}
+		first := once()
+		if again := once(); again != first {
+			t.Errorf("%s happened in two ways:\n%s\n%s", name, first, again)
+		}
+		if p.Seed++; once() == first {
+			t.Errorf("%s: another seed changed nothing", name)
+		}
+	}
+}
+
+// The swarm of eight equal peers: the origin sends everything once, and no peer dials another more
+// than once.
+func TestSwarmOfEight(t *testing.T) {
+	p := Defaults("equal")
+	p.Size, p.Chunk = 100*64<<10, 64<<10
+	r, err := Run(t.Context(), p)
+	if err != nil || r.Err() != nil {
+		t.Fatal(err, r.Err())
+	}
+	if r.Origin != 1 || r.Chunks != 100 || r.Dials > 8+8*7 {
+		t.Errorf("the origin sent %.3f files of %d chunks, there were %d dials", r.Origin, r.Chunks, r.Dials)
+	}
+}
+
+// Whatever the number of peers and chunks, whoever is slow, comes late or dies: every peer that
+// lives completes, and the origin sends a chunk a second time only if it may have been lost with
+// its owner.
+func TestAnySwarm(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		p := Defaults("equal")
+		p.Strategy = rapid.SampledFrom([]swarm.Strategy{swarm.Swarm, swarm.Swarm, swarm.Swarm, swarm.Static, swarm.Direct}).Draw(rt, "strategy")
+		p.Chunk = 16 << 10
+		p.Size = p.Chunk*int64(rapid.IntRange(0, 40).Draw(rt, "chunks")) + 1
+		p.Seed = rapid.Uint64().Draw(rt, "seed")
+		p.Peers = rapid.IntRange(2, 8).Draw(rt, "peers")
+		if err := p.Check(); err != nil {
+			rt.Fatal(err)
+		}
+		all := p.members(newRand(p.Seed, 0))
+		deaths := 0
+		for i := range all[1:] {
+			m := &all[1+i]
+			m.Up = float64(rapid.IntRange(3, 100).Draw(rt, "Mbit/s up")) * 1e6
+			m.Down = float64(rapid.IntRange(3, 100).Draw(rt, "Mbit/s down")) * 1e6
+			m.Starts = time.Duration(rapid.SampledFrom([]int{0, 0, 0, 50, 1000}).Draw(rt, "starts at ms")) * time.Millisecond
+			if m.DiesAt = rapid.SampledFrom([]float64{0, 0, 0, 0, 0.1, 0.5, 0.99}).Draw(rt, "dies at"); m.DiesAt > 0 {
+				m.Spare = true
+				deaths++
+			}
+		}
+		l := newLab(&p, all)
+		r, err := happen(t.Context(), l)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if err := fair(l, r, deaths); err != nil {
+			rt.Fatal(err)
+		}
+	})
+}
+
+// fair says what of a run's outcome should not be.
+func fair(l *lab, r *Result, deaths int) error {
+	n, most := len(l.hosts)-1, l.chunks
+	for _, h := range l.hosts {
+		if h.DiesAt > 0 {
+			// What it held, what was on its way to it, and what became an orphan for a moment.
+			most += int(h.held.Count()) + 2 + l.chunks/4
+		}
+	}
+	if p := l.plan.Strategy; p == swarm.Direct || p == swarm.Static && deaths > 0 {
+		most = n * l.chunks
+	}
+	switch sent := (l.hosts[0].stats.sent + l.chunkSize - 1) / l.chunkSize; {
+	case r.Err() != nil:
+		return r.Err()
+	case sent > int64(most):
+		return fmt.Errorf("the origin sent %d chunks, at most %d were due; it took %v", sent, most, r.Last())
+	case deaths == 0 && r.Dials > 2*n*n:
+		return fmt.Errorf("%d dials among %d peers", r.Dials, n)
+	}
+	return nil
+}
+
+// A plan that cannot be is refused, by what is wrong with it.
+func TestBadPlans(t *testing.T) {
+	for _, tt := range []struct {
+		change func(*Plan)
+		says   string
+	}{
+		{func(p *Plan) { p.Scenario = "other" }, "give one of equal,"},
+		{func(p *Plan) { p.Strategy = "torrent" }, "direct, static or swarm"},
+		{func(p *Plan) { p.Peers = 1 }, "2 at least"},
+		{func(p *Plan) { p.Size = 0 }, "a file of 0 bytes"},
+		{func(p *Plan) { p.Chunk = -1 }, "chunks of -1 bytes"},
+		{func(p *Plan) { p.Chunk = 1 }, "chunk"},
+		{func(p *Plan) { p.Rate = 0 }, "without a rate"},
+		{func(p *Plan) { p.Queue = 1 }, "queues of 1 packets"},
+		{func(p *Plan) { p.Delay = -1 }, "delay of -1ns"},
+	} {
+		p := Defaults("equal")
+		tt.change(&p)
+		if _, err := Run(t.Context(), p); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("it says %v, want %q", err, tt.says)
+		}
+	}
+}
+
+// Whom nobody can reach is named at the end of a run, which there is.
+func TestIncomplete(t *testing.T) {
+	p := small("equal", swarm.Swarm)
+	if err := p.Check(); err != nil {
+		t.Fatal(err)
+	}
+	all := p.members(newRand(1, 0))
+	all[3].Subnets = 2
+	r, err := happen(t.Context(), newLab(&p, all))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Err(); !errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), "p3") {
+		t.Errorf("it says %v", err)
+	}
+}
