@@ -23,7 +23,8 @@ func (k *keeper) plot() (path string, err error) {
 	p.Title.Text = "What the peers hold: mean, first and last"
 	p.X.Label.Text, p.Y.Label.Text = "time ÷ bound", "part of the file"
 	p.X.Min, p.Y.Min, p.Y.Max = 0, 0, 1
-	p.Legend.Top, p.Legend.Left = true, true
+	p.Title.Padding, p.X.Padding = vg.Points(8), vg.Points(4)
+	p.Legend.Padding, p.Legend.YOffs, p.Legend.XOffs = vg.Points(3), vg.Points(6), -vg.Points(6)
 	p.Add(plotter.NewGrid())
 	colors, err := brewer.GetPalette(brewer.TypeQualitative, "Dark2", mostCurves)
 	if err != nil {

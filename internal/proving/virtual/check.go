@@ -65,7 +65,7 @@ type claimsAreOwed struct {
 }
 
 func newClaimsAreOwed(hosts int) *claimsAreOwed {
-	return &claimsAreOwed{owed: map[*end]map[int]int{}, every: 1 + hosts/64, seen: map[*host]int{}}
+	return &claimsAreOwed{owed: map[*end]map[int]int{}, every: 1 + hosts/16, seen: map[*host]int{}}
 }
 
 func (c *claimsAreOwed) check(s *step) error {

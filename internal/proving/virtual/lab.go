@@ -71,7 +71,9 @@ func happen(ctx context.Context, l *lab) (*Result, error) {
 	end := longest*l.least + atLeast
 	for n := 0; l.awaited > 0 && l.now < end && l.broken == nil && l.next(); n++ {
 		if n%(1<<16) == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+			l.draw()
+			return nil, fmt.Errorf("stopped at %v of its time, when the peers held %.0f %% of the file: %w",
+				l.now.Round(time.Millisecond), 100*l.curve[len(l.curve)-1].Mean, ctx.Err())
 		}
 	}
 	l.watch(step{what: over, lab: l})
