@@ -36,7 +36,6 @@ type end struct {
 	*host
 	id      exchange.ID
 	other   *end
-	address string // that was dialled; empty on the other side
 	out, in *stream
 	bits    []byte // of the last BITS said here
 	opened  bool   // the daemon knows of it
@@ -162,7 +161,6 @@ func (e *end) begin() {
 	e.sending = e.length(e.chunk)
 	e.corrupt = e.Lying
 	e.blocked = e.now
-	e.stats.messages++
 	e.out.write(len("DATA 1234 65536\n"), note{chunk: e.chunk})
 }
 

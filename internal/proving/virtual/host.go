@@ -3,6 +3,7 @@ package virtual
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/bits-and-blooms/bitset"
@@ -135,7 +136,7 @@ func (h *host) tick() {
 	if h.frozen {
 		return
 	}
-	for _, e := range append([]*end(nil), h.open...) {
+	for _, e := range slices.Clone(h.open) {
 		e.news()
 		e.tend()
 	}
@@ -144,7 +145,7 @@ func (h *host) tick() {
 
 // die takes the host off the network, as kill -9 does.
 func (h *host) die() {
-	for _, e := range append([]*end(nil), h.open...) {
+	for _, e := range slices.Clone(h.open) {
 		e.shut(errLost, nil)
 	}
 	h.dead = true
@@ -167,12 +168,7 @@ func (h *host) join(e *end) {
 
 func (h *host) leave(e *end) {
 	h.ends[e.id] = nil
-	for i, o := range h.open {
-		if o == e {
-			h.open = append(h.open[:i], h.open[i+1:]...)
-			return
-		}
-	}
+	h.open = slices.DeleteFunc(h.open, func(o *end) bool { return o == e })
 }
 
 // share grants the upload slots that are free.

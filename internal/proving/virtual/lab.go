@@ -220,7 +220,7 @@ func (d *dialling) act(what, _ int) {
 
 // connect makes the two ends of a session.
 func (d *dialling) connect() *end {
-	a, b := &end{host: d.from, address: d.address}, &end{host: d.to}
+	a, b := &end{host: d.from}, &end{host: d.to}
 	a.other, b.other = b, a
 	there, back := d.path(d.from, d.to), d.path(d.to, d.from)
 	a.out = newStream(d.agenda, a, b, there, back, d.plan.Delay)
