@@ -12,7 +12,6 @@ package picker
 
 import (
 	"iter"
-	"maps"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
@@ -37,18 +36,6 @@ func (n *Neighbour) Asked() int { return len(n.asked) }
 
 // Holds says whether the neighbour is known to have the chunk.
 func (n *Neighbour) Holds(chunk int) bool { return n.holds.Test(uint(chunk)) }
-
-// Claims are the chunks that the neighbour was asked for, or has offered with success, and that
-// have not come.
-func (n *Neighbour) Claims() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		for _, c := range slices.Concat(slices.Sorted(maps.Keys(n.asked)), n.offers) {
-			if !yield(c) {
-				return
-			}
-		}
-	}
-}
 
 // Picker is the state of one download. It is not safe for concurrent use.
 type Picker struct {
@@ -291,6 +278,29 @@ func (p *Picker) Again(n *Neighbour, before time.Time) (chunk int, ok bool) {
 		}
 	}
 	return chunk, ok
+}
+
+// Claims are the missing chunks that are not open, each with all who were asked for it, or have
+// offered it with success: nobody asks anybody else for them. One that is claimed of nobody, which
+// would never come, is yielded with nil. It is for those who check what this package promises.
+func (p *Picker) Claims() iter.Seq2[int, *Neighbour] {
+	return func(yield func(int, *Neighbour) bool) {
+		claimed := p.missing.Difference(p.open)
+		for c, ok := claimed.NextSet(0); ok; c, ok = claimed.NextSet(c + 1) {
+			of := p.asked[int(c)]
+			if o, offered := p.offered[int(c)]; offered {
+				of = append(slices.Clone(of), o.by)
+			}
+			if len(of) == 0 {
+				of = []*Neighbour{nil}
+			}
+			for _, n := range of {
+				if !yield(int(c), n) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Overdue returns the chunks that a neighbour was asked for or has offered since before.

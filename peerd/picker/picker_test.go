@@ -334,8 +334,18 @@ func (x *machine) check() {
 			}
 		}
 	}
+	claims := map[int]int{}
+	for c, n := range p.Claims() {
+		claims[c]++
+		if !slices.Contains(p.all, n) {
+			x.Fatalf("chunk %d is claimed of one that has left, or of nobody", c)
+		}
+	}
 	missing := 0
 	for c := range p.chunks {
+		if claims[c] != asked[c]+offered[c] {
+			x.Fatalf("chunk %d is asked of %d and offered by %d, claims are %d", c, asked[c], offered[c], claims[c])
+		}
 		if !x.held[c] {
 			missing++
 		}

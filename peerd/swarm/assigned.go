@@ -276,9 +276,17 @@ func (a *assigned) fill(now time.Time) {
 }
 
 func (a *assigned) claims(yield func(chunk int, of *neighbour)) {
+	lost := a.held.Complement()
+	for _, s := range append(a.owners[:len(a.owners):len(a.owners)], a.origin) {
+		lost.InPlaceDifference(s.todo)
+	}
 	for _, f := range a.feeds.all {
 		for _, c := range slices.Sorted(maps.Keys(f.asked)) {
+			lost.Clear(uint(c))
 			yield(c, f.neighbour)
 		}
+	}
+	for c, ok := lost.NextSet(0); ok; c, ok = lost.NextSet(c + 1) {
+		yield(int(c), nil)
 	}
 }

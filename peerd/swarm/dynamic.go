@@ -208,11 +208,19 @@ func (w *dynamic) push(chunk int) {
 
 // sendTo sends a line to the peer of a view.
 func (w *dynamic) sendTo(view *picker.Neighbour, kind wire.Kind, chunk int) {
+	if p := w.partnerOf(view); p != nil {
+		w.send(p.neighbour, kind, chunk)
+	}
+}
+
+// partnerOf finds whose view it is; nil if nobody's who is connected.
+func (w *dynamic) partnerOf(view *picker.Neighbour) *partner {
 	for _, p := range w.peers.all {
 		if p.view == view {
-			w.send(p.neighbour, kind, chunk)
+			return p
 		}
 	}
+	return nil
 }
 
 // waits is false: swarm peers ask only for what they were told is held.
@@ -342,10 +350,12 @@ func (w *dynamic) endgame() bool {
 }
 
 func (w *dynamic) claims(yield func(chunk int, of *neighbour)) {
-	for _, p := range w.peers.all {
-		for chunk := range p.view.Claims() {
-			yield(chunk, p.neighbour)
+	for chunk, view := range w.p.Claims() {
+		var of *neighbour // nil for one that has left
+		if p := w.partnerOf(view); p != nil {
+			of = p.neighbour
 		}
+		yield(chunk, of)
 	}
 	for _, o := range w.origins.all {
 		for _, chunk := range slices.Sorted(maps.Keys(o.asked)) {

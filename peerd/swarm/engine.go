@@ -76,7 +76,7 @@ type strategy interface {
 	met(peers []exchange.Contact, now time.Time)
 	tick(now time.Time)
 	fill(now time.Time)
-	claims(yield func(chunk int, of *neighbour))
+	claims(yield func(chunk int, of *neighbour)) // nil: of nobody
 }
 
 // New makes the engine of a download that begins now.
@@ -163,9 +163,15 @@ func (e *Engine) Finished() bool { return e.finished }
 func (e *Engine) Has(chunk int) bool { return e.has(chunk) }
 
 // Claims calls yield for every chunk that has been asked of a neighbour, or accepted from one,
-// and has not come. It is for those who check what this package promises.
+// and has not come; and, with the ID 0, for every chunk that would never be asked of anybody. It is
+// for those who check what this package promises.
 func (e *Engine) Claims(yield func(chunk int, of exchange.ID)) {
-	e.strategy.claims(func(chunk int, of *neighbour) { yield(chunk, of.id) })
+	e.strategy.claims(func(chunk int, of *neighbour) {
+		if of == nil {
+			of = &neighbour{}
+		}
+		yield(chunk, of.id)
+	})
 }
 
 // Trouble says why nothing may be coming, given what has been noted elsewhere: a reason that the

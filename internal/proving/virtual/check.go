@@ -119,7 +119,11 @@ func (c *claimsAreOwed) look(s *step) (err error) {
 		if int(of) < len(s.by.ends) {
 			on = s.by.ends[of]
 		}
-		if c.owed[on][chunk] == 0 && err == nil {
+		switch {
+		case err != nil || c.owed[on][chunk] > 0:
+		case of == 0:
+			err = fmt.Errorf("would never ask for chunk %d, which nobody owes it", chunk)
+		default:
 			err = fmt.Errorf("counts on chunk %d from session %d, which does not owe it", chunk, of)
 		}
 	})
@@ -165,14 +169,15 @@ func (c *sentIsDue) check(s *step) error {
 }
 
 // bytesAddUp: what lands over a session is what was begun to be sent over it, in that order, once;
-// and in the end every host has counted as much as has landed, and as fresh what it holds.
+// and in the end every host has sent what has landed of it, and parts of what was cut off, and
+// holds what was fresh, which is what its daemon believes.
 type bytesAddUp struct {
-	begun  map[*end][]int  // by the side of the key, and not landed
-	landed map[*host]int64 // bytes
+	begun       map[*end][]int  // by the side of the key, and not landed
+	landed, cut map[*host]int64 // bytes that it has begun to send: came, or did not all
 }
 
 func newBytesAddUp() *bytesAddUp {
-	return &bytesAddUp{begun: map[*end][]int{}, landed: map[*host]int64{}}
+	return &bytesAddUp{begun: map[*end][]int{}, landed: map[*host]int64{}, cut: map[*host]int64{}}
 }
 
 func (c *bytesAddUp) check(s *step) error {
@@ -187,13 +192,16 @@ func (c *bytesAddUp) check(s *step) error {
 			return fmt.Errorf("chunk %d has come from %s, which has sent %v", s.chunk, from.Name, begun)
 		}
 		c.begun[from] = c.begun[from][1:]
-		c.landed[s.by] += int64(s.by.length(s.chunk))
+		c.landed[from.host] += int64(s.by.length(s.chunk))
 	case endedSession:
 		if s.on.other.closed {
-			delete(c.begun, s.on)
-			delete(c.begun, s.on.other)
+			c.cutOff(s.on)
+			c.cutOff(s.on.other)
 		}
 	case over:
+		for on := range c.begun {
+			c.cutOff(on)
+		}
 		for _, h := range s.lab.hosts {
 			if err := c.add(h); err != nil {
 				return err
@@ -203,14 +211,26 @@ func (c *bytesAddUp) check(s *step) error {
 	return nil
 }
 
+// cutOff notes what was begun to be sent over a session that has ended.
+func (c *bytesAddUp) cutOff(on *end) {
+	for _, chunk := range c.begun[on] {
+		c.cut[on.host] += int64(on.length(chunk))
+	}
+	delete(c.begun, on)
+}
+
 func (c *bytesAddUp) add(h *host) error {
-	if sum := h.stats.fresh + h.stats.duplicate + h.stats.wrong; sum != c.landed[h] {
-		return fmt.Errorf("%s has counted %d bytes, %d have come", h.Name, sum, c.landed[h])
+	if least, most := c.landed[h], c.landed[h]+c.cut[h]; h.stats.sent < least || h.stats.sent > most {
+		return fmt.Errorf("%s has counted %d bytes sent; %d have come of it, and %d were begun", h.Name, h.stats.sent, least, most)
 	}
 	var holds int64
+	peer, _ := h.decider.(*peer)
 	for chunk := range h.chunks {
 		if h.has(chunk) {
 			holds += int64(h.length(chunk))
+		}
+		if peer != nil && !h.frozen && peer.engine.Has(chunk) != h.has(chunk) {
+			return fmt.Errorf("%s holds chunk %d: %v, which its daemon does not know", h.Name, chunk, h.has(chunk))
 		}
 	}
 	if made := h.Whole || h.Silent || h.Lying; !made && holds != h.stats.fresh {

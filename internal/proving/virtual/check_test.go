@@ -61,6 +61,11 @@ func TestCheckers(t *testing.T) {
 	decided := step{what: hasDecided, by: b, engine: e}
 	begun := step{what: beginsChunk, by: a, on: ab, chunk: 0}
 	landed := step{what: landedChunk, by: b, on: ba, chunk: 0}
+	l2, a2, _, ab2, _ := two()
+	a2.stats.sent = 11
+	l3, _, b3, _, _ := two()
+	b3.decider, b3.stats.fresh = &peer{b3, e}, 10
+	b3.held.Set(0)
 	for _, tt := range []struct {
 		name    string
 		checker checker
@@ -84,7 +89,9 @@ func TestCheckers(t *testing.T) {
 		{"a chunk comes that nobody sent", newBytesAddUp(), nil, landed, "has come from a"},
 		{"a chunk comes twice", newBytesAddUp(), []step{begun, landed}, landed, "has come from a"},
 		{"another one comes", newBytesAddUp(), []step{begun}, step{what: landedChunk, by: b, on: ba, chunk: 1}, "has come from a"},
-		{"what came was not counted", newBytesAddUp(), []step{begun, landed}, step{what: over, lab: l}, "10 have come"},
+		{"what was sent is not counted", newBytesAddUp(), []step{begun, landed}, step{what: over, lab: l}, "0 bytes sent; 10 have come"},
+		{"more is counted than was begun", newBytesAddUp(), []step{{what: beginsChunk, by: a2, on: ab2}}, step{what: over, lab: l2}, "11 bytes sent; 0 have come of it, and 10 were begun"},
+		{"the daemon does not know what came", newBytesAddUp(), nil, step{what: over, lab: l3}, "b holds chunk 0: true, which"},
 		{"finished with nothing", endsWhole{}, []step{decided}, step{what: hasDecided, by: whole(b), engine: e}, "4 of 4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
