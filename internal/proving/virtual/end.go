@@ -53,8 +53,8 @@ type end struct {
 	pumping  bool
 	blocked  moment // since when the kernel takes nothing more of the chunk
 	lent     bool
-	began    moment // when the chunk that is coming began to; receiving is whether one is
-	receives bool
+	receives bool   // a chunk
+	began    moment // when it began to come
 	received moment // when payload last came
 	told     moment // up to when the engine knows that
 }
@@ -92,7 +92,7 @@ func (e *end) queue(l line, mayWait bool) {
 	case !mayWait:
 		e.urgent = true
 		e.pump()
-	case !e.waiting && len(e.lines) == 1:
+	case !e.waiting:
 		e.waiting = true
 		e.enter(e.now+later, e, flush, 0)
 	}
@@ -106,7 +106,7 @@ func (e *end) grant(chunk int) {
 
 // pump is the session's writer: it gives the kernel what it takes.
 func (e *end) pump() {
-	if e.pumping || e.closed || e.frozen {
+	if e.pumping || e.closed || e.frozen || e.dead {
 		return
 	}
 	e.pumping = true
@@ -212,11 +212,11 @@ func (e *end) receive() {
 func (e *end) hear(lines []line) {
 	e.stats.messages += len(lines)
 	for _, l := range lines {
-		if l.kind != wire.KindHave {
-			e.watch(step{what: heardLine, by: e.host, on: e, line: l})
-		}
 		if e.closed {
 			return
+		}
+		if l.kind != wire.KindHave {
+			e.watch(step{what: heardLine, by: e.host, on: e, line: l})
 		}
 		got := exchange.Got{From: e.id, Message: wire.Message{Kind: l.kind, Chunk: int(l.chunk)}}
 		if l.kind == wire.KindBits {
@@ -272,12 +272,11 @@ func (e *end) finish(why error) {
 	}
 	e.closed = true
 	e.out.cut = true
-	if e.other.closed || e.dead {
-		e.in.cut = true
-	}
 	e.room.Leave(e)
 	e.leave(e)
 	e.watch(step{what: endedSession, by: e.host, on: e})
-	e.take(exchange.Closed{ID: e.id, Err: why})
+	if e.opened {
+		e.take(exchange.Closed{ID: e.id, Err: why})
+	}
 	e.share()
 }

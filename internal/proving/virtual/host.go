@@ -71,7 +71,8 @@ const (
 	starts = iota
 	think  // decide
 	tick
-	dies
+	dies   // is killed
+	stops  // is told to end, and takes its leave of the tracker
 )
 
 func (h *host) act(what, _ int) {
@@ -89,6 +90,10 @@ func (h *host) act(what, _ int) {
 		h.tick()
 	case dies:
 		h.die()
+		h.tracker.stopped(h)
+	case stops:
+		h.die()
+		h.tracker.drop(h)
 	}
 }
 
@@ -143,17 +148,26 @@ func (h *host) tick() {
 	h.take(exchange.Tick{})
 }
 
-// die takes the host off the network, as kill -9 does.
+// die takes the host off the network: from now on it says and decides nothing.
 func (h *host) die() {
+	h.dead = true
 	for _, e := range slices.Clone(h.open) {
 		e.shut(errLost, nil)
 	}
-	h.dead = true
-	h.tracker.drop(h)
+}
+
+// chosen is the chunk of an ANY.
+type chosen struct {
+	to    exchange.ID
+	chunk int
 }
 
 // handOut chooses the chunk of an ANY.
-func (h *host) handOut(to *end) int { return h.decider.choose(to) }
+func (h *host) handOut(to *end) int {
+	chunk := h.decider.choose(to)
+	h.note(h, chosen{to.id, chunk})
+	return chunk
+}
 
 // join makes one side of a session a member's.
 func (h *host) join(e *end) {
@@ -203,10 +217,11 @@ func (h *host) land(e *end, chunk int, took moment, corrupt bool) {
 
 // progressed is where a plan's events that depend on progress happen.
 func (h *host) progressed() {
-	part := float64(h.held.Count()) / float64(max(1, h.chunks))
+	part := float64(h.held.Count()) / float64(h.chunks)
 	switch {
-	case h.FreezesAt > 0 && part >= h.FreezesAt:
+	case h.FreezesAt > 0 && part >= h.FreezesAt && !h.frozen:
 		h.frozen = true
+		h.tracker.stopped(h)
 	case h.DiesAt > 0 && part >= h.DiesAt:
 		h.enter(h.now, h, dies, 0)
 	}

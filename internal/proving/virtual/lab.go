@@ -2,7 +2,6 @@ package virtual
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
@@ -14,7 +13,6 @@ import (
 
 	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/room"
-	"fanout/internal/chunks/wire"
 	"fanout/peerd/swarm"
 )
 
@@ -72,8 +70,8 @@ func happen(ctx context.Context, l *lab) (*Result, error) {
 	for n := 0; l.awaited > 0 && l.now < end && l.broken == nil && l.next(); n++ {
 		if n%(1<<16) == 0 && ctx.Err() != nil {
 			l.draw()
-			return nil, fmt.Errorf("stopped at %v of its time, when the peers held %.0f %% of the file: %w",
-				l.now.Round(time.Millisecond), 100*l.curve[len(l.curve)-1].Mean, ctx.Err())
+			return nil, fmt.Errorf("%w at %v of its time, when the peers held %.0f %% of the file",
+				ctx.Err(), l.now.Round(time.Millisecond), 100*l.curve[len(l.curve)-1].Mean)
 		}
 	}
 	l.watch(step{what: over, lab: l})
@@ -85,8 +83,9 @@ func happen(ctx context.Context, l *lab) (*Result, error) {
 }
 
 func newLab(p *Plan, members []Member) *lab {
+	size := p.chunkSize()
 	l := &lab{
-		agenda: &agenda{}, plan: p, chunks: int((p.Size + p.Chunk - 1) / p.Chunk), chunkSize: p.Chunk,
+		agenda: &agenda{}, plan: p, chunks: int((p.Size + size - 1) / size), chunkSize: size,
 		byAddress: map[string]*host{}, trunks: map[int]*link{}, checkers: checkers(len(members)), hash: fnv.New64a(),
 		least: p.least(members),
 	}
@@ -165,7 +164,7 @@ func (l *lab) path(from, to *host) []*link {
 func (l *lab) dial(from *host, address string) {
 	d := &dialling{lab: l, from: from, address: address, to: l.byAddress[address]}
 	switch to := d.to; {
-	case to == nil || to.Subnets&from.Subnets == 0:
+	case to.Subnets&from.Subnets == 0:
 		l.enter(l.now+dialWithin, d, refused, 0)
 	case !to.started || to.dead:
 		l.enter(l.now+2*l.plan.Delay, d, refused, 0)
@@ -200,10 +199,10 @@ const (
 
 func (d *dialling) act(what, _ int) {
 	switch {
-	case what == refused || what == met && (d.to.dead || d.to.frozen):
-		if d.from.take(exchange.NotDialled{Address: d.address, Err: errRefused}); what == met {
-			d.to = nil
-		}
+	case what == refused || what == met && d.to.dead:
+		d.from.take(exchange.NotDialled{Address: d.address, Err: errRefused})
+	case what == met && d.to.frozen: // the kernel answers, and the daemon does not
+		d.enter(d.now+dialWithin, d, refused, 0)
 	case what == met && !d.from.dead:
 		d.here = d.connect()
 		there := d.here.other
@@ -213,8 +212,12 @@ func (d *dialling) act(what, _ int) {
 		d.here.opened = true
 		d.from.take(exchange.Opened{ID: d.here.id, Peer: d.to.Name, Address: d.address})
 		d.here.receive() // what the other side has said at once
-	case what == opens && d.here != nil:
-		d.from.take(exchange.NotDialled{Address: d.address, Err: errLost})
+	case what == opens && d.here != nil: // over already, for a reason that the other side has told
+		why := d.here.other.why
+		if why == nil {
+			why = errLost
+		}
+		d.from.take(exchange.NotDialled{Address: d.address, Err: why})
 	}
 }
 
@@ -239,7 +242,7 @@ func (l *lab) completed(h *host) {
 		l.awaited--
 	}
 	if h.Leaves {
-		l.enter(l.now, h, dies, 0)
+		l.enter(l.now, h, stops, 0)
 	}
 }
 
@@ -255,28 +258,9 @@ func (l *lab) watch(s step) {
 	}
 }
 
-// note has an action become part of the run's fingerprint.
-func (l *lab) note(h *host, a exchange.Action) {
-	var b [32]byte
-	kind, to, chunk := 0, exchange.ID(0), 0
-	switch a := a.(type) {
-	case exchange.Send:
-		kind, to, chunk = int(a.Kind), a.To, a.Chunk
-	case exchange.Tell:
-		kind, chunk = int(wire.KindHave), a.Chunk
-	case exchange.Upload:
-		kind, to, chunk = 100, a.To, a.Chunk
-	case exchange.Dial:
-		kind, chunk = 101, l.byAddress[a.Address].number
-	default:
-		kind = 102
-	}
-	binary.LittleEndian.PutUint64(b[:], uint64(l.now))
-	binary.LittleEndian.PutUint32(b[8:], uint32(h.number))
-	binary.LittleEndian.PutUint32(b[12:], uint32(kind))
-	binary.LittleEndian.PutUint64(b[16:], uint64(to))
-	binary.LittleEndian.PutUint64(b[24:], uint64(chunk))
-	l.hash.Write(b[:])
+// note has something that was decided become part of the run's fingerprint.
+func (l *lab) note(h *host, decided any) {
+	fmt.Fprintf(l.hash, "%d %d %T%v\n", l.now, h.number, decided, decided)
 }
 
 // ErrIncomplete is a run's in which somebody who is waited for has not completed.

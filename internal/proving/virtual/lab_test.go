@@ -26,16 +26,19 @@ func small(scenario string, strategy swarm.Strategy) Plan {
 }
 
 // In every scenario everybody who is waited for completes, not before the bound, and no promise is
-// broken; under static, what nobody but a dead owner may bring comes from the origin.
+// broken; among equals the origin sends everything once, unless all of it comes from there.
 func TestScenarios(t *testing.T) {
 	names, _ := Scenarios()
 	for _, name := range names {
 		for _, strategy := range []swarm.Strategy{swarm.Swarm, swarm.Static, swarm.Direct} {
 			t.Run(name+"/"+string(strategy), func(t *testing.T) {
-				if name == "subnets" && strategy != swarm.Swarm {
-					t.Skip("who cannot reach the origin needs a swarm")
-				}
 				r, err := Run(t.Context(), small(name, strategy))
+				if name == "subnets" && strategy != swarm.Swarm {
+					if !errors.Is(err, ErrNeedsSwarm) {
+						t.Errorf("it says %v", err)
+					}
+					return
+				}
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -44,6 +47,9 @@ func TestScenarios(t *testing.T) {
 				}
 				if ratio := r.Ratio(r.Last()); ratio < 0.99 {
 					t.Errorf("took %.3f of the bound", ratio)
+				}
+				if name == "equal" && strategy != swarm.Direct && r.Origin != 1 {
+					t.Errorf("the origin sent %.3f files", r.Origin)
 				}
 				if strategy == swarm.Direct && r.Origin < float64(len(r.Times)) {
 					t.Errorf("the origin sent %.2f files to %d peers", r.Origin, len(r.Times))
@@ -108,9 +114,31 @@ func TestScenariosAreWhatTheySay(t *testing.T) {
 			t.Errorf("%s took %v, equal links %v", name, r.Last(), equal.Last())
 		}
 	}
-	if l, r := run("one-slow"); l.hosts[8].done > 0 && l.hosts[8].done < r.Last() {
-		t.Error("the slow one was not slow")
+	if l, _ := run("one-slow"); l.hosts[8].held.Count() >= uint(l.chunks) || l.hosts[8].stats.fresh == 0 {
+		t.Error("the slow one was as fast as the others, or got nothing")
 	}
+	if l, _ := run("subnets"); !crossed(l) {
+		t.Error("there are sessions between the subnets, or none with the two that are in both")
+	}
+	if _, r := run("small"); r.Ratio(r.Last()) < 1.03 {
+		t.Errorf("few chunks for many took %.3f bounds, like many for few", r.Ratio(r.Last()))
+	}
+}
+
+// crossed says that machines of the second subnet have the file, and talk to none of the first.
+func crossed(l *lab) bool {
+	across := 0
+	for _, h := range l.hosts {
+		for _, e := range h.open {
+			if e.Subnets&e.other.Subnets == 0 {
+				return false
+			}
+			if e.Subnets == 2 && e.other.Subnets == 3 {
+				across++
+			}
+		}
+	}
+	return across > 0
 }
 
 // A plan with the same seed happens in the same way, event by event; one with another does not.
@@ -220,11 +248,14 @@ func TestBadPlans(t *testing.T) {
 	}{
 		{func(p *Plan) { p.Scenario = "other" }, "give one of equal,"},
 		{func(p *Plan) { p.Strategy = "torrent" }, "direct, static or swarm"},
-		{func(p *Plan) { p.Peers = 1 }, "2 at least"},
+		{func(p *Plan) { p.Peers = 1 }, "give 2 to 100000"},
 		{func(p *Plan) { p.Size = 0 }, "a file of 0 bytes"},
 		{func(p *Plan) { p.Chunk = -1 }, "chunks of -1 bytes"},
 		{func(p *Plan) { p.Chunk = 1 }, "chunk"},
-		{func(p *Plan) { p.Rate = 0 }, "without a rate"},
+		{func(p *Plan) { p.Rate = 0 }, "links of 0"},
+		{func(p *Plan) { p.Trunk = 0 }, "a trunk of 0"},
+		{func(p *Plan) { p.Peers = mostPeers + 1 }, "give 2 to 100000"},
+		{func(p *Plan) { p.Scenario, p.Strategy = "subnets", swarm.Static }, "subnets with static"},
 		{func(p *Plan) { p.Queue = 1 }, "queues of 1 packets"},
 		{func(p *Plan) { p.Delay = -1 }, "delay of -1ns"},
 	} {

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"fanout/internal/chunks/room"
 )
 
 func TestLink(t *testing.T) {
@@ -143,27 +141,46 @@ func TestReceiverThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// One whose receiver stalls gives its upload slot on after a second, and ends after fifteen.
-func TestStalledSend(t *testing.T) {
-	l, s, to := pair(10e6, 10e6, 0)
-	e := s.from
-	e.host = &host{lab: l, room: room.New[*end](1, 10), decider: &liar{}}
-	e.out, e.in, e.other, to.other = s, s, to, e
-	e.join(e)
-	s.write(receiveWindow + 1<<20)
-	for l.next() {
+// Where all machines share a kernel, a sender has two trains on their way, and no queue fills;
+// where they do not, two are in its own machine's queue, and the receiver's link has the rest.
+func TestSmallQueues(t *testing.T) {
+	for _, one := range []bool{true, false} {
+		l, s, _ := pair(100e6, 10e6, 1000)
+		s.oneKernel = one
+		s.write(1 << 20)
+		most := 0
+		for l.next() {
+			if s.own > ownTrains {
+				t.Fatalf("%d trains are in the machine's queue", s.own)
+			}
+			most = max(most, len(s.path[1].waits))
+			s.take()
+		}
+		if filled := most > ownTrains; filled == one {
+			t.Errorf("one kernel %v: %d trains waited for the receiver's link", one, most)
+		}
 	}
-	e.room.Add(e, 1)
-	e.room.Next()
-	e.sending, e.blocked = 1, l.now
-	other := &end{host: e.host, out: s}
-	e.room.Join(other)
-	e.room.Add(other, 1)
-	if _, _, ok := e.room.Next(); ok {
-		t.Fatal("there were two slots")
+}
+
+// Acknowledgements wait in the queues of their way, too, and take its room.
+func TestAcknowledgementsQueue(t *testing.T) {
+	alone := func(busy bool) (at moment) {
+		l, s, _ := pair(10e6, 10e6, 0)
+		s.write(segment)
+		if busy {
+			s.back[0].push(0, 1e6) // a tenth of a second
+		}
+		for l.next() {
+			if at == 0 && len(s.trains) == 0 {
+				at = l.now
+			}
+		}
+		if s.back[0].free == 0 {
+			t.Error("the acknowledgement took nothing of its link")
+		}
+		return at
 	}
-	l.now += lendAfter + 1
-	if e.tend(); !other.granted && !other.closed {
-		t.Error("the slot was not given on")
+	if quiet, busy := alone(false), alone(true); busy < quiet+90*time.Millisecond {
+		t.Errorf("known after %v, and %v beside other traffic", quiet, busy)
 	}
 }

@@ -1,6 +1,7 @@
 package virtual
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -24,7 +25,7 @@ type Plan struct {
 	Chunk    int64 // of a chunk; 0 for the size that origin chooses
 	// Rate is of every link that the scenario does not make slower, in bits a second on the wire.
 	Rate  float64
-	Trunk float64       // between racks, in bits a second; 0 for half of Rate
+	Trunk float64       // between racks, in bits a second on the wire
 	Delay time.Duration // from one host to another, beside queues
 	Queue int           // packets that the queue of a link holds, at the receivers and trunks
 	// OneKernel says that all machines share a kernel, as those of Mininet do: a packet then counts
@@ -36,14 +37,14 @@ type Plan struct {
 }
 
 // Defaults is a scenario's usual plan: a star like that of the lab in mininet/, of links of
-// 100 Mbit/s whose queues hold 1,000 packets.
+// 100 Mbit/s, half of that between racks, whose queues hold 1,000 packets.
 func Defaults(scenario string) Plan {
 	p := Plan{
-		Scenario: scenario, Strategy: swarm.Swarm, Peers: 8, Size: 64 << 20, Rate: 100e6,
+		Scenario: scenario, Strategy: swarm.Swarm, Peers: 8, Size: 64 << 20, Rate: 100e6, Trunk: 50e6,
 		Delay: 50 * time.Microsecond, Queue: 1000, OneKernel: true, Seed: 1,
 	}
 	if scenario == "small" {
-		p.Peers, p.Size, p.Rate = 32, 4<<20, 5e6
+		p.Peers, p.Size, p.Rate, p.Trunk = 32, 4<<20, 5e6, 2.5e6
 	}
 	return p
 }
@@ -186,7 +187,14 @@ func (p *Plan) members(r *rand.Rand) []Member {
 // startWithin is how long it takes until all peers have been told to begin.
 const startWithin = 10 * time.Millisecond
 
-// Check says what of a plan cannot be, and fills in what was left open.
+// mostPeers bounds a plan: ten thousand take an hour and some gigabytes already.
+const mostPeers = 100_000
+
+// ErrNeedsSwarm is Check's of a scenario in which some cannot reach the origin, and which another
+// strategy than swarm cannot complete.
+var ErrNeedsSwarm = errors.New("not everybody reaches the origin, which only swarm can do without")
+
+// Check says what of a plan cannot be.
 func (p *Plan) Check() error {
 	names, _ := Scenarios()
 	switch {
@@ -194,24 +202,28 @@ func (p *Plan) Check() error {
 		return fmt.Errorf("there is no scenario %q: give one of %s", p.Scenario, strings.Join(names, ", "))
 	case !slices.Contains([]Strategy{swarm.Direct, swarm.Static, swarm.Swarm}, p.Strategy):
 		return fmt.Errorf("there is no strategy %q: give direct, static or swarm", p.Strategy)
-	case p.Peers < 2:
-		return fmt.Errorf("%d peers: give 2 at least", p.Peers)
+	case p.Peers < 2 || p.Peers > mostPeers:
+		return fmt.Errorf("%d peers: give 2 to %d", p.Peers, mostPeers)
 	case p.Size < 1:
 		return fmt.Errorf("a file of %d bytes: give one with some", p.Size)
 	case p.Chunk < 0:
 		return fmt.Errorf("chunks of %d bytes: give a size above 0, or 0 for the usual", p.Chunk)
-	case p.Rate <= 0 || p.Trunk < 0:
-		return fmt.Errorf("links of %g and a trunk of %g bit/s: without a rate there is nothing to wait for", p.Rate, p.Trunk)
+	case p.Rate <= 0 || p.Trunk <= 0:
+		return fmt.Errorf("links of %g and a trunk of %g bit/s: give rates, without which there is nothing to wait for", p.Rate, p.Trunk)
 	case p.Delay < 0 || p.Queue < 2:
 		return fmt.Errorf("a delay of %v and queues of %d packets: give 0 or more, and 2 or more", p.Delay, p.Queue)
+	case p.Scenario == "subnets" && p.Strategy != swarm.Swarm:
+		return fmt.Errorf("%s with %s: %w", p.Scenario, p.Strategy, ErrNeedsSwarm)
 	}
-	if p.Trunk == 0 {
-		p.Trunk = p.Rate / 2
+	return manifest.CheckSize(p.Size, p.chunkSize())
+}
+
+// chunkSize is a chunk's, in bytes.
+func (p *Plan) chunkSize() int64 {
+	if p.Chunk > 0 {
+		return p.Chunk
 	}
-	if p.Chunk == 0 {
-		p.Chunk = manifest.ChunkSizeFor(p.Size)
-	}
-	return manifest.CheckSize(p.Size, p.Chunk)
+	return manifest.ChunkSizeFor(p.Size)
 }
 
 // goodput is the payload in bytes a second of a rate in bits a second on the wire.
@@ -234,7 +246,9 @@ func (p *Plan) least(all []Member) time.Duration {
 			}
 		default:
 			waited = append(waited, bound.Link{Up: up, Down: down})
-			far += m.Rack
+			if m.Rack != 0 {
+				far++
+			}
 			if m.Starts > startWithin {
 				latest = max(latest, m.Starts+seconds(float64(p.Size)/down))
 			}

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	mostPeers = 64                   // that an announce is answered with
-	interval  = 5 * time.Second      // of announces: a third of the usual lease
+	mostNamed = 64                   // peers, in an answer
+	lease     = 15 * time.Second     // the usual one
+	interval  = lease / 3            // of announces
 	asks      = 2 * time.Millisecond // an announce and its answer, each
 )
 
@@ -26,6 +27,7 @@ type tracker struct {
 const (
 	hears   = iota // an announce has come
 	answers        // and its answer
+	expires        // a lease runs out
 )
 
 // announced is that a host's announce is on its way.
@@ -34,6 +36,8 @@ func (t *tracker) announced(h *host) { t.enter(t.now+asks, t, hears, h.number) }
 func (t *tracker) act(what, about int) {
 	h := t.hosts[about]
 	switch {
+	case what == expires:
+		t.drop(h)
 	case h.dead:
 	case what == hears:
 		t.list(h)
@@ -58,8 +62,10 @@ func (t *tracker) list(h *host) {
 	}
 }
 
-// drop takes a host off the list. A real tracker does so when the lease runs out; nobody who
-// dials it until then finds it.
+// stopped is that a host will announce no more, without having said so.
+func (t *tracker) stopped(h *host) { t.enter(t.now+lease, t, expires, h.number) }
+
+// drop takes a host off the list.
 func (t *tracker) drop(h *host) {
 	if h == t.origin {
 		t.origin = nil
@@ -84,8 +90,8 @@ func (t *tracker) answer(h *host) exchange.Answered {
 	}
 	// The first draws of a shuffle (Fisher and Yates), undone at the end.
 	n := len(t.peers)
-	swaps := make([]int, 0, mostPeers)
-	for i := 0; i < n && len(a.Peers) < mostPeers; i++ {
+	swaps := make([]int, 0, mostNamed)
+	for i := 0; i < n && len(a.Peers) < mostNamed; i++ {
 		j := i + t.rand.IntN(n-i)
 		t.peers[i], t.peers[j] = t.peers[j], t.peers[i]
 		swaps = append(swaps, j)

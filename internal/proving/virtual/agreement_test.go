@@ -1,0 +1,38 @@
+package virtual
+
+import (
+	"fmt"
+	"math"
+	"testing"
+)
+
+// What took so many bounds in the lab of mininet/ takes as many here, see docs/simulation.md. Whoever
+// changes what is decided measures there again, and writes the new figures down in both places.
+func TestAgreesWithTheLab(t *testing.T) {
+	for _, tt := range []struct {
+		scenario  string
+		peers     int
+		lab, give float64 // bounds, as measured, and how far they may be apart
+	}{
+		{"equal", 4, 1.02, 0.03},
+		{"equal", 16, 1.05, 0.03},
+		{"killed", 8, 1.03, 0.03},
+		{"half-slow", 8, 1.12, 0.03},
+		{"half-slow", 16, 1.15, 0.03},
+		{"racks", 4, 1.16, 0.03},
+		{"racks", 16, 4.82, 0.3},
+	} {
+		t.Run(fmt.Sprint(tt.scenario, tt.peers), func(t *testing.T) {
+			t.Parallel()
+			p := Defaults(tt.scenario)
+			p.Peers = tt.peers
+			r, err := Run(t.Context(), p)
+			if err != nil || r.Err() != nil {
+				t.Fatal(err, r.Err())
+			}
+			if got := r.Ratio(r.Last()); math.Abs(got-tt.lab) > tt.give {
+				t.Errorf("took %.3f bounds, and %.2f in the lab", got, tt.lab)
+			}
+		})
+	}
+}
