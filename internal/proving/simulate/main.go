@@ -12,56 +12,51 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"fanout/internal/daemon/cli"
 	"fanout/internal/daemon/units"
 	"fanout/internal/proving/virtual"
 )
 
-type grammar struct {
-	Run run `cmd:"" default:"withargs" help:"Let the scenarios happen, and tell how long everybody took."`
-}
-
 type run struct {
-	Scenario []string       `default:"equal" placeholder:"NAME" help:"One or several scenarios, or all (${default})."`
+	Scenario []string       `default:"equal" placeholder:"NAME" help:"One or several scenarios, or all (${default}). ${scenarios}"`
 	Strategy []string       `default:"swarm" placeholder:"NAME" help:"One or several of direct, static and swarm (${default})."`
 	Peers    []string       `placeholder:"N" help:"Numbers of peers (8; 32 for small)."`
 	Size     *units.Size    `placeholder:"SIZE" help:"Of the file (64MiB; 4MiB for small)."`
 	Chunk    *units.Size    `name:"chunk-size" placeholder:"SIZE" help:"Of a chunk (as the origin chooses)."`
 	Rate     *units.Rate    `placeholder:"RATE" help:"Of every link that the scenario does not make slower, both ways (100Mbit; 5Mbit for small)."`
-	Trunk    *units.Rate    `placeholder:"RATE" help:"Between racks (half of --rate)."`
+	Trunk    *units.Rate    `placeholder:"RATE" help:"Between racks (half of the rate)."`
 	Delay    *time.Duration `placeholder:"TIME" help:"From one machine to another (50us)."`
 	Network  string         `default:"mininet" enum:"mininet,machines" help:"mininet: all machines share a kernel, as in Mininet, whose TCP then keeps queues short; machines: each has its own (${default})."`
 	Repeat   int            `default:"1" placeholder:"N" help:"Runs per point, with seeds that count up (${default})."`
 	Seed     *uint64        `placeholder:"N" help:"Of the first run (drawn, and recorded)."`
-	Out      string         `placeholder:"DIR" help:"Where to keep results and plot (simulations/DATE-TIME)."`
+	Out      string         `placeholder:"DIR" help:"Where to keep results and plot, a new directory (simulations/DATE-TIME)."`
+
+	plans []virtual.Plan
 }
 
-const about = "Simulate the distribution of a file, with the code that decides in the daemons. Scenarios: "
+const about = "Simulate the distribution of a file, with the code that decides in the daemons."
 
-func main() { cli.Main("simulate", about+scenarios(), &grammar{}) }
+func main() { cli.Main("simulate", about, &run{}, scenarios()) }
 
-// scenarios is what the scenarios are.
-func scenarios() string {
+// scenarios is what the scenarios are, for the help.
+func scenarios() kong.Option {
 	names, what := virtual.Scenarios()
 	var all []string
 	for i := range names {
 		all = append(all, names[i]+": "+what[i])
 	}
-	return strings.Join(all, "; ") + "."
+	return kong.Vars{"scenarios": strings.Join(all, "; ") + "."}
 }
 
 // Run implements the command.
 func (c *run) Run(ctx context.Context, stdout io.Writer) error {
-	plans, err := c.plans()
-	if err != nil {
-		return err
-	}
 	keep, err := newKeeper(c.Out)
 	if err != nil {
 		return err
@@ -69,33 +64,36 @@ func (c *run) Run(ctx context.Context, stdout io.Writer) error {
 	defer keep.close()
 	var failed error
 	fmt.Fprintln(stdout, header)
-	for _, p := range plans {
+	for _, p := range c.plans {
 		r, err := measured(ctx, p)
+		if err == nil {
+			fmt.Fprintln(stdout, r)
+			if err := keep.add(r); err != nil {
+				return err
+			}
+			err = r.Err()
+		}
 		if err != nil {
-			return fmt.Errorf("%s, %d peers, seed %d: %w", p.Scenario, p.Peers, p.Seed, err)
+			failed = errors.Join(failed, fmt.Errorf("%s, %s, %d peers, seed %d: %w", p.Scenario, p.Strategy, p.Peers, p.Seed, err))
 		}
-		fmt.Fprintln(stdout, r)
-		if err := keep.add(r); err != nil {
-			return err
+		if r.Result == nil { // a broken promise, or an end
+			break
 		}
-		failed = errors.Join(failed, r.Err())
 	}
-	path, err := keep.plot()
-	if err != nil {
-		return err
+	if ctx.Err() != nil && failed != nil {
+		failed = cli.Interrupted{Then: failed.Error()}
 	}
-	fmt.Fprintf(stdout, "\nresults and plot are in %s; the plot is %s\n", keep.dir, path)
-	return failed
+	return errors.Join(failed, keep.show(stdout))
 }
 
-// plans are all combinations of what was given.
-func (c *run) plans() (all []virtual.Plan, err error) {
-	names, _ := virtual.Scenarios()
-	if len(c.Scenario) == 1 && c.Scenario[0] == "all" {
-		c.Scenario = names
+// Validate makes plans of all combinations of what was given.
+func (c *run) Validate() error {
+	every := slices.Contains(c.Scenario, "all")
+	if every {
+		c.Scenario, _ = virtual.Scenarios()
 	}
 	if c.Repeat < 1 {
-		return nil, fmt.Errorf("--repeat %d: give 1 or more", c.Repeat)
+		return fmt.Errorf("--repeat %d: give 1 or more", c.Repeat)
 	}
 	seed := rand.Uint64N(1e6)
 	if c.Seed != nil {
@@ -104,22 +102,24 @@ func (c *run) plans() (all []virtual.Plan, err error) {
 	for _, scenario := range c.Scenario {
 		numbers, err := c.numbers(scenario)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, strategy := range c.Strategy {
 			for _, peers := range numbers {
 				for i := range c.Repeat {
 					p := c.plan(scenario)
 					p.Strategy, p.Peers, p.Seed = virtual.Strategy(strategy), peers, seed+uint64(i)
-					if err := p.Check(); err != nil {
-						return nil, err
+					switch err := p.Check(); {
+					case err == nil:
+						c.plans = append(c.plans, p)
+					case !every || !errors.Is(err, virtual.ErrNeedsSwarm):
+						return err
 					}
-					all = append(all, p)
 				}
 			}
 		}
 	}
-	return all, nil
+	return nil
 }
 
 func (c *run) numbers(scenario string) (all []int, err error) {
@@ -147,6 +147,7 @@ func (c *run) plan(scenario string) virtual.Plan {
 	}
 	if c.Rate != nil {
 		p.Rate = 8 * float64(*c.Rate)
+		p.Trunk = p.Rate / 2
 	}
 	if c.Trunk != nil {
 		p.Trunk = 8 * float64(*c.Trunk)
@@ -157,26 +158,3 @@ func (c *run) plan(scenario string) virtual.Plan {
 	p.OneKernel = c.Network == "mininet"
 	return p
 }
-
-// keeper writes results down as they come.
-type keeper struct {
-	dir  string
-	file *os.File
-	all  []result
-}
-
-func newKeeper(dir string) (*keeper, error) {
-	if dir == "" {
-		dir = filepath.Join("simulations", time.Now().Format("20060102-150405"))
-	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, fmt.Errorf("--out %s: %w", dir, err)
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "results.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
-	if err != nil {
-		return nil, err
-	}
-	return &keeper{dir: dir, file: f}, nil
-}
-
-func (k *keeper) close() { k.file.Close() }

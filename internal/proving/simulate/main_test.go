@@ -18,7 +18,7 @@ import (
 // simulate runs the command.
 func simulate(ctx context.Context, args ...string) (stdout, stderr string, code int) {
 	var out, err bytes.Buffer
-	code = cli.Run(ctx, args, &out, &err, "simulate", about+scenarios(), &grammar{})
+	code = cli.Run(ctx, args, &out, &err, "simulate", about, &run{}, scenarios())
 	return out.String(), err.String(), code
 }
 
@@ -87,13 +87,17 @@ func TestRepeat(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	for _, tt := range []struct{ args, says string }{
+		{"--scenario subnets --strategy static", "subnets with static"},
+		{"--trunk 0", "a trunk of 0"},
+		{"--trunk unlimited", "a trunk of 0"},
+		{"--peers 2000000000", "give 2 to"},
 		{"--scenario other", `no scenario "other": give one of equal`},
 		{"--strategy torrent", "direct, static or swarm"},
 		{"--peers some", "--peers some: give a number"},
-		{"--peers 1", "1 peers: give 2 at least"},
+		{"--peers 1", "1 peers: give 2 to"},
 		{"--size 0", "a file of 0 bytes"},
 		{"--size 1GiB --chunk-size 1", "chunk"},
-		{"--rate 0", "without a rate"},
+		{"--rate 0", "links of 0"},
 		{"--delay=-5s", "a delay of -5s"},
 		{"--repeat 0", "--repeat 0"},
 		{"--network moon", "mininet"},
@@ -105,7 +109,11 @@ func TestMistakes(t *testing.T) {
 			args = append(args, "--out", filepath.Join(dir, "out"))
 		}
 		_, stderr, code := simulate(t.Context(), args...)
-		if code == 0 || !strings.Contains(stderr, tt.says) {
+		want := cli.ExitUsage
+		if strings.Contains(tt.args, "--out") {
+			want = cli.ExitFailure
+		}
+		if code != want || !strings.Contains(stderr, tt.says) {
 			t.Errorf("%s: exit %d, %s", tt.args, code, stderr)
 		}
 		if left, _ := os.ReadDir(dir); len(left) > 0 {
@@ -114,11 +122,84 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// Ctrl-C ends a run at once, and what was done is kept.
-func TestInterrupted(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, _, code := simulate(ctx, "--out", t.TempDir()); code == 0 {
-		t.Error("it went on")
+// all is every scenario, as far as the strategies can do them; what is too much for one plot is said.
+func TestAll(t *testing.T) {
+	dir := t.TempDir()
+	stdout, stderr, code := simulate(t.Context(), "--scenario", "all", "--strategy", "swarm,direct", "--peers", "4", "--size", "256KiB", "--out", dir)
+	if code != 0 || stderr != "" {
+		t.Fatal(code, stderr)
 	}
+	names, _ := virtual.Scenarios()
+	want := 2*len(names) - 1 // subnets needs a swarm
+	if all := kept(t, dir); len(all) != want {
+		t.Errorf("%d results, want %d", len(all), want)
+	}
+	if says := fmt.Sprintf("of the first 8 of %d kinds of run", want); !strings.Contains(stdout, says) {
+		t.Errorf("it does not say %q:\n%s", says, stdout)
+	}
+}
+
+// Results are not mixed with those of another run, nor its plot lost.
+func TestDirectoryWithResults(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"--peers", "2", "--size", "1KiB", "--out", dir}
+	if _, stderr, code := simulate(t.Context(), args...); code != 0 {
+		t.Fatal(stderr)
+	}
+	if _, stderr, code := simulate(t.Context(), args...); code != cli.ExitFailure || !strings.Contains(stderr, "holds results already") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	if n := len(kept(t, dir)); n != 1 {
+		t.Errorf("%d results", n)
+	}
+}
+
+// The help says what the scenarios are.
+func TestHelp(t *testing.T) {
+	stdout, _, code := simulate(t.Context(), "--help")
+	plain := strings.Join(strings.Fields(stdout), " ")
+	if code != 0 || !strings.Contains(plain, "racks: half of the peers are behind a trunk; ") || strings.Contains(plain, "may be left out") {
+		t.Errorf("exit %d, %s", code, stdout)
+	}
+}
+
+// Ctrl-C ends a run at once; what was done is kept and drawn, and how far the rest came is said.
+func TestInterrupted(t *testing.T) {
+	for _, tt := range []struct {
+		peers string
+		done  int
+	}{{"1000", 0}, {"2,1000", 1}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		dir := filepath.Join(t.TempDir(), "out")
+		stdout := &watched{lines: tt.done + 1, call: cancel}
+		var stderr bytes.Buffer
+		code := cli.Run(ctx, []string{"--peers", tt.peers, "--out", dir}, stdout, &stderr, "simulate", about, &run{}, scenarios())
+		if code != cli.ExitInterrupted || !strings.Contains(stderr.String(), "1000 peers, seed") || !strings.Contains(stderr.String(), "% of the file") {
+			t.Errorf("exit %d, %s", code, &stderr)
+		}
+		if tt.done == 0 {
+			if _, err := os.Stat(dir); !os.IsNotExist(err) || !strings.Contains(stdout.String(), "nothing is kept") {
+				t.Errorf("left %s (%v): %s", dir, err, stdout)
+			}
+			continue
+		}
+		if n := len(kept(t, dir)); n != tt.done || !strings.Contains(stdout.String(), "the plot is "+dir) {
+			t.Errorf("%d results: %s", n, stdout)
+		}
+	}
+}
+
+// watched is an output that calls when it has so many lines.
+type watched struct {
+	bytes.Buffer
+	lines int
+	call  func()
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.Buffer.Write(p)
+	if strings.Count(w.String(), "\n") == w.lines {
+		w.call()
+	}
+	return n, err
 }

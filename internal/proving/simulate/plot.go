@@ -15,10 +15,10 @@ import (
 // mostCurves bounds what can be told apart in one plot.
 const mostCurves = 8
 
-// plot draws, for the first runs of every point, how much of the file the peers held over time:
-// the mean of all as a line, from the last to the first as its shade. Time is in bounds, which
-// makes runs with different links comparable, and 1 the best that is possible.
-func (k *keeper) plot() (path string, err error) {
+// plotted draws how much of the file the peers held over time: the mean of all as a line, from
+// the last to the first as its shade. Time is in bounds, which makes runs with different links
+// comparable, and 1 the best that is possible.
+func plotted(runs []result, dir string) (path string, err error) {
 	p := plot.New()
 	p.Title.Text = "What the peers hold: mean, first and last"
 	p.X.Label.Text, p.Y.Label.Text = "time ÷ bound", "part of the file"
@@ -30,7 +30,7 @@ func (k *keeper) plot() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	for i, r := range k.drawn() {
+	for i, r := range runs {
 		if err := curve(p, r, colors.Colors()[i]); err != nil {
 			return "", err
 		}
@@ -38,21 +38,8 @@ func (k *keeper) plot() (path string, err error) {
 	if err := ideal(p); err != nil {
 		return "", err
 	}
-	path = filepath.Join(k.dir, "progress.png")
+	path = filepath.Join(dir, "progress.png")
 	return path, p.Save(24*vg.Centimeter, 14*vg.Centimeter, path)
-}
-
-// drawn are the runs with the first seed of each point.
-func (k *keeper) drawn() (first []result) {
-	for _, r := range k.all {
-		same := func(o result) bool {
-			return o.Plan.Scenario == r.Plan.Scenario && o.Plan.Strategy == r.Plan.Strategy && o.Plan.Peers == r.Plan.Peers
-		}
-		if !slices.ContainsFunc(first, same) && len(first) < mostCurves {
-			first = append(first, r)
-		}
-	}
-	return first
 }
 
 func curve(p *plot.Plot, r result, c color.Color) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"fanout/internal/daemon/httpkit"
 	"fanout/internal/proving/virtual"
 )
 
@@ -17,7 +17,8 @@ import (
 type result struct {
 	*virtual.Result
 	WallSeconds float64 // of this machine
-	MemoryBytes uint64  // of the heap, at most
+	HeapBytes   uint64  // the most that was seen in use, every tenth of a second
+	Revision    string  // of the code that has decided
 }
 
 const columns = "%-11s  %-6s  %6s  %6s  %9s  %12s  %14s  %13s  %10s  %8s  %8s  %6d  %s"
@@ -34,7 +35,7 @@ func (r result) String() string {
 	}
 	return fmt.Sprintf(columns, r.Plan.Scenario, r.Plan.Strategy, humanize.Comma(int64(r.Plan.Peers)), humanize.Comma(int64(r.Chunks)),
 		fmt.Sprintf("%.2f s", r.Bound.Seconds()), last, median, fmt.Sprintf("%.3f", r.Origin), fmt.Sprintf("%.1f %%", 100*r.Duplicates),
-		fmt.Sprintf("%.1f s", r.WallSeconds), humanize.IBytes(r.MemoryBytes), r.Plan.Seed, r.Fingerprint)
+		fmt.Sprintf("%.1f s", r.WallSeconds), humanize.IBytes(r.HeapBytes), r.Plan.Seed, r.Fingerprint)
 }
 
 // measured lets a plan happen, and watches what that takes.
@@ -57,22 +58,11 @@ func measured(ctx context.Context, p virtual.Plan) (result, error) {
 	r, err := virtual.Run(ctx, p)
 	took := time.Since(began)
 	close(done)
-	return result{r, took.Seconds(), max(most.Load(), heap())}, err
+	return result{r, took.Seconds(), max(most.Load(), heap()), httpkit.Build().Revision}, err
 }
 
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
-}
-
-// add keeps a result.
-func (k *keeper) add(r result) error {
-	k.all = append(k.all, r)
-	line, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	_, err = k.file.Write(append(line, '\n'))
-	return err
 }
