@@ -64,6 +64,3 @@ func (p *Pool) Leave(t *Taker) {
 		}
 	}
 }
-
-// Left is the number of chunks in the pool.
-func (p *Pool) Left() int { return int(p.free.Count()) }

@@ -33,8 +33,8 @@ func TestLostChunksComeBack(t *testing.T) {
 		t.Fatalf("chunk %d came back although b holds it", c)
 	}
 	p.Leave(b)
-	if p.Left() != 2 {
-		t.Fatalf("%d chunks in the pool, want 2: nobody is left", p.Left())
+	if p.free.Count() != 2 {
+		t.Fatalf("%d chunks in the pool, want 2: nobody is left", p.free.Count())
 	}
 }
 
@@ -100,8 +100,8 @@ func TestPoolInvariant(t *testing.T) {
 						claimed[c] = true
 					}
 				}
-				if p.Left() != chunks-len(claimed) {
-					t.Fatalf("%d in the pool, want %d", p.Left(), chunks-len(claimed))
+				if int(p.free.Count()) != chunks-len(claimed) {
+					t.Fatalf("%d in the pool, want %d", p.free.Count(), chunks-len(claimed))
 				}
 			},
 		})

@@ -150,7 +150,7 @@ func (v *Server) shakeHands(c *net.TCPConn) (*Session, string, error) {
 		return nil, wire.CodeTimeout, err
 	}
 	c.SetDeadline(time.Time{})
-	return newSession(v, target, c, in, r, hello.Peer, false), "", nil
+	return newSession(v, target, c, in, r, hello.Peer), "", nil
 }
 
 // refuse tells a caller why it gets no session.
@@ -246,5 +246,5 @@ func (v *Server) introduce(ctx context.Context, c *net.TCPConn, target *Target) 
 		return nil, ctx.Err()
 	}
 	c.SetDeadline(time.Time{})
-	return newSession(v, target, c, in, r, answer.Peer, true), nil
+	return newSession(v, target, c, in, r, answer.Peer), nil
 }

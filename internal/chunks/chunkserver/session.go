@@ -20,12 +20,11 @@ var ErrStalled = errors.New("stalled")
 // either side may ask and send. Its methods may be called from any goroutine and do not
 // block.
 type Session struct {
-	server  *Server
-	target  *Target
-	conn    *net.TCPConn
-	id      exchange.ID
-	peer    string
-	dialled bool
+	server *Server
+	target *Target
+	conn   *net.TCPConn
+	id     exchange.ID
+	peer   string
 
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
@@ -41,9 +40,9 @@ type Session struct {
 	once    sync.Once
 }
 
-func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, parser *wire.Reader, peer string, dialled bool) *Session {
+func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, parser *wire.Reader, peer string) *Session {
 	s := &Session{
-		server: v, target: t, conn: c, id: exchange.ID(v.ids.Add(1)), peer: peer, dialled: dialled, began: time.Now(),
+		server: v, target: t, conn: c, id: exchange.ID(v.ids.Add(1)), peer: peer, began: time.Now(),
 		out: newOutbox(), grant: make(chan int, 1), closing: make(chan struct{}),
 	}
 	s.reader = &reader{s: s, in: in, parser: parser, lander: lander{s: s, arrived: make(chan arrival, 1)}}
@@ -56,12 +55,6 @@ func (s *Session) ID() exchange.ID { return s.id }
 
 // Peer is the other side's peer ID, as it said it.
 func (s *Session) Peer() string { return s.peer }
-
-// Remote is the other side's end of the connection.
-func (s *Session) Remote() net.Addr { return s.conn.RemoteAddr() }
-
-// Dialled says whether this side opened the connection.
-func (s *Session) Dialled() bool { return s.dialled }
 
 // LastReceived is when payload last came from the other side, by the monotonic clock; the
 // zero Unix time if never.

@@ -19,9 +19,10 @@
 // # What is repeatable
 //
 // The test's log has the seed, and FAULTLINE_SEED gives it again. All chance comes from it, apart for
-// each direction of every connection, in the order in which they are accepted. Which bytes are corrupted, and how, depends on nothing else than
-// how many bytes a connection had passed when that was set. Jitter is drawn for every piece as it is
-// read, and where pieces part is up to the kernel and the machine.
+// each direction of every connection, in the order in which they are accepted. Which bytes are
+// corrupted, and how, depends on nothing else than how many bytes a connection had passed when that
+// was set. Jitter is drawn for every piece as it is read, and where pieces part is up to the kernel
+// and the machine.
 //
 // # What is bounded
 //

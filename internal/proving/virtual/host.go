@@ -71,8 +71,8 @@ const (
 	starts = iota
 	think  // decide
 	tick
-	dies   // is killed
-	stops  // is told to end, and takes its leave of the tracker
+	dies  // is killed
+	stops // is told to end, and takes its leave of the tracker
 )
 
 func (h *host) act(what, _ int) {
