@@ -270,8 +270,12 @@ func TestStaleNeighbour(t *testing.T) {
 		a.heard(nothing)
 		b.heard(nothing)
 		r.pass(400 * time.Millisecond)
-		if got := a.heard(); !slices.Contains(got, "CANCEL 0") || !slices.Contains(got, "CANCEL 1") {
+		got := a.heard()
+		if !slices.Contains(got, "CANCEL 0") || !slices.Contains(got, "CANCEL 1") {
 			t.Errorf("a heard %q", got)
+		}
+		if again := append(got, b.heard()...); !slices.Contains(again, "GET 0") || !slices.Contains(again, "GET 1") {
+			t.Errorf("a and b heard %q", again)
 		}
 	})
 }

@@ -156,6 +156,20 @@ func (e *Engine) Decide(now time.Time) []exchange.Action {
 	return out
 }
 
+// Settle has carried out what is decided now, and what is decided in consequence: carry returns
+// what became of an action, if that is known at once.
+func (e *Engine) Settle(now time.Time, carry func(exchange.Action) (became exchange.Event)) {
+	for again := true; again; {
+		again = false
+		for _, a := range e.Decide(now) {
+			if ev := carry(a); ev != nil {
+				e.Take(now, ev)
+				again = true
+			}
+		}
+	}
+}
+
 // Finished says that everything is here.
 func (e *Engine) Finished() bool { return e.finished }
 

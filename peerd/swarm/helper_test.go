@@ -74,15 +74,7 @@ func (r *rig) tell(ev exchange.Event) {
 // now has done what is decided.
 func (r *rig) now() {
 	r.t.Helper()
-	for again := true; again; {
-		again = false
-		for _, a := range r.Decide(time.Now()) {
-			if ev := r.carry(a); ev != nil {
-				r.Take(time.Now(), ev)
-				again = true
-			}
-		}
-	}
+	r.Settle(time.Now(), r.carry)
 }
 
 func (r *rig) carry(a exchange.Action) (became exchange.Event) {

@@ -106,7 +106,7 @@ func (d *Download) Run(ctx context.Context) error {
 	tick := time.NewTicker(swarm.TickEvery)
 	defer tick.Stop()
 	for {
-		d.carryOut(ctx, time.Now())
+		d.engine.Settle(time.Now(), func(a exchange.Action) exchange.Event { return d.carry(ctx, a) })
 		if d.fatal != nil {
 			return d.fatal
 		}
@@ -175,19 +175,6 @@ func (d *Download) tick(now time.Time) {
 		d.engine.Take(now, exchange.AllStored{})
 	}
 	d.whole = whole
-}
-
-// carryOut does what is decided, and what is decided in consequence.
-func (d *Download) carryOut(ctx context.Context, now time.Time) {
-	for again := true; again; {
-		again = false
-		for _, a := range d.engine.Decide(now) {
-			if ev := d.carry(ctx, a); ev != nil {
-				d.engine.Take(now, ev)
-				again = true
-			}
-		}
-	}
 }
 
 // carry does one thing; it returns what became of it, if that is known at once.

@@ -142,6 +142,9 @@ func report(ctx context.Context, stderr io.Writer, name string, err error) int {
 	return ExitFailure
 }
 
+// Revision is that of the source of what is running; "unknown" if nobody has recorded it.
+func Revision() string { return httpkit.Build().Revision }
+
 // Version is the command that prints what is running.
 type Version struct{}
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"fanout/internal/daemon/httpkit"
+	"fanout/internal/daemon/cli"
 	"fanout/internal/proving/virtual"
 )
 
@@ -58,7 +58,7 @@ func measured(ctx context.Context, p virtual.Plan) (result, error) {
 	r, err := virtual.Run(ctx, p)
 	took := time.Since(began)
 	close(done)
-	return result{r, took.Seconds(), max(most.Load(), heap()), httpkit.Build().Revision}, err
+	return result{r, took.Seconds(), max(most.Load(), heap()), cli.Revision()}, err
 }
 
 func heap() uint64 {

@@ -16,16 +16,7 @@ type peer struct {
 func (p *peer) take(ev exchange.Event) { p.engine.Take(p.h.clock(p.h.now), ev) }
 
 func (p *peer) think() {
-	now := p.h.clock(p.h.now)
-	for again := true; again; {
-		again = false
-		for _, a := range p.engine.Decide(now) {
-			if ev := p.h.carry(a); ev != nil {
-				p.engine.Take(now, ev)
-				again = true
-			}
-		}
-	}
+	p.engine.Settle(p.h.clock(p.h.now), p.h.carry)
 	p.h.watch(step{what: hasDecided, by: p.h, engine: p.engine})
 }
 
