@@ -44,7 +44,7 @@ type end struct {
 
 	lines   []line // to be sent
 	urgent  bool   // now
-	waiting bool   // an entry of the agenda sends them
+	flushes moment // when those that may wait no longer do
 
 	granted  bool // an upload slot, for the chunk or room.Any
 	chunk    int
@@ -69,8 +69,10 @@ func (e *end) act(what, _ int) {
 	switch {
 	case e.closed || e.dead:
 	case what == flush:
-		e.waiting, e.urgent = false, true
-		e.pump()
+		if e.now == e.flushes {
+			e.urgent = true
+			e.pump()
+		}
 	case what == gone:
 		e.finish(e.other.why)
 	}
@@ -92,9 +94,9 @@ func (e *end) queue(l line, mayWait bool) {
 	case !mayWait:
 		e.urgent = true
 		e.pump()
-	case !e.waiting:
-		e.waiting = true
-		e.enter(e.now+later, e, flush, 0)
+	case len(e.lines) == 1: // the first; the others are its company
+		e.flushes = e.now + later
+		e.enter(e.flushes, e, flush, 0)
 	}
 }
 

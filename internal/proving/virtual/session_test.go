@@ -140,6 +140,14 @@ func TestLinesWait(t *testing.T) {
 	if l.run(time.Millisecond); len(heard()) != 4 {
 		t.Fatalf("with company: %v", heard())
 	}
+	l.run(100 * time.Millisecond)
+	a.carry(have)
+	if l.run(later - time.Millisecond); len(heard()) != 4 {
+		t.Fatal("it waited for as long as the one before, which has left already, would have")
+	}
+	if l.run(2 * time.Millisecond); len(heard()) != 5 {
+		t.Fatalf("a second time: %v", heard())
+	}
 }
 
 // The engine is told when payload came, by the tick, while a chunk is under way.
