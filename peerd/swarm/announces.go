@@ -17,6 +17,7 @@ type announces struct {
 	underWay  bool
 	again     bool // at once, when the one under way is over
 	withdrawn bool
+	asks      bool // the tracker, since the one under way has begun
 	retry     time.Duration
 	asked     time.Time // when others were last asked for, for want of company
 }
@@ -38,7 +39,7 @@ func (a *announces) due(now time.Time) bool {
 func (a *announces) want(asked bool, now time.Time) {
 	a.withdrawn = a.withdrawn && !asked
 	if a.underWay {
-		a.again = true
+		a.again, a.asks = true, a.asks || asked
 		return
 	}
 	a.next = now
@@ -58,7 +59,7 @@ func (a *announces) answered(interval time.Duration, now time.Time) {
 }
 
 func (a *announces) notAnswered(withdrawn bool, now time.Time) {
-	a.withdrawn = withdrawn
+	a.withdrawn = withdrawn && !a.asks
 	a.over(a.retry, now)
 	a.retry = min(2*a.retry, redialMost)
 }
@@ -69,5 +70,5 @@ func (a *announces) over(wait time.Duration, now time.Time) {
 	if a.again {
 		a.next = now
 	}
-	a.underWay, a.again = false, false
+	a.underWay, a.again, a.asks = false, false, false
 }

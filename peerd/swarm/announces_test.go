@@ -93,3 +93,26 @@ func TestAnnounceWhenWanted(t *testing.T) {
 		}
 	})
 }
+
+// A tracker that asks while an announce is under way is answered, even if it had the file withdrawn
+// when that announce came.
+func TestAskedWhileAnnouncing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, asked := range []bool{true, false} {
+			r := newRig(t, Swarm, 2).begin()
+			r.tell(exchange.Wanted{Asked: asked})
+			r.tell(exchange.NotAnswered{Withdrawn: true})
+			want := 1
+			if asked {
+				want = 2
+			}
+			if r.pass(time.Minute); len(r.tracker.announces) != want {
+				t.Errorf("asked %v: %d announces, want %d", asked, len(r.tracker.announces), want)
+			}
+			r.tell(exchange.NotAnswered{Withdrawn: true})
+			if r.pass(time.Minute); len(r.tracker.announces) != want {
+				t.Errorf("asked %v: it announced once more, unasked", asked)
+			}
+		}
+	})
+}

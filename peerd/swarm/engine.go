@@ -54,7 +54,7 @@ type Engine struct {
 type shared struct {
 	cfg        Config
 	held       *bitset.BitSet
-	uncounted  int // chunks that were not here at the beginning, and of whose storing no word has come
+	uncounted  *bitset.BitSet // chunks that were not here at the beginning, and of whose storing no word has come
 	finished   bool
 	neighbours neighbours
 	contacts   contacts
@@ -90,7 +90,7 @@ func New(cfg Config, now time.Time) *Engine {
 			e.held.Set(uint(c))
 		}
 	}
-	e.uncounted = cfg.Chunks - int(e.held.Count())
+	e.uncounted = e.held.Complement()
 	if cfg.Strategy == Swarm {
 		e.strategy = newDynamic(&e.shared, now)
 	} else {
@@ -133,12 +133,6 @@ func (e *Engine) Take(now time.Time, ev exchange.Event) {
 		e.announces.notAnswered(ev.Withdrawn, now)
 	case exchange.Wanted:
 		e.announces.want(ev.Asked, now)
-	case exchange.AllStored:
-		for c := range e.cfg.Chunks {
-			e.held.Set(uint(c))
-		}
-		e.uncounted = 0
-		e.checkComplete(now)
 	case exchange.Tick:
 		e.redial(now)
 		e.strategy.tick(now)
@@ -175,6 +169,9 @@ func (e *Engine) Finished() bool { return e.finished }
 
 // Has says whether a chunk is here.
 func (e *Engine) Has(chunk int) bool { return e.has(chunk) }
+
+// Count is how many chunks are here.
+func (e *Engine) Count() int { return int(e.held.Count()) }
 
 // Claims calls yield for every chunk that has been asked of a neighbour, or accepted from one,
 // and has not come; and, with the ID 0, for every chunk that would never be asked of anybody. It is
@@ -226,7 +223,7 @@ func (e *Engine) landed(l exchange.Landed, now time.Time) {
 		return
 	}
 	if l.Fresh {
-		e.uncounted--
+		e.uncounted.Clear(uint(l.Chunk))
 	}
 	if !e.has(l.Chunk) {
 		e.held.Set(uint(l.Chunk))
@@ -244,7 +241,7 @@ func (e *Engine) landed(l exchange.Landed, now time.Time) {
 // checkComplete ends the fetching once everything is here, and counted: what is reported at the
 // end must add up.
 func (e *Engine) checkComplete(now time.Time) {
-	if e.finished || e.uncounted > 0 {
+	if e.finished || e.uncounted.Any() {
 		return
 	}
 	e.finished = true

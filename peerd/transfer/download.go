@@ -72,7 +72,7 @@ type Download struct {
 	// What follows belongs to the goroutine of Run.
 	engine *swarm.Engine
 	fatal  error
-	whole  bool // the store was complete at the last tick
+	stored int // chunks, at the last tick
 }
 
 // New makes a download.
@@ -170,11 +170,23 @@ func (d *Download) tick(now time.Time) {
 	d.engine.Take(now, exchange.Tick{})
 	noted, tracker := d.cfg.Progress.reasons()
 	d.cfg.Progress.measure(now, d.target.Store.Bytes(), d.engine.Trouble(noted, tracker))
-	whole := d.target.Store.Complete()
-	if whole && d.whole { // word of a chunk was lost, with an earlier run of the download
-		d.engine.Take(now, exchange.AllStored{})
+	d.lookForLost(now)
+}
+
+// lookForLost tells of chunks that are stored although no word of them has come, which it does
+// between two ticks: it was lost with an earlier run of the download.
+func (d *Download) lookForLost(now time.Time) {
+	store := d.target.Store
+	d.drain()
+	stored := store.Count()
+	if stored == d.stored && stored > d.engine.Count() {
+		for c := range d.target.Manifest.Chunks() {
+			if store.Has(c) && !d.engine.Has(c) {
+				d.engine.Take(now, exchange.Landed{Chunk: c, Fresh: true})
+			}
+		}
 	}
-	d.whole = whole
+	d.stored = stored
 }
 
 // carry does one thing; it returns what became of it, if that is known at once.

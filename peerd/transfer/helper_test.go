@@ -97,12 +97,28 @@ func (r *rig) puts(chunk int) {
 type fake struct {
 	id    exchange.ID
 	ended atomic.Bool
+	mu    sync.Mutex
+	did   []exchange.Action // but Tell, whose list makes it incomparable
 }
 
-func (f *fake) ID() exchange.ID                      { return f.id }
-func (f *fake) LastReceived() time.Time              { return time.Time{} }
-func (f *fake) Close()                               { f.ended.Store(true) }
-func (f *fake) Carry(exchange.Action) exchange.Event { return nil }
+func (f *fake) ID() exchange.ID         { return f.id }
+func (f *fake) LastReceived() time.Time { return time.Time{} }
+func (f *fake) Close()                  { f.ended.Store(true) }
+func (f *fake) Carry(a exchange.Action) exchange.Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, is := a.(exchange.Tell); !is {
+		f.did = append(f.did, a)
+	}
+	return nil
+}
+
+// carried is what it was told to do.
+func (f *fake) carried() []exchange.Action {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.did)
+}
 
 // fakeTracker answers what it is told to.
 type fakeTracker struct {

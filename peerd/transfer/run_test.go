@@ -171,6 +171,63 @@ func TestCompleteWithoutWord(t *testing.T) {
 	})
 }
 
+// So may word of one chunk among many: it is served nevertheless.
+func TestServesWithoutWord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, swarm.Swarm, 3)
+		r.tracker.reply = exchange.Answered{Interval: time.Hour}
+		stop := r.run()
+		defer stop()
+		synctest.Wait()
+		a := r.opens(1, "a")
+		r.puts(2)
+		time.Sleep(500 * time.Millisecond)
+		r.post(exchange.Got{From: 1, Message: wire.Message{Kind: wire.KindGet, Chunk: 2}})
+		synctest.Wait()
+		if did := a.carried(); !slices.Contains(did, exchange.Action(exchange.Upload{To: 1, Chunk: 2})) {
+			t.Errorf("it did %v", did)
+		}
+		if r.complete > 0 {
+			t.Error("Complete was called with a chunk of three")
+		}
+	})
+}
+
+// Of a chunk that is stored before the download has its table, and is seen then, word comes after:
+// it counts once.
+func TestPushBeforeTheTable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, swarm.Static, 3)
+		r.tracker.err = errors.New("no peer is registered")
+		r.tracker.reply = exchange.Answered{Interval: time.Hour}
+		stop := r.run()
+		defer stop()
+		time.Sleep(time.Second)
+		r.opens(1, "a")
+		put := func(chunk int) {
+			r.puts(chunk)
+			r.post(exchange.Landed{From: 1, Chunk: chunk, Fresh: true})
+		}
+		put(0)
+		r.tracker.mu.Lock()
+		r.tracker.owners, r.tracker.err = []string{"m:1", "m:1", "m:1"}, nil
+		r.tracker.mu.Unlock()
+		time.Sleep(tableMost + time.Second)
+		put(1)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if r.complete != 0 {
+			t.Fatalf("Complete was called with %d chunks of 3", r.target.Store.Count())
+		}
+		put(2)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if r.complete != 1 {
+			t.Errorf("Complete was called %d times", r.complete)
+		}
+	})
+}
+
 // Wrong bytes are counted, and of an origin it is said why the download may not move.
 func TestDistrust(t *testing.T) {
 	r := newRig(t, swarm.Swarm, 2)

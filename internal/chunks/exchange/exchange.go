@@ -38,7 +38,7 @@ type (
 	}
 	// Landed tells what became of a chunk that has come.
 	Landed struct {
-		From  ID
+		From  ID // 0 if that is not known
 		Chunk int
 		Fresh bool          // false for one that was held already
 		Took  time.Duration // from the DATA line to the verified, stored chunk
@@ -85,9 +85,6 @@ type (
 	// Wanted tells that the tracker should hear of this download: something has changed, or,
 	// if Asked, it has asked, also for a file that had been withdrawn.
 	Wanted struct{ Asked bool }
-	// AllStored tells that the store has every chunk, and word of those that have not landed
-	// is not going to come.
-	AllStored struct{}
 	// Tick tells that some time has passed.
 	Tick struct{}
 )
@@ -103,7 +100,6 @@ func (NotDialled) event()  {}
 func (Answered) event()    {}
 func (NotAnswered) event() {}
 func (Wanted) event()      {}
-func (AllStored) event()   {}
 func (Tick) event()        {}
 
 // Contact is a daemon that can be dialled.
