@@ -83,9 +83,8 @@ func happen(ctx context.Context, l *lab) (*Result, error) {
 }
 
 func newLab(p *Plan, members []Member) *lab {
-	size := p.chunkSize()
 	l := &lab{
-		agenda: &agenda{}, plan: p, chunks: int((p.Size + size - 1) / size), chunkSize: size,
+		agenda: &agenda{}, plan: p, chunks: p.chunks(), chunkSize: p.chunkSize(),
 		byAddress: map[string]*host{}, trunks: map[int]*link{}, checkers: checkers(len(members)), hash: fnv.New64a(),
 		least: p.least(members),
 	}

@@ -187,8 +187,12 @@ func (p *Plan) members(r *rand.Rand) []Member {
 // startWithin is how long it takes until all peers have been told to begin.
 const startWithin = 10 * time.Millisecond
 
-// mostPeers bounds a plan: ten thousand take an hour and some gigabytes already.
-const mostPeers = 100_000
+// What bounds a plan, for machines' memory is bounded: ten thousand peers of a thousand chunks take
+// 7 GiB and more than an hour.
+const (
+	mostPeers  = 20_000
+	mostChunks = 20 << 20 // of all peers
+)
 
 // ErrNeedsSwarm is Check's of a scenario in which some cannot reach the origin, and which another
 // strategy than swarm cannot complete.
@@ -215,8 +219,17 @@ func (p *Plan) Check() error {
 	case p.Scenario == "subnets" && p.Strategy != swarm.Swarm:
 		return fmt.Errorf("%s with %s: %w", p.Scenario, p.Strategy, ErrNeedsSwarm)
 	}
-	return manifest.CheckSize(p.Size, p.chunkSize())
+	if err := manifest.CheckSize(p.Size, p.chunkSize()); err != nil {
+		return err
+	}
+	if chunks := p.chunks(); chunks*p.Peers > mostChunks {
+		return fmt.Errorf("%d peers of %d chunks: give fewer peers, a smaller file or larger chunks, of which all may have %d", p.Peers, chunks, mostChunks)
+	}
+	return nil
 }
+
+// chunks is how many the file has.
+func (p *Plan) chunks() int { return int((p.Size + p.chunkSize() - 1) / p.chunkSize()) }
 
 // chunkSize is a chunk's, in bytes.
 func (p *Plan) chunkSize() int64 {
