@@ -19,16 +19,20 @@ type keeper struct {
 // newKeeper makes the directory; one that has results already is left alone.
 func newKeeper(dir string) (*keeper, error) {
 	if dir == "" {
-		dir = filepath.Join("simulations", time.Now().Format("20060102-150405"))
+		dir = filepath.Join("simulations", time.Now().Format("20060102-150405.000"))
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, fmt.Errorf("--out %s: %w", dir, err)
+		return nil, fmt.Errorf("--out %s: give a new directory: %w", dir, err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "results.jsonl"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
-	if os.IsExist(err) {
+	name := filepath.Join(dir, "results.jsonl")
+	if was, err := os.Stat(name); err == nil && was.Size() > 0 {
 		return nil, fmt.Errorf("--out %s: it holds results already: give a new directory", dir)
 	}
-	return &keeper{dir: dir, file: f}, err
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, fmt.Errorf("--out %s: give a directory that may be written to: %w", dir, err)
+	}
+	return &keeper{dir: dir, file: f}, nil
 }
 
 func (k *keeper) close() { k.file.Close() }

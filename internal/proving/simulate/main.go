@@ -41,6 +41,9 @@ type run struct {
 	plans []virtual.Plan
 }
 
+// mostRepeats is more than anybody has time for.
+const mostRepeats = 10_000
+
 const about = "Simulate the distribution of a file, with the code that decides in the daemons."
 
 func main() { cli.Main("simulate", about, &run{}, scenarios()) }
@@ -76,7 +79,7 @@ func (c *run) Run(ctx context.Context, stdout io.Writer) error {
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s, %s, %d peers, seed %d: %w", p.Scenario, p.Strategy, p.Peers, p.Seed, err))
 		}
-		if r.Result == nil { // a broken promise, or an end
+		if errors.Is(err, context.Canceled) {
 			break
 		}
 	}
@@ -88,12 +91,17 @@ func (c *run) Run(ctx context.Context, stdout io.Writer) error {
 
 // Validate makes plans of all combinations of what was given.
 func (c *run) Validate() error {
+	for _, list := range [][]string{c.Scenario, c.Strategy, c.Peers} {
+		for i := range list {
+			list[i] = strings.TrimSpace(list[i])
+		}
+	}
 	every := slices.Contains(c.Scenario, "all")
 	if every {
 		c.Scenario, _ = virtual.Scenarios()
 	}
-	if c.Repeat < 1 {
-		return fmt.Errorf("--repeat %d: give 1 or more", c.Repeat)
+	if c.Repeat < 1 || c.Repeat > mostRepeats {
+		return fmt.Errorf("--repeat %d: give 1 to %d", c.Repeat, mostRepeats)
 	}
 	seed := rand.Uint64N(1e6)
 	if c.Seed != nil {

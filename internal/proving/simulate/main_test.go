@@ -42,7 +42,7 @@ func kept(t *testing.T, dir string) (all []result) {
 // A table with a row per run, a plot, and results from which the same can be made to happen again.
 func TestSimulate(t *testing.T) {
 	dir := t.TempDir()
-	stdout, stderr, code := simulate(t.Context(), "--scenario", "equal,racks", "--strategy", "swarm,static", "--peers", "4", "--size", "2MiB", "--out", dir)
+	stdout, stderr, code := simulate(t.Context(), "--scenario", "equal, racks", "--strategy", "swarm,static", "--peers", "4", "--size", "2MiB", "--out", dir)
 	if code != 0 || stderr != "" {
 		t.Fatal(code, stderr)
 	}
@@ -99,7 +99,8 @@ func TestMistakes(t *testing.T) {
 		{"--size 1GiB --chunk-size 1", "chunk"},
 		{"--rate 0", "links of 0"},
 		{"--delay=-5s", "a delay of -5s"},
-		{"--repeat 0", "--repeat 0"},
+		{"--repeat 0", "--repeat 0: give 1 to"},
+		{"--repeat 1000000000", "--repeat 1000000000: give 1 to"},
 		{"--network moon", "mininet"},
 		{"--out /dev/null/x", "/dev/null/x"},
 	} {

@@ -14,6 +14,8 @@ const (
 	later     = 150 * time.Millisecond // a line that may wait for company does, at most
 	lendAfter = time.Second            // of waiting for the receiver, a slot is given on
 	stall     = 15 * time.Second       // between two slices of a payload, either way
+
+	sliceBytes = 64 << 10 // of a payload, for which these times count
 )
 
 // line is a control line.
@@ -51,11 +53,12 @@ type end struct {
 	sending  int // bytes of the chunk that are not yet with the kernel
 	corrupt  bool
 	pumping  bool
-	blocked  moment // since when the kernel takes nothing more of the chunk
+	slice    moment // when the slice began that the kernel is to take
 	lent     bool
 	receives bool   // a chunk
 	began    moment // when it began to come
-	received moment // when payload last came
+	reading  moment // when the slice did that is coming
+	received moment // when one last had come
 	told     moment // up to when the engine knows that
 }
 
@@ -116,7 +119,7 @@ func (e *end) pump() {
 	for e.kernelTakes() {
 		switch {
 		case e.sending > 0:
-			e.giveSlice()
+			e.givePayload()
 		case e.granted:
 			e.begin()
 		case e.urgent:
@@ -162,21 +165,25 @@ func (e *end) begin() {
 	e.giveLines()
 	e.sending = e.length(e.chunk)
 	e.corrupt = e.Lying
-	e.blocked = e.now
+	e.slice = e.now
 	e.out.write(len("DATA 1234 65536\n"), note{chunk: e.chunk})
 }
 
-func (e *end) giveSlice() {
-	n := min(e.sending, e.out.most)
+func (e *end) givePayload() {
+	left := sliceBytes - (e.length(e.chunk)-e.sending)%sliceBytes // of the slice
+	n := min(e.sending, left, e.out.most)
 	e.sending -= n
-	e.blocked = e.now
 	e.stats.sent += int64(n)
-	if e.sending > 0 {
+	switch {
+	case e.sending == 0:
+		e.out.write(n, note{chunk: e.chunk, ends: true, corrupt: e.corrupt})
+		e.done()
+	case n == left:
+		e.slice = e.now
+		e.out.write(n, note{chunk: e.chunk, slice: true})
+	default:
 		e.out.write(n)
-		return
 	}
-	e.out.write(n, note{chunk: e.chunk, ends: true, corrupt: e.corrupt})
-	e.done()
 }
 
 // done gives the slot on.
@@ -199,15 +206,14 @@ func (e *end) receive() {
 		switch {
 		case n.lines != nil:
 			e.hear(n.lines)
-		case !n.ends:
-			e.receives, e.began, e.received = true, e.now, e.now
-		default:
-			e.receives = false
+		case n.slice:
+			e.reading, e.received = e.now, e.now
+		case n.ends:
+			e.receives, e.received = false, e.now
 			e.land(e, n.chunk, e.now-e.began, n.corrupt)
+		default:
+			e.receives, e.began, e.reading = true, e.now, e.now
 		}
-	}
-	if e.receives {
-		e.received = e.now
 	}
 }
 
@@ -231,16 +237,16 @@ func (e *end) hear(lines []line) {
 // tend does what a session's timers do.
 func (e *end) tend() {
 	switch {
-	case e.sending > 0 && e.now-e.blocked > stall, e.receives && e.now-e.received > stall:
+	case e.sending > 0 && e.now-e.slice > stall, e.receives && e.now-e.reading > stall:
 		e.fail(wire.CodeTimeout, errStalled)
-	case e.sending > 0 && !e.lent && e.now-e.blocked > lendAfter:
+	case e.sending > 0 && !e.lent && e.now-e.slice > lendAfter:
 		e.lent = true
 		e.room.Lend(e)
 		e.share()
 	}
 }
 
-// news tells the engine when payload last came.
+// news tells the engine when a slice last had come.
 func (e *end) news() {
 	if e.received > e.told {
 		e.told = e.received

@@ -197,11 +197,11 @@ func (h *host) land(e *end, chunk int, took moment, corrupt bool) {
 	l := exchange.Landed{From: e.id, Chunk: chunk, Took: took}
 	n := int64(h.length(chunk))
 	switch {
+	case h.has(chunk): // nobody looks at what is held already
+		h.stats.duplicate += n
 	case corrupt:
 		l.Err = manifest.ErrDigest
 		h.stats.wrong += n
-	case h.has(chunk):
-		h.stats.duplicate += n
 	default:
 		l.Fresh = true
 		h.held.Set(uint(chunk))
@@ -209,7 +209,7 @@ func (h *host) land(e *end, chunk int, took moment, corrupt bool) {
 	}
 	h.watch(step{what: landedChunk, by: h, on: e, chunk: chunk})
 	h.take(l)
-	if corrupt {
+	if l.Err != nil {
 		e.fail(wire.CodeBanned, l.Err)
 	}
 	h.progressed()

@@ -71,7 +71,7 @@ func happen(ctx context.Context, l *lab) (*Result, error) {
 		if n%(1<<16) == 0 && ctx.Err() != nil {
 			l.draw()
 			return nil, fmt.Errorf("%w at %v of its time, when the peers held %.0f %% of the file",
-				ctx.Err(), l.now.Round(time.Millisecond), 100*l.curve[len(l.curve)-1].Mean)
+				stopped{ctx.Err()}, l.now.Round(time.Millisecond), 100*l.curve[len(l.curve)-1].Mean)
 		}
 	}
 	l.watch(step{what: over, lab: l})
@@ -117,6 +117,12 @@ func newLab(p *Plan, members []Member) *lab {
 	}
 	return l
 }
+
+// stopped is the end of a context, in a user's words.
+type stopped struct{ error }
+
+func (stopped) Error() string   { return "stopped" }
+func (s stopped) Unwrap() error { return s.error }
 
 // act draws a point of the curve.
 func (l *lab) act(int, int) {

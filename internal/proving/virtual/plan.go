@@ -192,6 +192,9 @@ const startWithin = 10 * time.Millisecond
 const (
 	mostPeers  = 20_000
 	mostChunks = 20 << 20 // of all peers
+	mostRate   = 1e12     // bits a second; above it, nothing takes any time
+	// longestBound is far below what overflows when a run takes many times as long.
+	longestBound = 365 * 24 * time.Hour
 )
 
 // ErrNeedsSwarm is Check's of a scenario in which some cannot reach the origin, and which another
@@ -212,6 +215,8 @@ func (p *Plan) Check() error {
 		return fmt.Errorf("a file of %d bytes: give one with some", p.Size)
 	case p.Chunk < 0:
 		return fmt.Errorf("chunks of %d bytes: give a size above 0, or 0 for the usual", p.Chunk)
+	case p.Rate > mostRate || p.Trunk > mostRate:
+		return fmt.Errorf("links of %g and a trunk of %g bit/s: give %g or less", p.Rate, p.Trunk, float64(mostRate))
 	case p.Rate <= 0 || p.Trunk <= 0:
 		return fmt.Errorf("links of %g and a trunk of %g bit/s: give rates, without which there is nothing to wait for", p.Rate, p.Trunk)
 	case p.Delay < 0 || p.Queue < 2:
@@ -221,6 +226,11 @@ func (p *Plan) Check() error {
 	}
 	if err := manifest.CheckSize(p.Size, p.chunkSize()); err != nil {
 		return err
+	}
+	// The slowest link of any scenario, if everything went over it.
+	if s := float64(p.Size) * float64(p.Peers) / goodput(min(p.Rate, p.Trunk)/verySlow); s > longestBound.Seconds() {
+		return fmt.Errorf("%d bytes for %d peers over links of %g and a trunk of %g bit/s may take %.3g years: give higher rates",
+			p.Size, p.Peers, p.Rate, p.Trunk, s/(365*24*3600))
 	}
 	if chunks := p.chunks(); chunks*p.Peers > mostChunks {
 		return fmt.Errorf("%d peers of %d chunks: give fewer peers, a smaller file or larger chunks, of which all may have %d", p.Peers, chunks, mostChunks)

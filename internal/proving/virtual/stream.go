@@ -36,6 +36,7 @@ type mark struct {
 type note struct {
 	lines   []line // control lines
 	chunk   int    // the chunk that begins or ends here, if it is not lines
+	slice   bool   // it neither begins nor ends: a slice does
 	ends    bool
 	corrupt bool
 }
