@@ -14,6 +14,7 @@ type did uint8
 const (
 	saidLine    did = iota // a daemon has decided to say a line, any but HAVE
 	heardLine              // a line, any but HAVE, has come
+	toldHave               // a daemon has decided to tell others that it holds a chunk
 	beginsChunk            // a chunk begins to be sent, or a handout was chosen; below 0 for none
 	landedChunk            // a chunk has come and was checked
 	endedSession
@@ -38,7 +39,7 @@ type checker interface{ check(s *step) error }
 
 // checkers are all promises.
 func checkers(hosts int) []checker {
-	return []checker{heldIsNotAskedFor{}, newClaimsAreOwed(hosts), newSentIsDue(), newBytesAddUp(), endsWhole{}}
+	return []checker{heldIsNotAskedFor{}, heldIsOffered{}, holdersAreAsked{}, newClaimsAreOwed(hosts), newSentIsDue(), newBytesAddUp(), endsWhole{}}
 }
 
 // heldIsNotAskedFor: a chunk that a peer holds is never asked for.
@@ -51,8 +52,37 @@ func (heldIsNotAskedFor) check(s *step) error {
 	return nil
 }
 
+// heldIsOffered: what a daemon offers, or says to hold, it does hold.
+type heldIsOffered struct{}
+
+func (heldIsOffered) check(s *step) error {
+	chunk := s.chunk
+	switch {
+	case s.what == saidLine && s.line.kind == wire.KindOffer:
+		chunk = int(s.line.chunk)
+	case s.what != toldHave:
+		return nil
+	}
+	if !s.by.has(chunk) {
+		return fmt.Errorf("offers chunk %d, or says to hold it, which it does not", chunk)
+	}
+	return nil
+}
+
+// holdersAreAsked: in a swarm a chunk is asked of those alone who hold it. (Under static it is asked
+// of its owner, before that has it.)
+type holdersAreAsked struct{}
+
+func (holdersAreAsked) check(s *step) error {
+	if s.what == saidLine && s.line.kind == wire.KindGet && s.by.plan.Strategy == swarm.Swarm && !s.on.other.has(int(s.line.chunk)) {
+		return fmt.Errorf("asks %s for chunk %d, which it does not hold", s.on.other.Name, s.line.chunk)
+	}
+	return nil
+}
+
 // claimsAreOwed: what a peer counts on, because it has asked for it or accepted an offer, is owed
-// to it over a session that lives.
+// to it over a session that lives; and all that is owed it does count on: what it no longer wants it
+// has said so of.
 type claimsAreOwed struct {
 	// owed is what is owed to the side of the key, and how often: an offer may cross a request for
 	// the same chunk, and declining it takes back only one of the two.
@@ -114,7 +144,9 @@ func (c *claimsAreOwed) settle(to *end, chunk int) {
 }
 
 func (c *claimsAreOwed) look(s *step) (err error) {
+	claims, owed := 0, 0
 	s.engine.Claims(func(chunk int, of exchange.ID) {
+		claims++
 		var on *end
 		if int(of) < len(s.by.ends) {
 			on = s.by.ends[of]
@@ -127,6 +159,12 @@ func (c *claimsAreOwed) look(s *step) (err error) {
 			err = fmt.Errorf("counts on chunk %d from session %d, which does not owe it", chunk, of)
 		}
 	})
+	for _, on := range s.by.open {
+		owed += len(c.owed[on])
+	}
+	if err == nil && owed > claims {
+		err = fmt.Errorf("is owed %d chunks, and counts on %d", owed, claims)
+	}
 	return err
 }
 

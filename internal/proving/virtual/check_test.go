@@ -14,7 +14,7 @@ import (
 
 // two are two hosts with a session, of a file of four chunks of which a holds the first.
 func two() (l *lab, a, b *host, ab, ba *end) {
-	l = &lab{agenda: &agenda{}, plan: &Plan{Size: 40}, chunks: 4, chunkSize: 10}
+	l = &lab{agenda: &agenda{}, plan: &Plan{Size: 40, Strategy: swarm.Swarm}, chunks: 4, chunkSize: 10}
 	host2 := func(name string) *host {
 		return &host{lab: l, Member: Member{Name: name}, held: bitset.New(4), ends: []*end{nil}}
 	}
@@ -25,6 +25,7 @@ func two() (l *lab, a, b *host, ab, ba *end) {
 	ab, ba = &end{host: a, id: 1}, &end{host: b, id: 1}
 	ab.other, ba.other = ba, ab
 	a.ends, b.ends = append(a.ends, ab), append(b.ends, ba)
+	a.open, b.open = a.ends[1:], b.ends[1:]
 	return l, a, b, ab, ba
 }
 
@@ -66,6 +67,8 @@ func TestCheckers(t *testing.T) {
 	l3, _, b3, _, _ := two()
 	b3.decider, b3.stats.fresh = &peer{b3, e}, 10
 	b3.held.Set(0)
+	other := &end{host: b, id: 2}
+	b.open = append(b.open[:1:1], other)
 	for _, tt := range []struct {
 		name    string
 		checker checker
@@ -73,6 +76,12 @@ func TestCheckers(t *testing.T) {
 		bad     step
 		says    string
 	}{
+		{"offers what it lacks", heldIsOffered{}, []step{get(a, ab, saidLine, wire.KindOffer, 0), get(b, ba, saidLine, wire.KindGet, 1)},
+			get(a, ab, saidLine, wire.KindOffer, 1), "offers chunk 1"},
+		{"tells of what it lacks", heldIsOffered{}, []step{{what: toldHave, by: a, chunk: 0}}, step{what: toldHave, by: a, chunk: 1}, "says to hold it"},
+		{"asks who lacks it", holdersAreAsked{}, asked[:1], asked[1], "asks a for chunk 1"},
+		{"does not count on what was offered", newClaimsAreOwed(2),
+			append(asked[:4:4], decided, get(b, other, heardLine, wire.KindOffer, 1)), decided, "is owed 5 chunks, and counts on 4"},
 		{"asks for what it holds", heldIsNotAskedFor{}, asked, get(a, ab, saidLine, wire.KindGet, 0), "holds"},
 		{"counts on what was never asked for", newClaimsAreOwed(2), asked[:0], decided, "does not owe"},
 		{"counts on what was taken back", newClaimsAreOwed(2), append(asked[:4:4], decided, get(b, ba, saidLine, wire.KindCancel, 2)), decided, "chunk 2"},

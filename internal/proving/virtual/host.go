@@ -238,11 +238,20 @@ func (h *host) carry(a exchange.Action) (follows exchange.Event) {
 		h.tracker.announced(h)
 	case exchange.Complete:
 		h.completed(h)
+	case exchange.Tell:
+		h.watch(step{what: toldHave, by: h, chunk: a.Chunk})
+		h.each(a)
 	default:
-		for id := range exchange.To(a) {
-			if e := h.ends[id]; e != nil {
-				follows = e.carry(a)
-			}
+		follows = h.each(a)
+	}
+	return follows
+}
+
+// each has the ends that an action is for carry it out.
+func (h *host) each(a exchange.Action) (follows exchange.Event) {
+	for id := range exchange.To(a) {
+		if e := h.ends[id]; e != nil {
+			follows = e.carry(a)
 		}
 	}
 	return follows
