@@ -178,13 +178,14 @@ type shut struct {
 	*valve.Valve
 }
 
-// originBehind starts an origin of which so many chunks pass to each peer.
+// originBehind starts an origin of which so many chunks pass to each peer. Its ID is not that of
+// rig.origin's, beside which the tracker would refuse it.
 func (r *rig) originBehind(chunks int, names ...string) shut {
 	r.Helper()
 	v := valve.New(r.T, int64(chunks)*chunkSize+overhead)
 	cfg := r.configOrigin(names...)
 	v.To(cfg.Address)
-	cfg.Address = v.Address()
+	cfg.ID, cfg.Address = "behind", v.Address()
 	return shut{r.startOrigin(cfg), v}
 }
 
