@@ -143,6 +143,13 @@ func (f *fakeTracker) Owners(context.Context) ([]string, error) {
 	return f.owners, f.err
 }
 
+// settles gives it a table.
+func (f *fakeTracker) settles(owners ...string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.owners, f.err = owners, nil
+}
+
 func (f *fakeTracker) announced() []Report {
 	f.mu.Lock()
 	defer f.mu.Unlock()

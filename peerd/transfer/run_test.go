@@ -209,9 +209,7 @@ func TestPushBeforeTheTable(t *testing.T) {
 			r.post(exchange.Landed{From: 1, Chunk: chunk, Fresh: true})
 		}
 		put(0)
-		r.tracker.mu.Lock()
-		r.tracker.owners, r.tracker.err = []string{"m:1", "m:1", "m:1"}, nil
-		r.tracker.mu.Unlock()
+		r.tracker.settles("m:1", "m:1", "m:1")
 		time.Sleep(tableMost + time.Second)
 		put(1)
 		time.Sleep(time.Second)
@@ -259,9 +257,7 @@ func TestLateTable(t *testing.T) {
 		if len(r.tracker.announced()) == 0 || r.dialer.count("o:1") != 0 {
 			t.Error("it must announce, which settles the table, and not begin")
 		}
-		r.tracker.mu.Lock()
-		r.tracker.owners, r.tracker.err = []string{"m:1", "a:1"}, nil
-		r.tracker.mu.Unlock()
+		r.tracker.settles("m:1", "a:1")
 		time.Sleep(tableMost + time.Second)
 		if r.dialer.count("o:1") != 1 || r.dialer.count("a:1") != 1 {
 			t.Error("it did not begin")

@@ -40,12 +40,13 @@ type Plan struct {
 // 100 Mbit/s, half of that between racks, whose queues hold 1,000 packets.
 func Defaults(scenario string) Plan {
 	p := Plan{
-		Scenario: scenario, Strategy: swarm.Swarm, Peers: 8, Size: 64 << 20, Rate: 100e6, Trunk: 50e6,
+		Scenario: scenario, Strategy: swarm.Swarm, Peers: 8, Size: 64 << 20, Rate: 100e6,
 		Delay: 50 * time.Microsecond, Queue: 1000, OneKernel: true, Seed: 1,
 	}
 	if scenario == "small" {
-		p.Peers, p.Size, p.Rate, p.Trunk = 32, 4<<20, 5e6, 2.5e6
+		p.Peers, p.Size, p.Rate = 32, 4<<20, 5e6
 	}
+	p.Trunk = p.Rate / 2
 	return p
 }
 
