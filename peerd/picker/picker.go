@@ -43,12 +43,23 @@ type Picker struct {
 	chunks  int
 	missing *bitset.BitSet
 	open    *bitset.BitSet // missing, not asked for and not offered
-	holders []int          // a chunk -> how many neighbours hold it
+	holders holders
 	offered map[int]offer
 	asked   map[int][]*Neighbour
 	all     []*Neighbour
 	fresh   *bitset.BitSet // held by a neighbour since so recently that an offer may follow
 	ripen   []freshChunk   // those, the oldest first
+}
+
+// holders is how many neighbours hold each chunk, and which chunks any of them does.
+type holders struct {
+	of  []int
+	any *bitset.BitSet
+}
+
+func (h *holders) add(chunk, neighbours int) {
+	h.of[chunk] += neighbours
+	h.any.SetTo(uint(chunk), h.of[chunk] > 0)
 }
 
 type freshChunk struct {
@@ -65,7 +76,7 @@ type offer struct {
 func New(chunks int, held func(chunk int) bool, r *rand.Rand) *Picker {
 	p := &Picker{
 		rand: r, chunks: chunks,
-		missing: bitset.New(uint(chunks)), holders: make([]int, chunks),
+		missing: bitset.New(uint(chunks)), holders: holders{make([]int, chunks), bitset.New(uint(chunks))},
 		offered: map[int]offer{}, asked: map[int][]*Neighbour{},
 	}
 	for c := range chunks {
@@ -88,10 +99,10 @@ func (p *Picker) Join() *Neighbour {
 func (p *Picker) Leave(n *Neighbour) {
 	p.all = slices.DeleteFunc(p.all, func(o *Neighbour) bool { return o == n })
 	for c, ok := n.holds.NextSet(0); ok; c, ok = n.holds.NextSet(c + 1) {
-		p.holders[c]--
+		p.holders.add(int(c), -1)
 	}
 	for c := range n.asked {
-		p.drop(n, c)
+		p.Withdraw(n, c)
 	}
 	for _, c := range slices.Clone(n.offers) {
 		p.Decline(n, c)
@@ -102,7 +113,7 @@ func (p *Picker) Leave(n *Neighbour) {
 func (p *Picker) Hold(n *Neighbour, chunk int) {
 	if !n.holds.Test(uint(chunk)) {
 		n.holds.Set(uint(chunk))
-		p.holders[chunk]++
+		p.holders.add(chunk, 1)
 	}
 }
 
@@ -110,7 +121,7 @@ func (p *Picker) Hold(n *Neighbour, chunk int) {
 // the owner, who offers the chunk to everybody, has it since not much longer: it is not
 // asked for before Ripen.
 func (p *Picker) Heard(n *Neighbour, chunk int, now time.Time) {
-	if p.holders[chunk] == 0 && p.open.Test(uint(chunk)) {
+	if p.holders.of[chunk] == 0 && p.open.Test(uint(chunk)) {
 		p.fresh.Set(uint(chunk))
 		p.ripen = append(p.ripen, freshChunk{chunk, now})
 	}
@@ -130,9 +141,9 @@ func (p *Picker) Ripen(before time.Time) {
 func (p *Picker) Refused(n *Neighbour, chunk int) {
 	if n.holds.Test(uint(chunk)) {
 		n.holds.Clear(uint(chunk))
-		p.holders[chunk]--
+		p.holders.add(chunk, -1)
 	}
-	p.drop(n, chunk)
+	p.Withdraw(n, chunk)
 }
 
 // Offer notes that a neighbour will send a chunk unasked, and says whether it is wanted.
@@ -163,8 +174,21 @@ func (p *Picker) Ask(n *Neighbour, chunk int, now time.Time) {
 	p.open.Clear(uint(chunk))
 }
 
-// Withdraw takes a request back; the chunk is open again unless another has it in hand.
-func (p *Picker) Withdraw(n *Neighbour, chunk int) { p.drop(n, chunk) }
+// Withdraw takes a request back, if there is one; the chunk is open again unless another
+// neighbour has it in hand.
+func (p *Picker) Withdraw(n *Neighbour, chunk int) {
+	if _, ok := n.asked[chunk]; !ok {
+		return
+	}
+	delete(n.asked, chunk)
+	rest := slices.DeleteFunc(p.asked[chunk], func(o *Neighbour) bool { return o == n })
+	if len(rest) > 0 {
+		p.asked[chunk] = rest
+		return
+	}
+	delete(p.asked, chunk)
+	p.reopen(chunk)
+}
 
 // Land notes that a chunk is here, and returns the neighbours other than from that should
 // be told not to send it.
@@ -197,7 +221,7 @@ func (p *Picker) Orphan(asked map[int]time.Time) (chunk int, ok bool) {
 	start := uint(p.rand.IntN(p.chunks))
 	find := func(from, to uint) (int, bool) {
 		for c, ok := p.open.NextSet(from); ok && c < to; c, ok = p.open.NextSet(c + 1) {
-			if _, is := asked[int(c)]; !is && p.holders[c] == 0 {
+			if _, is := asked[int(c)]; !is && p.holders.of[c] == 0 {
 				return int(c), true
 			}
 		}
@@ -209,6 +233,18 @@ func (p *Picker) Orphan(asked map[int]time.Time) (chunk int, ok bool) {
 	return find(0, start)
 }
 
+// Askable says whether Rarest returns a chunk for any of the neighbours. It takes one look where
+// asking for each of them takes many.
+func (p *Picker) Askable() bool {
+	open, known, fresh := p.open.Words(), p.holders.any.Words(), p.fresh.Words()
+	for w := range open {
+		if open[w]&known[w]&^fresh[w] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Rarest returns a chunk to ask of a neighbour: one that it holds, that nobody was asked
 // for and nobody has offered or is about to, the fewest neighbours hold; ties at random.
 func (p *Picker) Rarest(n *Neighbour) (chunk int, ok bool) {
@@ -217,15 +253,14 @@ func (p *Picker) Rarest(n *Neighbour) (chunk int, ok bool) {
 	}
 	best, seen, ties := -1, 0, 0
 	open, holds, fresh := p.open.Words(), n.holds.Words(), p.fresh.Words()
-	start := p.rand.IntN(len(open))
-	for i := range open {
-		w := (start + i) % len(open)
+	w := p.rand.IntN(len(open))
+	for range open {
 		for word := open[w] & holds[w] &^ fresh[w]; word != 0; word &= word - 1 {
 			c := w*64 + bits.TrailingZeros64(word)
 			switch {
-			case best < 0 || p.holders[c] < p.holders[best]:
+			case best < 0 || p.holders.of[c] < p.holders.of[best]:
 				best, ties = c, 1
-			case p.holders[c] == p.holders[best]:
+			case p.holders.of[c] == p.holders.of[best]:
 				if ties++; p.rand.IntN(ties) == 0 {
 					best = c
 				}
@@ -234,6 +269,9 @@ func (p *Picker) Rarest(n *Neighbour) (chunk int, ok bool) {
 		}
 		if seen >= sample {
 			break
+		}
+		if w++; w == len(open) {
+			w = 0
 		}
 	}
 	return best, best >= 0
@@ -317,20 +355,6 @@ func (p *Picker) Overdue(n *Neighbour, before time.Time) (asked, offered []int) 
 	}
 	slices.Sort(asked)
 	return asked, offered
-}
-
-func (p *Picker) drop(n *Neighbour, chunk int) {
-	if _, ok := n.asked[chunk]; !ok {
-		return
-	}
-	delete(n.asked, chunk)
-	rest := slices.DeleteFunc(p.asked[chunk], func(o *Neighbour) bool { return o == n })
-	if len(rest) > 0 {
-		p.asked[chunk] = rest
-		return
-	}
-	delete(p.asked, chunk)
-	p.reopen(chunk)
 }
 
 func (p *Picker) forgetOffer(chunk int) {

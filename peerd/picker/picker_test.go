@@ -341,8 +341,9 @@ func (x *machine) check() {
 			x.Fatalf("chunk %d is claimed of one that has left, or of nobody", c)
 		}
 	}
-	missing := 0
+	missing, askable := 0, false
 	for c := range p.chunks {
+		askable = askable || p.open.Test(uint(c)) && holders[c] > 0 && !p.fresh.Test(uint(c))
 		if claims[c] != asked[c]+offered[c] {
 			x.Fatalf("chunk %d is asked of %d and offered by %d, claims are %d", c, asked[c], offered[c], claims[c])
 		}
@@ -358,9 +359,12 @@ func (x *machine) check() {
 		if open := !x.held[c] && asked[c] == 0 && offered[c] == 0; p.open.Test(uint(c)) != open {
 			x.Fatalf("chunk %d: open %v, want %v", c, !open, open)
 		}
-		if p.holders[c] != holders[c] {
-			x.Fatalf("chunk %d has %d holders, counted as %d", c, holders[c], p.holders[c])
+		if p.holders.of[c] != holders[c] {
+			x.Fatalf("chunk %d has %d holders, counted as %d", c, holders[c], p.holders.of[c])
 		}
+	}
+	if p.Askable() != askable {
+		x.Fatalf("chunks to ask for: %v, want %v", !askable, askable)
 	}
 	if p.missing.Count() != uint(missing) {
 		x.Fatalf("%d missing, noted are %d", missing, p.missing.Count())
@@ -371,15 +375,15 @@ func (x *machine) check() {
 func (x *machine) checkRarest(n *Neighbour, got int, ok bool) {
 	least := -1
 	for c := range x.p.chunks {
-		if x.p.open.Test(uint(c)) && n.Holds(c) && !x.p.fresh.Test(uint(c)) && (least < 0 || x.p.holders[c] < least) {
-			least = x.p.holders[c]
+		if x.p.open.Test(uint(c)) && n.Holds(c) && !x.p.fresh.Test(uint(c)) && (least < 0 || x.p.holders.of[c] < least) {
+			least = x.p.holders.of[c]
 		}
 	}
 	switch {
 	case ok != (least >= 0):
 		x.Fatalf("chunk %d, %v, with the rarest held by %d", got, ok, least)
-	case ok && (!x.p.open.Test(uint(got)) || !n.Holds(got) || x.p.holders[got] != least):
-		x.Fatalf("chunk %d: open %v, held by it %v, by %d, the rarest by %d", got, x.p.open.Test(uint(got)), n.Holds(got), x.p.holders[got], least)
+	case ok && (!x.p.open.Test(uint(got)) || !n.Holds(got) || x.p.holders.of[got] != least):
+		x.Fatalf("chunk %d: open %v, held by it %v, by %d, the rarest by %d", got, x.p.open.Test(uint(got)), n.Holds(got), x.p.holders.of[got], least)
 	}
 }
 

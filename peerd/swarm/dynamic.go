@@ -260,12 +260,15 @@ func (w *dynamic) fill(now time.Time) {
 		return
 	}
 	w.p.Ripen(now.Add(-offerAfter - 3*w.took))
+	for o := range fromAnywhere(w.cfg.Rand, w.origins.all) {
+		w.askHandouts(o, now)
+	}
+	if !w.p.Askable() && !w.endgame() {
+		return // pushes bring everything
+	}
 	asked := 0
 	for _, p := range w.peers.all {
 		asked += p.view.Asked()
-	}
-	for o := range fromAnywhere(w.cfg.Rand, w.origins.all) {
-		w.askHandouts(o, now)
 	}
 	for p := range fromAnywhere(w.cfg.Rand, w.peers.all) {
 		asked += w.pull(p, now, w.most-asked)
@@ -293,13 +296,15 @@ func (w *dynamic) askHandouts(o *giver, now time.Time) {
 		}
 		o.drained = false
 	}
-	queued, peers := 0, len(w.peers.all)
-	for _, p := range w.peers.all {
-		queued += min(len(p.queue), backlogEach+1) // one that is stuck must not stop the others
-	}
-	open := anysOpen
+	queued, peers, open := 0, len(w.peers.all), anysOpen
 	if peers == 0 {
 		open = w.window
+	}
+	if o.anys >= open {
+		return
+	}
+	for _, p := range w.peers.all {
+		queued += min(len(p.queue), backlogEach+1) // one that is stuck must not stop the others
 	}
 	for o.anys < open && queued+o.anys*peers <= backlogEach*peers {
 		o.anys++
