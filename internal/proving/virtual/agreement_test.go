@@ -3,6 +3,7 @@ package virtual
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -24,14 +25,19 @@ func TestAgreesWithTheLab(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tt.scenario, tt.peers), func(t *testing.T) {
 			t.Parallel()
-			p := Defaults(tt.scenario)
-			p.Peers = tt.peers
-			r, err := Run(t.Context(), p)
-			if err != nil || r.Err() != nil {
-				t.Fatal(err, r.Err())
+			var took []float64
+			for seed := range uint64(3) {
+				p := Defaults(tt.scenario)
+				p.Peers, p.Seed = tt.peers, seed+1
+				r, err := Run(t.Context(), p)
+				if err != nil || r.Err() != nil {
+					t.Fatal(err, r.Err())
+				}
+				took = append(took, r.Ratio(r.Last()))
 			}
-			if got := r.Ratio(r.Last()); math.Abs(got-tt.lab) > tt.give {
-				t.Errorf("took %.3f bounds, and %.2f in the lab", got, tt.lab)
+			slices.Sort(took)
+			if got := took[1]; math.Abs(got-tt.lab) > tt.give {
+				t.Errorf("took %.3f bounds, and %.2f in the lab, both the median", got, tt.lab)
 			}
 		})
 	}
