@@ -57,7 +57,7 @@ var allowed = map[string][]string{
 
 	// A laboratory knows what decides, and nothing of who carries it out.
 	"internal/proving/virtual":  {"internal/chunks/bitmap", "internal/chunks/exchange", "internal/chunks/manifest", "internal/chunks/room", "internal/chunks/wire", "internal/proving/bound", "origin/handout", "peerd/swarm"},
-	"internal/proving/simulate": {"internal/daemon/cli", "internal/daemon/units", "internal/proving/virtual"},
+	"internal/proving/simulate": {"internal/daemon/cli", "internal/daemon/progress", "internal/daemon/units", "internal/proving/virtual"},
 
 	// It relays what it does not understand.
 	"internal/proving/faultline": {},

@@ -97,8 +97,14 @@ func (c *run) Validate() error {
 		}
 	}
 	every := slices.Contains(c.Scenario, "all")
+	if every && len(c.Scenario) > 1 {
+		return fmt.Errorf("--scenario %s: all is every scenario: give it alone", strings.Join(c.Scenario, ","))
+	}
 	if every {
 		c.Scenario, _ = virtual.Scenarios()
+	}
+	if c.Trunk != nil && !slices.Contains(c.Scenario, "racks") {
+		return errors.New("--trunk: only the scenario racks has one: give --scenario racks, too, or leave it out")
 	}
 	if c.Repeat < 1 || c.Repeat > mostRepeats {
 		return fmt.Errorf("--repeat %d: give 1 to %d", c.Repeat, mostRepeats)

@@ -10,8 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"fanout/internal/daemon/cli"
+	"fanout/internal/daemon/progress"
 	"fanout/internal/proving/virtual"
 )
 
@@ -88,10 +90,12 @@ func TestRepeat(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	for _, tt := range []struct{ args, says string }{
 		{"--scenario subnets --strategy static", "subnets with static"},
-		{"--trunk 0", "a trunk of 0"},
-		{"--trunk unlimited", "a trunk of 0"},
+		{"--scenario racks --trunk 0", "a trunk of 0"},
+		{"--scenario racks --trunk unlimited", "a trunk of 0"},
+		{"--trunk 5Mbit", "only the scenario racks has one"},
 		{"--peers 2000000000", "give 2 to"},
 		{"--scenario other", `no scenario "other": give one of equal`},
+		{"--scenario all,other", "all is every scenario: give it alone"},
 		{"--strategy torrent", "direct, static or swarm"},
 		{"--peers some", "--peers some: give a number"},
 		{"--peers 1", "1 peers: give 2 to"},
@@ -203,4 +207,15 @@ func (w *watched) Write(p []byte) (int, error) {
 		w.call()
 	}
 	return n, err
+}
+
+// What a terminal shows while a run takes long.
+func TestState(t *testing.T) {
+	p := virtual.Defaults("racks")
+	p.Peers, p.Size = 1000, 64<<20
+	got := state(&p, virtual.Point{At: 1500 * time.Millisecond, Mean: 0.25}, 90*time.Second)
+	want := progress.State{What: "racks, 1,000 peers", Done: 16 << 20, Total: 64 << 20, Detail: "1.50 s of its time, in 1m30s"}
+	if got != want {
+		t.Errorf("shows %+v, want %+v", got, want)
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"fanout/internal/daemon/cli"
+	"fanout/internal/daemon/progress"
 	"fanout/internal/proving/virtual"
 )
 
@@ -56,10 +58,22 @@ func measured(ctx context.Context, p virtual.Plan) (result, error) {
 	}()
 	runtime.GC() // what the run before has left is not this one's
 	began := time.Now()
-	r, err := virtual.Run(ctx, p)
+	bar := progress.OnTerminal(os.Stderr)
+	r, err := virtual.Watch(ctx, p, func(at virtual.Point) { bar.Draw(state(&p, at, time.Since(began))) })
+	bar.Clear()
 	took := time.Since(began)
 	close(done)
 	return result{r, took.Seconds(), max(most.Load(), heap()), cli.Revision()}, err
+}
+
+// state is what a bar shows of a run: how much of the file a peer has on average. There is no rate,
+// since the first and the last parts take much longer than the others.
+func state(p *virtual.Plan, at virtual.Point, took time.Duration) progress.State {
+	return progress.State{
+		What: fmt.Sprintf("%s, %s peers", p.Scenario, humanize.Comma(int64(p.Peers))),
+		Done: int64(at.Mean * float64(p.Size)), Total: p.Size,
+		Detail: fmt.Sprintf("%.2f s of its time, in %v", at.At.Seconds(), took.Round(time.Second)),
+	}
 }
 
 func heap() uint64 {

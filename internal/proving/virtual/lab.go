@@ -45,6 +45,7 @@ type lab struct {
 	broken    error
 	hash      hash.Hash64
 	curve     []Point
+	seen      func(Point)
 	least     time.Duration
 }
 
@@ -58,10 +59,17 @@ type Point struct {
 // Run lets a plan happen. An error of a run is a plan that cannot be, an end of ctx, or a broken
 // promise; a run in which not everybody completed is none, see [Result].
 func Run(ctx context.Context, p Plan) (*Result, error) {
+	return Watch(ctx, p, func(Point) {})
+}
+
+// Watch is Run, and shows every point of the curve as it is drawn.
+func Watch(ctx context.Context, p Plan, seen func(Point)) (*Result, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	return happen(ctx, newLab(&p, p.members(rand.New(rand.NewPCG(p.Seed, 0)))))
+	l := newLab(&p, p.members(rand.New(rand.NewPCG(p.Seed, 0))))
+	l.seen = seen
+	return happen(ctx, l)
 }
 
 func happen(ctx context.Context, l *lab) (*Result, error) {
@@ -86,7 +94,7 @@ func newLab(p *Plan, members []Member) *lab {
 	l := &lab{
 		agenda: &agenda{}, plan: p, chunks: p.chunks(), chunkSize: p.chunkSize(),
 		byAddress: map[string]*host{}, trunks: map[int]*link{}, checkers: checkers(len(members)), hash: fnv.New64a(),
-		least: p.least(members),
+		least: p.least(members), seen: func(Point) {},
 	}
 	l.tracker = &tracker{lab: l, rand: rand.New(rand.NewPCG(p.Seed, 1)), at: map[*host]int{}}
 	for i, m := range members {
@@ -144,6 +152,7 @@ func (l *lab) draw() {
 	}
 	p.Mean /= float64(max(n, 1))
 	l.curve = append(l.curve, p)
+	l.seen(p)
 }
 
 // clock is what the daemons' clocks show at a moment.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -282,5 +283,17 @@ func TestIncomplete(t *testing.T) {
 	}
 	if err := r.Err(); !errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), "p3") {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// Who watches a run sees its curve, from nothing to everything.
+func TestWatch(t *testing.T) {
+	var seen []Point
+	r, err := Watch(t.Context(), small("equal", swarm.Swarm), func(p Point) { seen = append(seen, p) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(seen, r.Curve) || seen[0].Mean != 0 || seen[len(seen)-1].Least != 1 {
+		t.Errorf("seen are %v, the curve is %v", seen, r.Curve)
 	}
 }
