@@ -12,6 +12,7 @@ import (
 	"fanout/internal/chunks/room"
 	"fanout/internal/chunks/wire"
 	"fanout/peerd/swarm"
+	"fanout/tracker/table"
 )
 
 // listener is a daemon that decides nothing and keeps what it is told.
@@ -332,10 +333,13 @@ func oneSlot(h *host) {
 	}
 }
 
-// What a session does, it does in the daemons' time.
+// What a session does, it does in the daemons' time, and the tracker answers as the real one.
 func TestLimitsAreTheDaemons(t *testing.T) {
 	l := chunkserver.DefaultLimits()
 	if stall != l.Stall || lendAfter != l.Lend || dialWithin != l.Handshake || requests != l.Requests {
 		t.Errorf("the daemons have %+v", l)
+	}
+	if lease != table.DefaultLease || mostNamed != table.MaxPeers {
+		t.Errorf("the tracker has a lease of %v, and names %d", table.DefaultLease, table.MaxPeers)
 	}
 }
