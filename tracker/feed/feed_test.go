@@ -55,6 +55,42 @@ func TestChangesAddUp(t *testing.T) {
 	})
 }
 
+// A peer that was taken out while it downloaded, came back paused and fell silent is shown as cancelled
+// again: of two views of a peer that differ, the versions do, whatever they are made of.
+func TestPeerIsSilentAfterItCameBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		v, err := w.feed.Join()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.feed.Leave(v)
+		var s screen
+		look := func() string {
+			time.Sleep(2 * feed.Every)
+			synctest.Wait()
+			s.apply(t, v)
+			return s.String()
+		}
+		for range 20 { // versions count up
+			w.announce("p1", table.Queued)
+			if err := w.Swarms.Unregister("p1", ""); err != nil {
+				t.Fatal(err)
+			}
+			w.announce("p1", table.Paused)
+			if got := look(); !strings.Contains(got, "p1:paused") {
+				t.Fatal("shows", got)
+			}
+			for range 15 { // up to the end of its lease, and on
+				time.Sleep(time.Second)
+				if got, want := look(), describe(w.Overview()); got != want {
+					t.Fatalf("the viewer has\n%s\nthe table\n%s", got, want)
+				}
+			}
+		}
+	})
+}
+
 func drawStep(rt *rapid.T) func(*world) {
 	peer := rapid.IntRange(1, 3).Draw(rt, "peer")
 	switch rapid.IntRange(0, 11).Draw(rt, "what") {
@@ -181,6 +217,12 @@ func newWorld(t *testing.T) *world {
 func (w *world) publish(name string) {
 	m := &manifest.Manifest{Name: name, Size: 10 * 32768, ChunkSize: 32768, Digests: make([]manifest.Digest, 10)}
 	if _, err := w.Origins.Publish(name, m, m.ID(), table.Origin{ID: "o", Address: w.address(99)}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) announce(peer string, s table.State) {
+	if _, err := w.Swarms.Announce("a", table.Report{ID: peer, Address: w.address(1), State: s, Held: table.Bitmap{0, 0}, Owned: table.Bitmap{0, 0}}); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -73,6 +73,13 @@ func compareSwarms(a, b SwarmView) int {
 		-compareBool(a.Current, b.Current), b.PublishedAt.Compare(a.PublishedAt), strings.Compare(a.ID.String(), b.ID.String()))
 }
 
+// The low bits of a view's Version, for what time alone changes; above them is the number of the
+// change that brought the rest about, which no two changes have in common.
+const (
+	silent = 1 << iota
+	unlisted
+)
+
 // memberViews are those that are listed, and those that have left during the last distribution.
 func (f *file) memberViews(now time.Time, interval time.Duration) []PeerView {
 	views := []PeerView{}
@@ -88,7 +95,7 @@ func (f *file) memberViews(now time.Time, interval time.Duration) []PeerView {
 			}
 			v := f.memberView(p.last, now, interval)
 			v.State, v.Listed, v.Rate = p.state, false, 0
-			v.Version = max(v.Version, p.version)<<1 | 1 // other than while it was listed
+			v.Version = p.version<<2 | unlisted
 			views = append(views, v)
 		}
 	}
@@ -103,10 +110,10 @@ func (f *file) memberView(m *member, now time.Time, interval time.Duration) Peer
 		ID: m.ID, Address: m.Address, Strategy: m.Strategy, State: m.State, Listed: true,
 		Held: m.Held, Owned: m.Owned, ChunksHeld: m.heldCount, BytesHeld: f.bytes(m),
 		BytesFromOrigin: m.BytesFromOrigin, BytesFromPeers: m.BytesFromPeers,
-		Rate: m.rate, Seen: m.seen, Error: m.Error, Version: m.version << 1,
+		Rate: m.rate, Seen: m.seen, Error: m.Error, Version: m.version << 2,
 	}
 	if now.Sub(m.seen) > 2*interval { // what it said of its rate is history
-		v.Rate, v.Version = 0, v.Version|1
+		v.Rate, v.Version = 0, v.Version|silent
 	}
 	return v
 }
