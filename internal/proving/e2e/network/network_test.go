@@ -14,7 +14,7 @@ import (
 // A delay that changes from piece to piece.
 func TestDelay(t *testing.T) {
 	each(t, func(r *rig) {
-		both(r.beforeOrigin, faultline.Faults{Delay: 20 * time.Millisecond, Jitter: 20 * time.Millisecond})
+		both(r.beforeOrigin, faultline.Faults{Delay: 20 * time.Millisecond, Jitter: 20 * time.Millisecond, Rate: 4 * mib})
 		both(r.beforeMember, faultline.Faults{Delay: 50 * time.Millisecond, Jitter: 50 * time.Millisecond})
 		r.begin()
 		r.complete(0)
@@ -54,7 +54,7 @@ func TestStall(t *testing.T) {
 // and does not see that it has.
 func TestHalfClose(t *testing.T) {
 	each(t, func(r *rig) {
-		r.beforeOrigin.Set(faultline.FromTarget, faultline.Faults{HalfCloseAfter: mib})
+		r.beforeOrigin.Set(faultline.FromTarget, faultline.Faults{HalfCloseAfter: mib, Rate: 4 * mib})
 		r.beforeMember.Set(faultline.FromTarget, faultline.Faults{HalfCloseAfter: 300 * kib})
 		r.begin()
 		r.complete(0)

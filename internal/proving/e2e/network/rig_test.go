@@ -151,7 +151,8 @@ func (r *rig) wrong(p *fleet.Peer) int {
 }
 
 // used fails the test unless more than greetings has passed both lines: else what they do harms
-// nobody.
+// nobody. An origin whose rate has no limit may serve the others before the member's daemon has
+// had its turn on a busy machine.
 func (r *rig) used() {
 	r.t.Helper()
 	for where, l := range map[string]*faultline.Line{"origin": r.beforeOrigin, "member": r.beforeMember} {
