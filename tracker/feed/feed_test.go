@@ -33,11 +33,7 @@ func TestChangesAddUp(t *testing.T) {
 		var got, want string
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t)
-			v, err := w.feed.Join()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer w.feed.Leave(v)
+			v := w.join()
 			var s screen
 			for _, step := range steps {
 				step(w)
@@ -60,11 +56,7 @@ func TestChangesAddUp(t *testing.T) {
 func TestPeerIsSilentAfterItCameBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		v, err := w.feed.Join()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer w.feed.Leave(v)
+		v := w.join()
 		var s screen
 		look := func() string {
 			time.Sleep(2 * feed.Every)
@@ -118,14 +110,7 @@ func drawStep(rt *rapid.T) func(*world) {
 func TestSlowViewer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		slow, err := w.feed.Join()
-		if err != nil {
-			t.Fatal(err)
-		}
-		good, err := w.feed.Join()
-		if err != nil {
-			t.Fatal(err)
-		}
+		slow, good := w.join(), w.join()
 		n := 0
 		for range 60 { // heartbeats
 			time.Sleep(time.Second)
@@ -156,11 +141,7 @@ func TestViewersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		for range feed.MaxViewers {
-			v, err := w.feed.Join()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer w.feed.Leave(v)
+			w.join()
 		}
 		if _, err := w.feed.Join(); err == nil {
 			t.Error("one more")
@@ -178,11 +159,7 @@ func TestLooksOnceForAll(t *testing.T) {
 			t.Error(n, "looks for nobody")
 		}
 		for range 10 {
-			v, err := w.feed.Join()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer w.feed.Leave(v)
+			v := w.join()
 			go func() {
 				for range v.Events() {
 				}
@@ -212,6 +189,17 @@ func newWorld(t *testing.T) *world {
 	w.feed = feed.New(func() table.Overview { w.looks.Add(1); return tbl.Overview() })
 	w.publish("a")
 	return w
+}
+
+// join adds a viewer, who leaves when the test ends, if not before.
+func (w *world) join() *feed.Viewer {
+	w.t.Helper()
+	v, err := w.feed.Join()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { w.feed.Leave(v) })
+	return v
 }
 
 func (w *world) publish(name string) {

@@ -45,7 +45,7 @@ type lab struct {
 	broken    error
 	hash      hash.Hash64
 	curve     []Point
-	seen      func(Point)
+	seen      func(Point) // nil if nobody watches
 	least     time.Duration
 }
 
@@ -59,7 +59,7 @@ type Point struct {
 // Run lets a plan happen. An error of a run is a plan that cannot be, an end of ctx, or a broken
 // promise; a run in which not everybody completed is none, see [Result].
 func Run(ctx context.Context, p Plan) (*Result, error) {
-	return Watch(ctx, p, func(Point) {})
+	return Watch(ctx, p, nil)
 }
 
 // Watch is Run, and shows every point of the curve as it is drawn.
@@ -94,7 +94,7 @@ func newLab(p *Plan, members []Member) *lab {
 	l := &lab{
 		agenda: &agenda{}, plan: p, chunks: p.chunks(), chunkSize: p.chunkSize(),
 		byAddress: map[string]*host{}, trunks: map[int]*link{}, checkers: checkers(len(members)), hash: fnv.New64a(),
-		least: p.least(members), seen: func(Point) {},
+		least: p.least(members),
 	}
 	l.tracker = &tracker{lab: l, rand: rand.New(rand.NewPCG(p.Seed, 1)), at: map[*host]int{}}
 	for i, m := range members {
@@ -152,7 +152,9 @@ func (l *lab) draw() {
 	}
 	p.Mean /= float64(max(n, 1))
 	l.curve = append(l.curve, p)
-	l.seen(p)
+	if l.seen != nil {
+		l.seen(p)
+	}
 }
 
 // clock is what the daemons' clocks show at a moment.
