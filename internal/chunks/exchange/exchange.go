@@ -29,6 +29,8 @@ type (
 		Peer string // the other side's peer ID
 		// Address is what was dialled for it; empty if the other side has dialled.
 		Address string
+		// Version is the protocol's that both sides speak. What came later is not to be said.
+		Version int
 	}
 	// Got tells of a message: any but DATA, PING, PONG and ERR.
 	Got struct {
@@ -62,7 +64,8 @@ type (
 		From ID
 		At   time.Time
 	}
-	// Closed tells that a session has ended, and why; nil if this side has closed it.
+	// Closed tells that a session has ended, and why; nil if this side has closed it, and a
+	// *wire.Bye if the other side needs it no more.
 	Closed struct {
 		ID  ID
 		Err error
@@ -82,6 +85,9 @@ type (
 		// Withdrawn says that the tracker wants to hear no more of the file.
 		Withdrawn bool
 	}
+	// Spare tells that the daemon's uplink has room for so many sends, and that nothing waits. It
+	// is told when that has become so, and again while it stays so with every Tick.
+	Spare struct{ Sends int }
 	// Wanted tells that the tracker should hear of this download: something has changed, or,
 	// if Asked, it has asked, also for a file that had been withdrawn.
 	Wanted struct{ Asked bool }
@@ -99,6 +105,7 @@ func (Closed) event()      {}
 func (NotDialled) event()  {}
 func (Answered) event()    {}
 func (NotAnswered) event() {}
+func (Spare) event()       {}
 func (Wanted) event()      {}
 func (Tick) event()        {}
 
@@ -114,6 +121,8 @@ type (
 		To    ID
 		Kind  wire.Kind
 		Chunk int
+		// Amount is the bytes of ROOM, and the milliseconds of PASS.
+		Amount int
 	}
 	// Tell has HAVE sent to all of To but one.
 	Tell struct {
@@ -145,6 +154,12 @@ type (
 	}
 	// Close has a session ended.
 	Close struct{ ID ID }
+	// Bye has a session ended that neither side needs for so long, which is no failure: the other
+	// side is told not to dial before. It is Close where the other side does not know BYE.
+	Bye struct {
+		ID  ID
+		For time.Duration
+	}
 	// Dial has a session opened; Opened or NotDialled follows.
 	Dial struct {
 		Address string
@@ -174,6 +189,7 @@ func (HandOut) action()  {}
 func (Withdraw) action() {}
 func (Fail) action()     {}
 func (Close) action()    {}
+func (Bye) action()      {}
 func (Dial) action()     {}
 func (Announce) action() {}
 func (Own) action()      {}

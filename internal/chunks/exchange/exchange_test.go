@@ -21,6 +21,7 @@ func TestTo(t *testing.T) {
 		{Withdraw{To: 1}, []ID{1}},
 		{Fail{To: 1}, []ID{1}},
 		{Close{ID: 1}, []ID{1}},
+		{Bye{ID: 1}, []ID{1}},
 		{Dial{}, nil},
 		{Announce{}, nil},
 		{Own{}, nil},

@@ -27,6 +27,8 @@ func To(a Action) iter.Seq[ID] {
 			yield(a.To)
 		case Close:
 			yield(a.ID)
+		case Bye:
+			yield(a.ID)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"iter"
 	"strconv"
 	"strings"
 	"unicode"
@@ -50,6 +51,9 @@ const (
 	KindPing
 	KindPong
 	KindErr
+	KindRoom // from here on only in sessions of version 2
+	KindPass
+	KindBye
 )
 
 // String is the word that begins the line.
@@ -77,20 +81,47 @@ func (k Kind) String() string {
 		return "PONG"
 	case KindErr:
 		return "ERR"
+	case KindRoom:
+		return "ROOM"
+	case KindPass:
+		return "PASS"
+	case KindBye:
+		return "BYE"
 	}
 	return "Kind(" + strconv.Itoa(int(k)) + ")"
 }
 
-// NoChunk is the Chunk of "NONE -", the answer to ANY.
+// NoChunk is the Chunk of "NONE -", the answer to ANY, and of a ROOM without a hint.
 const NoChunk = -1
 
 // Message is one line. Fields that its Kind does not have are zero.
 type Message struct {
 	Kind  Kind
-	Chunk int    // HAVE GET DATA NONE CANCEL OFFER; NoChunk only for NONE
-	Bytes int    // BITS DATA: length of the payload that follows
+	Chunk int    // HAVE GET DATA NONE CANCEL OFFER ROOM; NoChunk only for NONE and ROOM
+	More  []Run  // HAVE of version 2: what the line names beside Chunk
+	Bytes int    // BITS DATA: length of the payload that follows; ROOM: what may be asked for
+	Wait  int    // PASS BYE: milliseconds
 	Code  string // ERR: one of the Code constants, or a newer one
 	Text  string // ERR: for people, one line
+}
+
+// Run is the chunks from First to Last, which is one of them.
+type Run struct{ First, Last int }
+
+// Chunks yields the chunks that a HAVE names.
+func (m *Message) Chunks() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if !yield(m.Chunk) {
+			return
+		}
+		for _, r := range m.More {
+			for c := r.First; c <= r.Last; c++ {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // AppendMessage appends the line of m to dst. The payload of BITS and DATA is
@@ -103,8 +134,20 @@ func AppendMessage(dst []byte, m Message) []byte {
 	switch m.Kind {
 	case KindBits:
 		dst = appendNumber(dst, m.Bytes)
-	case KindHave, KindGet, KindCancel, KindOffer:
+	case KindGet, KindCancel, KindOffer:
 		dst = appendNumber(dst, m.Chunk)
+	case KindHave:
+		dst = appendNumber(dst, m.Chunk)
+		for _, r := range m.More {
+			dst = appendRun(append(dst, ','), r)
+		}
+	case KindRoom:
+		dst = appendNumber(dst, m.Bytes)
+		if m.Chunk != NoChunk {
+			dst = appendNumber(dst, m.Chunk)
+		}
+	case KindPass, KindBye:
+		dst = appendNumber(dst, m.Wait)
 	case KindData:
 		dst = appendNumber(appendNumber(dst, m.Chunk), m.Bytes)
 	case KindNone:
@@ -121,6 +164,14 @@ func AppendMessage(dst []byte, m Message) []byte {
 		}
 	}
 	return append(dst, '\n')
+}
+
+func appendRun(dst []byte, r Run) []byte {
+	dst = strconv.AppendInt(dst, int64(r.First), 10)
+	if r.Last > r.First {
+		dst = strconv.AppendInt(append(dst, '-'), int64(r.Last), 10)
+	}
+	return dst
 }
 
 func appendNumber(dst []byte, n int) []byte {

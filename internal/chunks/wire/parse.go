@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"time"
 
 	"fanout/internal/chunks/manifest"
 )
@@ -182,6 +183,15 @@ func refusal(line []byte) error {
 		return nil // not an ERR; the caller knows what it should be
 	}
 	return &RemoteError{Code: m.Code, Text: m.Text}
+}
+
+// Bye is the end of a session that the other side needs no more, and that it does not want to have
+// again for so long. It is no failure.
+type Bye struct{ For time.Duration }
+
+// Error implements error.
+func (b *Bye) Error() string {
+	return fmt.Sprintf("the other side needs the session no more for %v", b.For)
 }
 
 // RemoteError is an ERR that came instead of a greeting or HELLO.

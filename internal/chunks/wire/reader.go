@@ -58,7 +58,9 @@ func (r *Reader) Next() (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	r.pending = m.Bytes
+	if m.Kind == KindBits || m.Kind == KindData {
+		r.pending = m.Bytes
+	}
 	return m, nil
 }
 
