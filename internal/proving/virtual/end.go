@@ -189,6 +189,9 @@ func (e *end) givePayload() {
 // done gives the slot on.
 func (e *end) done() {
 	e.room.Done(e)
+	if e.Origin {
+		e.progressed()
+	}
 	e.take(exchange.Sent{To: e.id, Chunk: e.chunk})
 	e.share()
 }

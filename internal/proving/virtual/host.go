@@ -100,7 +100,7 @@ func (h *host) act(what, _ int) {
 func (h *host) start() {
 	h.started = true
 	switch {
-	case h.number == 0:
+	case h.Origin:
 		h.decider = &desk{h: h, desk: handout.New(h.chunks)}
 	case h.Silent || h.Lying:
 		h.decider = &liar{h}
@@ -218,6 +218,9 @@ func (h *host) land(e *end, chunk int, took moment, corrupt bool) {
 // progressed is where a plan's events that depend on progress happen.
 func (h *host) progressed() {
 	part := float64(h.held.Count()) / float64(h.chunks)
+	if h.Origin {
+		part = float64(h.stats.sent) / float64(h.plan.Size)
+	}
 	switch {
 	case h.FreezesAt > 0 && part >= h.FreezesAt && !h.frozen:
 		h.frozen = true

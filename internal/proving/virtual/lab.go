@@ -36,7 +36,7 @@ type lab struct {
 	chunks    int
 	chunkSize int64
 	owners    []string
-	hosts     []*host // the origin first
+	hosts     []*host // an origin first
 	byAddress map[string]*host
 	trunks    map[int]*link // out of a rack
 	tracker   *tracker
@@ -53,7 +53,7 @@ type lab struct {
 type Point struct {
 	At                time.Duration
 	Least, Mean, Most float64 // parts of the file that those who are waited for hold
-	Origin            float64 // files that the origin has sent
+	Origin            float64 // files that all origins have sent
 }
 
 // Run lets a plan happen. An error of a run is a plan that cannot be, an end of ctx, or a broken
@@ -139,7 +139,7 @@ func (l *lab) act(int, int) {
 }
 
 func (l *lab) draw() {
-	p := Point{At: l.now, Least: 1, Origin: float64(l.hosts[0].stats.sent) / float64(l.plan.Size)}
+	p := Point{At: l.now, Least: 1, Origin: l.handedOut()}
 	n := 0
 	for _, h := range l.hosts {
 		if h.Spare {
@@ -155,6 +155,17 @@ func (l *lab) draw() {
 	if l.seen != nil {
 		l.seen(p)
 	}
+}
+
+// handedOut is how many files the origins have sent.
+func (l *lab) handedOut() float64 {
+	var sent int64
+	for _, h := range l.hosts {
+		if h.Origin {
+			sent += h.stats.sent
+		}
+	}
+	return float64(sent) / float64(l.plan.Size)
 }
 
 // clock is what the daemons' clocks show at a moment.

@@ -87,6 +87,9 @@ func TestScenariosAreWhatTheySay(t *testing.T) {
 	if l, _ := run("killed"); count(l, dead) != 1 {
 		t.Error("nobody was killed")
 	}
+	if l, _ := run("origin-dies"); count(l, dead) != 1 || count(l, func(h *host) bool { return h.Origin && h.dead && h.stats.sent < l.plan.Size/5 }) != 1 {
+		t.Error("no origin was killed, or too late")
+	}
 	if l, _ := run("churn"); count(l, dead) != 1 || count(l, func(h *host) bool { return strings.HasPrefix(h.Name, "late") && h.done > 0 }) != 1 {
 		t.Error("nobody was killed, or came late and completed")
 	}
@@ -120,6 +123,20 @@ func TestScenariosAreWhatTheySay(t *testing.T) {
 	}
 	if l, _ := run("subnets"); !crossed(l) {
 		t.Error("there are sessions between the subnets, or none with the two that are in both")
+	}
+}
+
+// Two origins take as long as one with the uplinks of both; when one dies, the other sends the
+// rest alone.
+func TestBoundsOfTwoOrigins(t *testing.T) {
+	alone := Defaults("equal")
+	alone.Rate *= 2 * originPart
+	one := alone.least(alone.members(newRand(1, 0)))
+	for name, want := range map[string]float64{"two-origins": 1, "origin-dies": 1.0/3 + 2*2.0/3} {
+		p := Defaults(name)
+		if got := p.least(p.members(newRand(1, 0))).Seconds() / one.Seconds(); got < want-0.01 || got > want+0.01 {
+			t.Errorf("%s: %.3f times as long as one origin, want %.3f", name, got, want)
+		}
 	}
 }
 

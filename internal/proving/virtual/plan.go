@@ -57,11 +57,13 @@ type Member struct {
 	Rack     int     // racks are connected by trunks
 	Subnets  uint    // a bit each; machines reach each other if they have one in common
 	Starts   time.Duration
-	Whole    bool // has the file at the beginning
+	Origin   bool // hands the file out
+	Whole    bool // has the file at the beginning, as an origin has
 	Silent   bool // says that it has the file, and sends nothing
 	Lying    bool // says so, and sends wrong bytes
 	// FreezesAt, DiesAt are parts of the file: with so much of it the machine stops to do
-	// anything, its connections staying open; or it is killed. 0 is never.
+	// anything, its connections staying open; or it is killed. 0 is never. Of an origin, which
+	// has everything, it is what it has sent that counts.
 	FreezesAt, DiesAt float64
 	// Leaves says that it is stopped as soon as it has everything.
 	Leaves bool
@@ -78,7 +80,17 @@ type scenario struct {
 const (
 	slowPart = 5  // the slow have a fifth of the rate
 	verySlow = 10 // or a tenth
+
+	originPart = 0.4 // of the rate, of each of two origins: together they are what is waited for
 )
+
+// secondOrigin makes the origin one of two with slow links.
+func secondOrigin(m []Member) []Member {
+	m[0].Up *= originPart
+	second := m[0]
+	second.Name = "origin2"
+	return append(m, second)
+}
 
 var scenarios = []scenario{
 	{"equal", "every link has the same rate", nil},
@@ -157,6 +169,14 @@ var scenarios = []scenario{
 	{"slow-seeder", "one more peer has the file, and a tenth of the uplink", func(p *Plan, m []Member, _ *rand.Rand) []Member {
 		return append(m, Member{Name: "seeder", Up: p.Rate / verySlow, Down: p.Rate, Subnets: 1, Whole: true, Spare: true})
 	}},
+	{"two-origins", "two origins have two fifths of the uplink each", func(_ *Plan, m []Member, _ *rand.Rand) []Member {
+		return secondOrigin(m)
+	}},
+	{"origin-dies", "of two such origins one is killed when a third of the file is handed out", func(_ *Plan, m []Member, _ *rand.Rand) []Member {
+		m = secondOrigin(m)
+		m[len(m)-1].DiesAt = 1.0 / 3 / 2
+		return m
+	}},
 	{"small", "few chunks, slow links and many peers: 4 MiB to 32 at 5 Mbit/s", nil},
 }
 
@@ -170,7 +190,7 @@ func Scenarios() (names, what []string) {
 
 // members makes a plan's machines.
 func (p *Plan) members(r *rand.Rand) []Member {
-	all := []Member{{Name: "origin", Up: p.Rate, Down: p.Rate, Subnets: 1, Whole: true, Spare: true}}
+	all := []Member{{Name: "origin", Up: p.Rate, Down: p.Rate, Subnets: 1, Origin: true, Whole: true, Spare: true}}
 	for i := range p.Peers {
 		all = append(all, Member{
 			Name: fmt.Sprintf("p%d", i+1), Up: p.Rate, Down: p.Rate, Subnets: 1,
@@ -258,10 +278,14 @@ func goodput(rate float64) float64 { return rate / 8 * bound.Ethernet }
 func (p *Plan) least(all []Member) time.Duration {
 	var waited []bound.Link
 	var whole, helpers float64 // uplinks of those who have everything, and of those who help for a while
+	var lost float64           // files that origins send before they die
 	var latest time.Duration
 	far := 0 // behind a trunk
 	for _, m := range all {
 		switch up, down := goodput(m.Up), goodput(m.Down); {
+		case m.Whole && m.DiesAt > 0:
+			helpers += up
+			lost += m.DiesAt
 		case m.Whole:
 			whole += up
 		case m.Spare:
@@ -280,9 +304,10 @@ func (p *Plan) least(all []Member) time.Duration {
 	}
 	if p.Strategy == swarm.Direct {
 		copies := float64(p.Size) * float64(far) / goodput(p.Trunk)
-		return max(latest, bound.ClientServer(p.Size, whole, waited), seconds(copies))
+		rest := float64(p.Size) * (float64(len(waited)) - lost) / whole
+		return max(latest, bound.ClientServer(p.Size, whole+helpers, waited), seconds(rest), seconds(copies))
 	}
-	least := max(latest, bound.PeerToPeer(p.Size, whole+helpers, waited), seconds(float64(p.Size)/whole))
+	least := max(latest, bound.PeerToPeer(p.Size, whole+helpers, waited), seconds(float64(p.Size)*(1-lost)/whole))
 	if far > 0 {
 		least = max(least, seconds(float64(p.Size)/goodput(p.Trunk)))
 	}

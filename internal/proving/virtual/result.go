@@ -16,7 +16,7 @@ type Result struct {
 	Times []time.Duration
 	// Missing are those who are waited for and have not completed.
 	Missing []string
-	// Origin is how many files the origin has sent, Duplicates the part of all payload that was
+	// Origin is how many files the origins have sent, all together, Duplicates the part of all payload that was
 	// held already when it came, Wrong that of wrong bytes.
 	Origin, Duplicates, Wrong float64
 	Dials, Messages           int
@@ -75,7 +75,7 @@ func (l *lab) result() *Result {
 	}
 	slices.Sort(r.Times)
 	came := max(1, float64(all.fresh+all.duplicate+all.wrong))
-	r.Origin = float64(l.hosts[0].stats.sent) / float64(l.plan.Size)
+	r.Origin = l.handedOut()
 	r.Duplicates, r.Wrong = float64(all.duplicate)/came, float64(all.wrong)/came
 	return r
 }

@@ -2,6 +2,7 @@ package virtual
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"fanout/internal/chunks/exchange"
@@ -14,13 +15,13 @@ const (
 	asks      = 2 * time.Millisecond // an announce and its answer, each
 )
 
-// tracker is a model of the tracker's answers: the origin, and at most 64 other members by chance.
+// tracker is a model of the tracker's answers: the origins, and at most 64 other members by chance.
 type tracker struct {
 	*lab
-	rand   *rand.Rand
-	origin *host
-	peers  []*host // listed
-	at     map[*host]int
+	rand    *rand.Rand
+	origins []*host // listed
+	peers   []*host // listed
+	at      map[*host]int
 }
 
 // The tracker's entries in the agenda, about a host's number.
@@ -50,13 +51,15 @@ func (t *tracker) act(what, about int) {
 // lists says whether a host is listed.
 func (t *tracker) lists(h *host) bool {
 	_, is := t.at[h]
-	return is || h == t.origin
+	return is || slices.Contains(t.origins, h)
 }
 
 func (t *tracker) list(h *host) {
-	if h.number == 0 {
-		t.origin = h
-	} else if !t.lists(h) {
+	switch {
+	case t.lists(h):
+	case h.Origin:
+		t.origins = append(t.origins, h)
+	default:
 		t.at[h] = len(t.peers)
 		t.peers = append(t.peers, h)
 	}
@@ -67,10 +70,7 @@ func (t *tracker) stopped(h *host) { t.enter(t.now+lease, t, expires, h.number) 
 
 // drop takes a host off the list.
 func (t *tracker) drop(h *host) {
-	if h == t.origin {
-		t.origin = nil
-		return
-	}
+	t.origins = slices.DeleteFunc(t.origins, func(o *host) bool { return o == h })
 	i, is := t.at[h]
 	if !is {
 		return
@@ -85,8 +85,8 @@ func (t *tracker) drop(h *host) {
 // answer is what a host is told.
 func (t *tracker) answer(h *host) exchange.Answered {
 	a := exchange.Answered{Interval: interval}
-	if o := t.origin; o != nil {
-		a.Origins = []exchange.Contact{{ID: o.Name, Address: o.address}}
+	for _, o := range t.origins {
+		a.Origins = append(a.Origins, exchange.Contact{ID: o.Name, Address: o.address})
 	}
 	// The first draws of a shuffle (Fisher and Yates), undone at the end.
 	n := len(t.peers)
