@@ -1,6 +1,7 @@
 package handout
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"fanout/internal/chunks/bitmap"
@@ -21,14 +22,15 @@ type Desk struct {
 	asked  time.Time // when a chunk was last asked for; zero if never
 }
 
-// New makes a desk with every chunk of a manifest to hand out.
-func New(chunks int) *Desk {
-	return &Desk{chunks: chunks, pool: NewPool(chunks), takers: map[exchange.ID]*Taker{}}
+// New makes a desk with every chunk of a manifest to hand out. Chance settles between chunks that are
+// equally good.
+func New(chunks int, r *rand.Rand) *Desk {
+	return &Desk{chunks: chunks, pool: NewPool(chunks, r), takers: map[exchange.ID]*Taker{}}
 }
 
 // Take takes note of an event, and says what is to be done: it is for the sessions to carry
-// out. Of the events, Opened, Got, Closed and Tick mean something to a desk; Tick is due
-// when [Desk.Due] says.
+// out. Of the events, Opened, Got, Sent, Closed and Tick mean something to a desk; Tick is
+// due when [Desk.Due] says.
 func (d *Desk) Take(now time.Time, ev exchange.Event) []exchange.Action {
 	switch ev := ev.(type) {
 	case exchange.Opened:
@@ -38,6 +40,10 @@ func (d *Desk) Take(now time.Time, ev exchange.Event) []exchange.Action {
 	case exchange.Got:
 		if t := d.takers[ev.From]; t != nil {
 			return d.got(now, t, ev)
+		}
+	case exchange.Sent:
+		if t := d.takers[ev.To]; t != nil && ev.Chunk != wire.NoChunk {
+			d.pool.Sent(t, ev.Chunk)
 		}
 	case exchange.Closed:
 		d.closed(ev.ID)

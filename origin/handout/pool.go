@@ -1,66 +1,140 @@
 package handout
 
-import "github.com/bits-and-blooms/bitset"
+import (
+	"math/rand/v2"
 
-// Pool is the chunks that may be handed out. It is not safe for concurrent use.
+	"github.com/bits-and-blooms/bitset"
+)
+
+// Pool is what is known of a file's chunks: which are to be handed out, and of how many this
+// origin has sent copies that are not lost. It is not safe for concurrent use.
 //
-// Invariant: a chunk is in the pool exactly if no taker owns it and no taker holds it.
+// A copy counts while the session that took it lives. One that was taken by a session which is
+// gone counts while the chunk is known of another session that was served from here: what one
+// says that never took anything proves nothing.
+//
+// Invariant: a chunk is in the pool exactly if no copy of it counts and no taker holds it.
 type Pool struct {
 	chunks int
-	free   *bitset.BitSet
-	claims []int32 // a chunk -> how many takers own or hold it
+	rand   *rand.Rand
+	all    *bitset.BitSet // every chunk
+	free   *bitset.BitSet // in the pool
+	left   int            // how many are
+	unsent *bitset.BitSet // no copy counts, whoever says to hold the chunk
+
+	// By chunk, how many takers
+	taken   []int32        // took it from here,
+	holders []int32        // took it or say that they hold it,
+	served  []int32        // and have taken something;
+	lost    *bitset.BitSet // a taker of it is gone
 }
 
 // Taker is one peer's session as the pool sees it.
 type Taker struct {
-	claims *bitset.BitSet // owned or held
-	gone   bool
+	holds *bitset.BitSet // what it took, and what it says to hold
+	took  []int32        // from here, each chunk once
+	gone  bool
 }
 
-// NewPool makes a pool with every chunk in it.
-func NewPool(chunks int) *Pool {
-	p := &Pool{chunks: chunks, free: bitset.New(uint(chunks)), claims: make([]int32, chunks)}
-	p.free.FlipRange(0, uint(chunks))
-	return p
+// NewPool makes a pool with every chunk in it. Chance settles which of equally good chunks is spared.
+func NewPool(chunks int, r *rand.Rand) *Pool {
+	all := bitset.New(uint(chunks)).FlipRange(0, uint(chunks))
+	return &Pool{
+		chunks: chunks, rand: r, all: all, free: all.Clone(), left: chunks, unsent: all.Clone(),
+		taken: make([]int32, chunks), holders: make([]int32, chunks), served: make([]int32, chunks), lost: bitset.New(uint(chunks)),
+	}
 }
 
 // Join adds a taker.
-func (p *Pool) Join() *Taker { return &Taker{claims: bitset.New(uint(p.chunks))} }
+func (p *Pool) Join() *Taker { return &Taker{holds: bitset.New(uint(p.chunks))} }
 
 // Next hands out the lowest chunk of the pool, which t owns from now on; false if
 // everything is handed out.
 func (p *Pool) Next(t *Taker) (chunk int, ok bool) {
-	c, ok := p.free.NextSet(0)
-	if !ok || t.gone {
+	if t.gone || p.left == 0 {
 		return 0, false
 	}
-	p.claim(t, c)
-	return int(c), true
+	c, ok := p.free.NextSet(0)
+	if ok {
+		p.Sent(t, int(c))
+	}
+	return int(c), ok
+}
+
+// Sent notes that a taker has been given a chunk from here. What it says to hold it does not
+// need, and could claim to have lost.
+func (p *Pool) Sent(t *Taker, chunk int) {
+	c := uint(chunk)
+	if t.gone || t.holds.Test(c) {
+		return
+	}
+	if len(t.took) == 0 { // from now on it is one that was served
+		for h, ok := t.holds.NextSet(0); ok; h, ok = t.holds.NextSet(h + 1) {
+			p.served[h]++
+			p.settle(h)
+		}
+	}
+	t.took = append(t.took, int32(chunk))
+	p.taken[c]++
+	p.hold(t, c)
 }
 
 // Hold notes that a taker has a chunk, from wherever.
 func (p *Pool) Hold(t *Taker, chunk int) {
-	if !t.gone && !t.claims.Test(uint(chunk)) {
-		p.claim(t, uint(chunk))
+	if !t.gone && !t.holds.Test(uint(chunk)) {
+		p.hold(t, uint(chunk))
 	}
 }
 
-func (p *Pool) claim(t *Taker, c uint) {
-	t.claims.Set(c)
-	p.claims[c]++
-	p.free.Clear(c)
+func (p *Pool) hold(t *Taker, c uint) {
+	t.holds.Set(c)
+	p.holders[c]++
+	if len(t.took) > 0 {
+		p.served[c]++
+	}
+	p.settle(c)
 }
 
-// Leave removes a taker. What it owned or held, and nobody else does, goes back into the
-// pool at once.
+// Leave removes a taker. What it took or held, and nobody else does, goes back into the pool at
+// once.
 func (p *Pool) Leave(t *Taker) {
 	if t.gone {
 		return
 	}
 	t.gone = true
-	for c, ok := t.claims.NextSet(0); ok; c, ok = t.claims.NextSet(c + 1) {
-		if p.claims[c]--; p.claims[c] == 0 {
-			p.free.Set(c)
+	for _, c := range t.took {
+		p.taken[c]--
+		p.lost.Set(uint(c))
+	}
+	for c, ok := t.holds.NextSet(0); ok; c, ok = t.holds.NextSet(c + 1) {
+		p.holders[c]--
+		if len(t.took) > 0 {
+			p.served[c]--
 		}
+		p.settle(c)
+	}
+}
+
+// copies is how many copies of a chunk count. Those that were lost with their takers, and are
+// known of others, count as one.
+func (p *Pool) copies(c uint) int32 {
+	if p.lost.Test(c) && p.served[c] > 0 {
+		return p.taken[c] + 1
+	}
+	return p.taken[c]
+}
+
+// settle takes a chunk into the pool or out of it, after something has changed about it.
+func (p *Pool) settle(c uint) {
+	unsent := p.copies(c) == 0
+	p.unsent.SetTo(c, unsent)
+	switch free := unsent && p.holders[c] == 0; {
+	case free == p.free.Test(c):
+	case free:
+		p.free.Set(c)
+		p.left++
+	default:
+		p.free.Clear(c)
+		p.left--
 	}
 }

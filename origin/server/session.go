@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,8 +37,9 @@ type Events interface {
 func newSwarm(m *manifest.Manifest, events Events) *swarm {
 	return &swarm{
 		manifest: m, events: events,
-		desk: handout.New(m.Chunks()), sessions: map[exchange.ID]*chunkserver.Session{},
-		sent: &atomic.Int64{}, news: make(chan struct{}, 1),
+		desk:     handout.New(m.Chunks(), rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))),
+		sessions: map[exchange.ID]*chunkserver.Session{},
+		sent:     &atomic.Int64{}, news: make(chan struct{}, 1),
 	}
 }
 
@@ -98,10 +100,11 @@ func (w *swarm) handOut(s *chunkserver.Session) int {
 func (w *swarm) Landed(*chunkserver.Session, chunkserver.Landing) {}
 
 // Sent implements chunkserver.Handler. No chunk is sent where everything is handed out.
-func (w *swarm) Sent(_ *chunkserver.Session, chunk int) {
+func (w *swarm) Sent(s *chunkserver.Session, chunk int) {
 	if chunk == wire.NoChunk {
 		return
 	}
+	w.take(exchange.Sent{To: s.ID(), Chunk: chunk})
 	w.events.SentBytes(w.manifest.Length(chunk))
 	w.sent.Add(int64(w.manifest.Length(chunk)))
 	select {
