@@ -184,16 +184,32 @@ func (w *dynamic) landed(from *neighbour, l exchange.Landed, now time.Time) {
 		}
 	}
 	w.do(exchange.Own{Chunk: chunk})
-	w.push(chunk)
+	w.tellOrigins(chunk, from)
+	w.push(chunk, from)
+}
+
+// tellOrigins tells other origins at once of what one has handed out: until they know, they may
+// hand it out, too.
+func (w *dynamic) tellOrigins(chunk int, from *neighbour) {
+	var others []exchange.ID
+	for _, o := range w.origins.all {
+		if o.neighbour != from {
+			others = append(others, o.id)
+		}
+	}
+	if others != nil {
+		w.do(exchange.Tell{To: others, Chunk: chunk})
+	}
 }
 
 // push offers a fresh chunk to every neighbour that lacks it, and queues it for them; one
-// that is far behind is only told, and pulls when it can. So is an origin.
-func (w *dynamic) push(chunk int) {
+// that is far behind is only told, and pulls when it can. So is the origin it has come from.
+func (w *dynamic) push(chunk int, from *neighbour) {
 	var behind []exchange.ID
 	for n := range fromAnywhere(w.cfg.Rand, w.neighbours.open) {
 		p := w.peers.of[n]
 		switch {
+		case n.origin && n != from:
 		case n.origin || len(n.queue) >= farBehind:
 			behind = append(behind, n.id)
 		case p != nil && !p.view.Holds(chunk):

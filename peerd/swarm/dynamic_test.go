@@ -44,6 +44,37 @@ func TestHandoutIsPushed(t *testing.T) {
 	}
 }
 
+// What one origin hands out the others are told at once, lest they hand it out, too; the one that
+// it came from can wait.
+func TestOtherOriginsAreToldAtOnce(t *testing.T) {
+	r := newRig(t, Swarm, 10).begin()
+	a := r.caller("a")
+	o, p := r.origin("o"), r.origin("p")
+	o.heard()
+	p.heard()
+	told := map[exchange.ID]bool{} // and whether it may wait
+	r.Take(time.Now(), exchange.Landed{From: o.id, Chunk: 5, Fresh: true})
+	for _, do := range r.Decide(time.Now()) {
+		if tell, is := do.(exchange.Tell); is {
+			for id := range exchange.To(tell) {
+				if _, twice := told[id]; twice {
+					t.Errorf("session %d is told twice", id)
+				}
+				told[id] = tell.Later
+			}
+		}
+	}
+	if later, is := told[p.id]; !is || later {
+		t.Error("the other origin is not told at once")
+	}
+	if later, is := told[o.id]; !is || !later {
+		t.Error("the origin that it came from is not told, or at once")
+	}
+	if _, is := told[a.id]; is {
+		t.Error("who is offered the chunk is told, too")
+	}
+}
+
 // Handouts are asked for only while the neighbours take what was pushed: this gives a peer
 // with a slow uplink few chunks.
 func TestBacklogStopsHandouts(t *testing.T) {
