@@ -22,15 +22,14 @@ type Desk struct {
 	asked  time.Time // when a chunk was last asked for; zero if never
 }
 
-// New makes a desk with every chunk of a manifest to hand out. Chance settles between chunks that are
-// equally good.
-func New(chunks int, r *rand.Rand) *Desk {
-	return &Desk{chunks: chunks, pool: NewPool(chunks, r), takers: map[exchange.ID]*Taker{}}
+// New makes a desk with every chunk of a manifest to hand out, at the origin with the ID self.
+func New(self string, chunks int, r *rand.Rand) *Desk {
+	return &Desk{chunks: chunks, pool: NewPool(self, chunks, r), takers: map[exchange.ID]*Taker{}}
 }
 
 // Take takes note of an event, and says what is to be done: it is for the sessions to carry
-// out. Of the events, Opened, Got, Sent, Closed and Tick mean something to a desk; Tick is
-// due when [Desk.Due] says.
+// out. Of the events, Opened, Got, Sent, Closed, Answered and Tick mean something to a desk;
+// Tick is due when [Desk.Due] says.
 func (d *Desk) Take(now time.Time, ev exchange.Event) []exchange.Action {
 	switch ev := ev.(type) {
 	case exchange.Opened:
@@ -47,6 +46,8 @@ func (d *Desk) Take(now time.Time, ev exchange.Event) []exchange.Action {
 		}
 	case exchange.Closed:
 		d.closed(ev.ID)
+	case exchange.Answered:
+		d.share(ev.Origins)
 	case exchange.Tick:
 		return handOut(d.gate.look(now))
 	}
@@ -87,6 +88,15 @@ func (d *Desk) closed(id exchange.ID) {
 		d.gate.left(id)
 		delete(d.takers, id)
 	}
+}
+
+// share hears from the tracker who serves the file.
+func (d *Desk) share(origins []exchange.Contact) {
+	ids := make([]string, len(origins))
+	for i, o := range origins {
+		ids[i] = o.ID
+	}
+	d.pool.Share(ids)
 }
 
 func handOut(to []exchange.ID) (do []exchange.Action) {

@@ -54,7 +54,7 @@ func TestAnswers(t *testing.T) {
 		{"tick", exchange.Tick{}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := New(8, newRand())
+			d := New("o", 8, newRand())
 			d.Take(start, exchange.Opened{ID: 1})
 			d.Take(start.Add(settled), exchange.Tick{})
 			take(t, d, start.Add(settled), tt.want, tt.ev)
@@ -65,7 +65,7 @@ func TestAnswers(t *testing.T) {
 // Who begin together are handed out to once they are all there; who comes later, at once; and
 // after a lull it begins anew. Chunks asked for by number never wait.
 func TestFirstHandoutsWait(t *testing.T) {
-	d := New(8, newRand())
+	d := New("o", 8, newRand())
 	take(t, d, start, nil, exchange.Opened{ID: 1}, got(1, wire.KindAny, 0))
 	take(t, d, start, []exchange.Action{exchange.Upload{To: 1, Chunk: 5}}, got(1, wire.KindGet, 5))
 	now := start.Add(settled - 1)
@@ -92,7 +92,7 @@ func TestFirstHandoutsWait(t *testing.T) {
 
 // What was handed out to a peer that is gone, and nobody else has, is handed out again.
 func TestChoose(t *testing.T) {
-	d := New(2, newRand())
+	d := New("o", 2, newRand())
 	for id := range exchange.ID(2) {
 		d.Take(start, exchange.Opened{ID: id + 1})
 	}
@@ -112,18 +112,28 @@ func TestChoose(t *testing.T) {
 	choose(2, wire.NoChunk)
 }
 
-// What was asked for by number and sent is not handed out.
-func TestDeskCountsWhatIsSent(t *testing.T) {
-	d := New(4, newRand())
+// A desk shares with the origins that the tracker names, and what was asked for by number and sent
+// is not handed out.
+func TestDeskSharesAndCounts(t *testing.T) {
+	const chunks = 100
+	d := New("o", chunks, newRand())
 	for _, ev := range []exchange.Event{
 		exchange.Opened{ID: 1},
+		exchange.Answered{Origins: []exchange.Contact{{ID: "o"}, {ID: "p"}}},
 		exchange.Sent{To: 1, Chunk: wire.NoChunk}, // an ANY that came too late
 		exchange.Sent{To: 1, Chunk: 2},
 		exchange.Sent{To: 9, Chunk: 3}, // on a session that is closed
 	} {
 		d.Take(start, ev)
 	}
-	for _, want := range []int{0, 1, 3, wire.NoChunk} {
+	p := origins(chunks, "o", "p")[0]
+	k := p.Join()
+	p.Sent(k, 2)
+	for range chunks {
+		want, ok := p.Next(k)
+		if !ok {
+			want = wire.NoChunk
+		}
 		if got := d.Choose(1); got != want {
 			t.Fatalf("handout = %d, want %d", got, want)
 		}
@@ -135,7 +145,7 @@ func TestDeskCountsWhatIsSent(t *testing.T) {
 // patience, and again if it is told to come back too early.
 func TestDeskProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		d := New(8, newRand())
+		d := New("o", 8, newRand())
 		now, next := start, exchange.ID(1)
 		var open, owed []exchange.ID // owed: a model of the queue of ANYs
 		var held time.Time           // since when somebody is owed; zero if nobody is
@@ -211,7 +221,7 @@ func TestDeskIsDeterministic(t *testing.T) {
 	}
 	events = append(events, exchange.Closed{ID: 7}, exchange.Tick{})
 	run := func() (do []exchange.Action) {
-		d := New(64, newRand())
+		d := New("o", 64, newRand())
 		for i, ev := range events {
 			do = append(do, d.Take(start.Add(time.Duration(i)*settled/4), ev)...)
 		}

@@ -17,6 +17,7 @@ import (
 type Pool struct {
 	chunks int
 	rand   *rand.Rand
+	turns  turns
 	all    *bitset.BitSet // every chunk
 	free   *bitset.BitSet // in the pool
 	left   int            // how many are
@@ -36,29 +37,34 @@ type Taker struct {
 	gone  bool
 }
 
-// NewPool makes a pool with every chunk in it. Chance settles which of equally good chunks is spared.
-func NewPool(chunks int, r *rand.Rand) *Pool {
+// NewPool makes a pool with every chunk in it, of which the origin self is to hand out all until
+// it hears of others. Chance settles which of equally good chunks is spared.
+func NewPool(self string, chunks int, r *rand.Rand) *Pool {
 	all := bitset.New(uint(chunks)).FlipRange(0, uint(chunks))
 	return &Pool{
-		chunks: chunks, rand: r, all: all, free: all.Clone(), left: chunks, unsent: all.Clone(),
+		chunks: chunks, rand: r, turns: newTurns(self), all: all, free: all.Clone(), left: chunks, unsent: all.Clone(),
 		taken: make([]int32, chunks), holders: make([]int32, chunks), served: make([]int32, chunks), lost: bitset.New(uint(chunks)),
 	}
 }
 
+// Share hears which origins serve the file, this one included or not. They divide it among
+// themselves: from now on what is theirs is handed out last.
+func (p *Pool) Share(origins []string) { p.turns.divide(p.chunks, origins) }
+
 // Join adds a taker.
 func (p *Pool) Join() *Taker { return &Taker{holds: bitset.New(uint(p.chunks))} }
 
-// Next hands out the lowest chunk of the pool, which t owns from now on; false if
+// Next hands out the chunk of the pool whose turn it is, which t owns from now on; false if
 // everything is handed out.
 func (p *Pool) Next(t *Taker) (chunk int, ok bool) {
 	if t.gone || p.left == 0 {
 		return 0, false
 	}
-	c, ok := p.free.NextSet(0)
+	chunk, ok = p.turns.first(p.free)
 	if ok {
-		p.Sent(t, int(c))
+		p.Sent(t, chunk)
 	}
-	return int(c), ok
+	return chunk, ok
 }
 
 // Sent notes that a taker has been given a chunk from here. What it says to hold it does not

@@ -10,7 +10,7 @@ import (
 
 func newRand() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 
-func newPool(chunks int) *Pool { return NewPool(chunks, newRand()) }
+func newPool(chunks int) *Pool { return NewPool("o", chunks, newRand()) }
 
 func TestEveryChunkOnceLowestFirst(t *testing.T) {
 	p := newPool(3)
@@ -237,6 +237,9 @@ func TestPoolProperties(t *testing.T) {
 					t.Fatal("something is spared for one who is gone")
 				}
 			},
+			"share": func(t *rapid.T) {
+				p.Share(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "o", "z"}), 0, 3).Draw(t, "origins"))
+			},
 			"": func(t *rapid.T) {
 				if err := m.check(p); err != nil {
 					t.Fatal(err)
@@ -295,6 +298,11 @@ func BenchmarkMillion(b *testing.B) {
 	b.Run("spare", func(b *testing.B) {
 		for b.Loop() {
 			p.Spare(late)
+		}
+	})
+	b.Run("share", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			p.Share([]string{"o", fmt.Sprint("other", i)})
 		}
 	})
 	b.Run("next", func(b *testing.B) { // there is one, in the last place

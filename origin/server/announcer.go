@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"fanout/api/trackerapi"
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/manifest"
 	"fanout/internal/chunks/wire"
 	"fanout/internal/daemon/httpkit"
@@ -15,7 +16,8 @@ import (
 	"fanout/internal/daemon/units"
 )
 
-// announcer tells the tracker of contents, in the name of this process.
+// announcer tells the tracker of contents, in the name of this process, and the contents what
+// the tracker answers.
 type announcer struct {
 	tracker *trackerclient.Client
 	self    trackerapi.Origin
@@ -64,8 +66,18 @@ func (a *announcer) announcement(p *publication) trackerapi.Announce {
 	}
 }
 
+// announce renews the lease of a content, and hears which other origins serve it.
 func (a *announcer) announce(ctx context.Context, p *publication) (*trackerapi.AnnounceReply, error) {
-	return a.tracker.Announce(ctx, p.id.String(), a.announcement(p))
+	reply, err := a.tracker.Announce(ctx, p.id.String(), a.announcement(p))
+	if err != nil {
+		return nil, err
+	}
+	heard := exchange.Answered{Interval: trackerclient.Seconds(reply.IntervalSeconds)}
+	for _, o := range reply.Origins {
+		heard.Origins = append(heard.Origins, exchange.Contact{ID: o.Id, Address: o.Address})
+	}
+	p.swarm.take(heard)
+	return reply, nil
 }
 
 // leave tells the tracker that a content is not served any more, and what was sent of it.

@@ -169,7 +169,7 @@ func (o *Origin) digest(ctx context.Context, s *source) (*publication, error) {
 		progress = o.cfg.Progress(s.name, s.size())
 	}
 	began := time.Now()
-	p, err := s.digest(ctx, o.cfg.ChunkSize, o.metrics.of, progress)
+	p, err := s.digest(ctx, o.cfg.ID, o.cfg.ChunkSize, o.metrics.of, progress)
 	if err != nil {
 		return nil, err
 	}

@@ -34,10 +34,11 @@ type Events interface {
 	SentBytes(n int)
 }
 
-func newSwarm(m *manifest.Manifest, events Events) *swarm {
+// newSwarm makes one for the origin with the ID self.
+func newSwarm(self string, m *manifest.Manifest, events Events) *swarm {
 	return &swarm{
 		manifest: m, events: events,
-		desk:     handout.New(m.Chunks(), rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))),
+		desk:     handout.New(self, m.Chunks(), rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))),
 		sessions: map[exchange.ID]*chunkserver.Session{},
 		sent:     &atomic.Int64{}, news: make(chan struct{}, 1),
 	}

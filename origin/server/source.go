@@ -129,8 +129,8 @@ type publication struct {
 	info     os.FileInfo
 }
 
-// digest reads the whole file and makes what is published of it.
-func (s *source) digest(ctx context.Context, chunkSize int64, events func(file string, size int64) Events, progress func(int64)) (*publication, error) {
+// digest reads the whole file and makes what is published of it by the origin with the ID self.
+func (s *source) digest(ctx context.Context, self string, chunkSize int64, events func(file string, size int64) Events, progress func(int64)) (*publication, error) {
 	f, err := open(s.path)
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (s *source) digest(ctx context.Context, chunkSize int64, events func(file s
 		return nil, errors.Join(fmt.Errorf("%s has more bytes than its size says, %d, as files of /proc have: copy it first", s.path, before.Size()), store.Close())
 	}
 	s.info = after
-	p := &publication{manifest: m, id: m.ID(), swarm: newSwarm(m, events(s.name, m.Size)), info: after}
+	p := &publication{manifest: m, id: m.ID(), swarm: newSwarm(self, m, events(s.name, m.Size)), info: after}
 	p.target = &chunkserver.Target{Manifest: m, ID: p.id, Store: store, Handler: p.swarm, HandOut: p.swarm.handOut}
 	return p, nil
 }

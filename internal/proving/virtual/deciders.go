@@ -1,6 +1,8 @@
 package virtual
 
 import (
+	"time"
+
 	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/wire"
 	"fanout/origin/handout"
@@ -27,13 +29,29 @@ type desk struct {
 	h    *host
 	desk *handout.Desk
 	due  moment // of the last entry for a Tick
+
+	announced moment // when the tracker was last told
+	sent      int64  // bytes that it was told of
 }
+
+// reportEvery is how soon an origin tells the tracker of bytes that it has sent, at most.
+const reportEvery = 500 * time.Millisecond
 
 func (d *desk) take(ev exchange.Event) {
 	if _, its := ev.(exchange.Tick); its { // the host's, every 100 ms; the desk has its own
+		d.announce()
 		return
 	}
 	d.tell(ev)
+}
+
+// announce tells the tracker at intervals, and while something is sent.
+func (d *desk) announce() {
+	since := d.h.now - d.announced
+	if since >= interval || since >= reportEvery && d.h.stats.sent > d.sent {
+		d.announced, d.sent = d.h.now, d.h.stats.sent
+		d.h.tracker.announced(d.h)
+	}
 }
 
 func (d *desk) tell(ev exchange.Event) {
@@ -56,6 +74,7 @@ func (d *desk) act(int, int) {
 func (d *desk) think() {
 	if !d.h.tracker.lists(d.h) {
 		d.h.tracker.list(d.h)
+		d.h.tracker.announced(d.h)
 	}
 }
 

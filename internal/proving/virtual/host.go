@@ -101,7 +101,7 @@ func (h *host) start() {
 	h.started = true
 	switch {
 	case h.Origin:
-		h.decider = &desk{h: h, desk: handout.New(h.chunks, h.rand)}
+		h.decider = &desk{h: h, desk: handout.New(h.Name, h.chunks, h.rand)}
 	case h.Silent || h.Lying:
 		h.decider = &liar{h}
 	default:

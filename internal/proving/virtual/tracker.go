@@ -88,6 +88,9 @@ func (t *tracker) answer(h *host) exchange.Answered {
 	for _, o := range t.origins {
 		a.Origins = append(a.Origins, exchange.Contact{ID: o.Name, Address: o.address})
 	}
+	if h.Origin { // which does nothing with others
+		return a
+	}
 	// The first draws of a shuffle (Fisher and Yates), undone at the end.
 	n := len(t.peers)
 	swaps := make([]int, 0, mostNamed)

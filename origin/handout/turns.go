@@ -1,0 +1,120 @@
+package handout
+
+import (
+	"hash/fnv"
+	"math/bits"
+	"slices"
+
+	"github.com/bits-and-blooms/bitset"
+)
+
+// mostSharing is how many origins divide a file among themselves. There is no use for so many,
+// and what a tracker may name is without bounds.
+const mostSharing = 16
+
+// turns is the order in which one of several origins hands out the chunks of a file. Each chunk
+// has all origins in an order of its own, by rendezvous hashing: who serves the file can say
+// without a word to the others whose it is, and whose next if that one is gone, and of an origin
+// that comes or goes only its share changes hands.
+//
+// An origin begins with what it is the first for, the lowest chunk first. Then come those that it
+// is the second for, and so on: they are another's, who has not got to them, so they are taken
+// from the other end, and the two meet in the middle.
+type turns struct {
+	self    string
+	origins []string         // sorted, self among them
+	shares  []*bitset.BitSet // chunks that self is the first for, the second, and so on; nil if it is alone
+}
+
+func newTurns(self string) turns { return turns{self: self, origins: []string{self}} }
+
+// divide divides the file among these origins and self.
+func (t *turns) divide(chunks int, origins []string) {
+	origins = append(slices.Clone(origins), t.self)
+	slices.Sort(origins)
+	origins = slices.Compact(origins)
+	if len(origins) > mostSharing { // who is not among them helps, with a share beside theirs
+		origins = origins[:mostSharing]
+		if at, among := slices.BinarySearch(origins, t.self); !among {
+			origins = slices.Insert(origins, at, t.self)
+		}
+	}
+	if slices.Equal(origins, t.origins) {
+		return
+	}
+	if t.origins, t.shares = origins, nil; len(origins) == 1 {
+		return
+	}
+	t.shares = make([]*bitset.BitSet, len(origins))
+	for i := range t.shares {
+		t.shares[i] = bitset.New(uint(chunks))
+	}
+	own, others := seedOf(t.self), make([]uint64, 0, len(origins))
+	for _, o := range origins {
+		if o != t.self {
+			others = append(others, seedOf(o))
+		}
+	}
+	for c := range chunks {
+		before, mine := 0, weight(own, c)
+		for _, o := range others {
+			if weight(o, c) > mine {
+				before++
+			}
+		}
+		t.shares[before].Set(uint(c))
+	}
+}
+
+// first is the chunk of a set whose turn it is; false if the set is empty.
+func (t *turns) first(of *bitset.BitSet) (chunk int, ok bool) {
+	if t.shares == nil {
+		c, ok := of.NextSet(0)
+		return int(c), ok
+	}
+	if chunk, ok = lowest(of.Words(), t.shares[0].Words()); ok {
+		return chunk, true
+	}
+	for _, share := range t.shares[1:] {
+		if chunk, ok = highest(of.Words(), share.Words()); ok {
+			return chunk, true
+		}
+	}
+	return 0, false
+}
+
+// seedOf is what an origin's weights are made of. It is the same in all processes.
+func seedOf(origin string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(origin)) // never fails
+	return h.Sum64()
+}
+
+// weight is a number by origin and chunk that looks random: of the origins, the one with the
+// highest is the first for the chunk. It is a step of SplitMix64.
+func weight(seed uint64, chunk int) uint64 {
+	x := seed + (uint64(chunk)+1)*0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// lowest is the lowest chunk that is in both sets.
+func lowest(a, b []uint64) (chunk int, ok bool) {
+	for w := range a {
+		if both := a[w] & b[w]; both != 0 {
+			return w*64 + bits.TrailingZeros64(both), true
+		}
+	}
+	return 0, false
+}
+
+// highest is the highest chunk that is in both sets.
+func highest(a, b []uint64) (chunk int, ok bool) {
+	for w := len(a) - 1; w >= 0; w-- {
+		if both := a[w] & b[w]; both != 0 {
+			return w*64 + bits.Len64(both) - 1, true
+		}
+	}
+	return 0, false
+}
