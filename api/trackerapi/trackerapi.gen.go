@@ -215,7 +215,10 @@ type AnnounceReply struct {
 
 	// ManifestId BLAKE3 of the manifest's canonical encoding, in hex.
 	ManifestId ManifestID `json:"manifest_id"`
-	Origins    []Origin   `json:"origins"`
+
+	// Origins Who is listed as serving the file; who announces itself as an origin is one of them. By their IDs
+	// origins divide the file among themselves.
+	Origins []Origin `json:"origins"`
 
 	// Peers Up to 64 other peers of the swarm.
 	Peers []SwarmPeer `json:"peers"`

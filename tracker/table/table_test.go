@@ -124,6 +124,40 @@ func TestPublishUnderAnotherName(t *testing.T) {
 	}
 }
 
+// An origin hears which origins are listed, itself among them, and no more of one whose lease has
+// run out or that has left: by that they divide the file.
+func TestOriginsHearOfEachOther(t *testing.T) {
+	w := newWorld(t)
+	w.publish(w.manifest("a", 3, 1), "o1")
+	named := func(id string) (all []string) {
+		t.Helper()
+		reply, err := w.Origins.Renew("a", w.origin(id))
+		w.ok(err)
+		for _, o := range reply.Origins {
+			all = append(all, o.ID)
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		announces string
+		want      []string
+	}{{"o1", []string{"o1"}}, {"o2", []string{"o1", "o2"}}, {"o3", []string{"o1", "o2", "o3"}}} {
+		if got := named(tt.announces); !slices.Equal(got, tt.want) {
+			t.Errorf("%s hears of %v, want %v", tt.announces, got, tt.want)
+		}
+	}
+	_, err := w.Origins.Leave("a", w.origin("o3"))
+	w.ok(err)
+	w.clock.advance(table.DefaultLease / 2)
+	if got := named("o1"); !slices.Equal(got, []string{"o1", "o2"}) {
+		t.Errorf("after one has left: %v", got)
+	}
+	w.clock.advance(table.DefaultLease / 2)
+	if got := named("o1"); !slices.Equal(got, []string{"o1"}) {
+		t.Errorf("after the end of a lease: %v", got)
+	}
+}
+
 // An announce is answered with the origins and the other peers that share.
 func TestAnnounce(t *testing.T) {
 	w := newWorld(t)
