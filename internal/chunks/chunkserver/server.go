@@ -118,7 +118,7 @@ func (v *Server) accept(c *net.TCPConn) {
 // shakeHands is the accepting side's part of the handshake.
 func (v *Server) shakeHands(c *net.TCPConn) (*Session, string, error) {
 	nonce := wire.NewNonce()
-	if _, err := c.Write(wire.AppendGreeting(nil, wire.Greeting{Version: wire.Version, Nonce: nonce})); err != nil {
+	if _, err := c.Write(wire.AppendGreeting(nil, nonce)); err != nil {
 		return nil, wire.CodeTimeout, err
 	}
 	in, err := newInbound(c)

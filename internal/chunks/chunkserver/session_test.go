@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"golang.org/x/time/rate"
 
@@ -66,7 +67,7 @@ func TestMessages(t *testing.T) {
 		{Kind: wire.KindNone, Chunk: wire.NoChunk}, {Kind: wire.KindNone, Chunk: 3}, {Kind: wire.KindCancel, Chunk: 4},
 	} {
 		s.Send(m.Kind, m.Chunk)
-		a.await(t, m.Kind.String(), func(x *seen) bool { return len(x.got) > 0 && x.got[len(x.got)-1] == m })
+		a.await(t, m.Kind.String(), func(x *seen) bool { return len(x.got) > 0 && cmp.Equal(x.got[len(x.got)-1], m) })
 	}
 	var there *chunkserver.Session
 	a.look(func(x *seen) { there = x.opened[0] })

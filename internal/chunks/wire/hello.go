@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"fanout/internal/chunks/manifest"
 )
@@ -16,11 +17,9 @@ const NoMAC = "-"
 // macLength is the length of the MACs that there may be one day.
 const macLength = 64
 
-// Greeting is the first line of the accepting side: FANOUT <version> <nonce>.
-type Greeting struct {
-	Version int
-	Nonce   string
-}
+// greeting begins the first line of the accepting side. Its number is that of the first version for
+// good: who speaks no other refuses every greeting but this. Nonces say what else is spoken.
+const greeting = "FANOUT 1 "
 
 // Hello is the HELLO line of either side.
 type Hello struct {
@@ -30,12 +29,9 @@ type Hello struct {
 	MAC      string // NoMAC or "" = none
 }
 
-// AppendGreeting appends the line of g to dst.
-func AppendGreeting(dst []byte, g Greeting) []byte {
-	dst = append(dst, "FANOUT "...)
-	dst = strconv.AppendInt(dst, int64(g.Version), 10)
-	dst = append(append(dst, ' '), g.Nonce...)
-	return append(dst, '\n')
+// AppendGreeting appends the first line of the accepting side to dst.
+func AppendGreeting(dst []byte, nonce string) []byte {
+	return append(append(append(dst, greeting...), nonce...), '\n')
 }
 
 // AppendClientHello appends the dialler's HELLO line to dst.
@@ -70,6 +66,27 @@ func NewNonce() string {
 	_, _ = io.ReadFull(rand.Reader, b[:])
 	return hex.EncodeToString(b[:])
 }
+
+// NonceOf is a fresh nonce that says up to which version its sender speaks.
+func NonceOf(version int) string {
+	if version < 2 {
+		return NewNonce()
+	}
+	return strconv.Itoa(version) + "." + NewNonce()
+}
+
+// Speaks is up to which version the sender of a nonce speaks: the number, from 2 on, before its
+// first dot; 1 if it does not begin with one.
+func Speaks(nonce string) int {
+	prefix, _, dotted := strings.Cut(nonce, ".")
+	if version, ok := number([]byte(prefix)); dotted && ok && version > 1 {
+		return version
+	}
+	return 1
+}
+
+// Agreed is the version of the session whose sides have said these nonces.
+func Agreed(a, b string) int { return min(Speaks(a), Speaks(b), Version) }
 
 // ValidPeerID returns ErrPeerID unless id is 1 to 64 of A-Z a-z 0-9 . _ -
 func ValidPeerID(id string) error {

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"regexp"
@@ -16,11 +17,10 @@ const idText = "ab00000000000000000000000000000000000000000000000000000000000001
 func TestGreetingAndHello(t *testing.T) {
 	id := manifest.ID{0xab, 31: 1}
 	mac := strings.Repeat("0f", 32)
-	g := wire.Greeting{Version: 1, Nonce: "n0nce"}
 	for line, check := range map[string]func(*wire.Reader) (any, any, error){
 		"FANOUT 1 n0nce\n": func(r *wire.Reader) (any, any, error) {
 			got, err := r.Greeting()
-			return got, g, err
+			return got, "n0nce", err
 		},
 		"HELLO " + idText + " peer-7 n1 -\n": func(r *wire.Reader) (any, any, error) {
 			got, err := r.ClientHello()
@@ -41,7 +41,7 @@ func TestGreetingAndHello(t *testing.T) {
 	}
 	hello := wire.Hello{Manifest: id, Peer: "me", Nonce: "n1"}
 	for got, want := range map[string]string{
-		string(wire.AppendGreeting(nil, g)):        "FANOUT 1 n0nce\n",
+		string(wire.AppendGreeting(nil, "n0nce")):  "FANOUT 1 n0nce\n",
 		string(wire.AppendClientHello(nil, hello)): "HELLO " + idText + " me n1 -\n",
 		string(wire.AppendServerHello(nil, hello)): "HELLO " + idText + " me -\n",
 	} {
@@ -61,7 +61,9 @@ func TestHandshakeRejects(t *testing.T) {
 		want error
 	}{
 		{greeting, "FANOUT 2 something new\n", wire.ErrVersion},
+		{greeting, "FANOUT 2 2.0f\n", wire.ErrVersion},
 		{greeting, "FANOUT 1\n", wire.ErrSyntax},
+		{greeting, "FANOUT 01 n\n", wire.ErrSyntax},
 		{greeting, "FANOUT x n\n", wire.ErrSyntax},
 		{greeting, "FANOUT 1 a b\n", wire.ErrSyntax},
 		{greeting, "HTTP/1.1 400 Bad Request\r\n", wire.ErrSyntax},
@@ -108,6 +110,38 @@ func TestNewNonce(t *testing.T) {
 	a, b := wire.NewNonce(), wire.NewNonce()
 	if a == b || !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(a) {
 		t.Errorf("nonces %q, %q", a, b)
+	}
+}
+
+// Nonces agree on the lower version, and whatever is no version is the first.
+func TestVersion(t *testing.T) {
+	for nonce, want := range map[string]int{
+		"2.0f": 2, "3.x": 3, "17.": 17, "2147483647.x": 1<<31 - 1,
+		"1": 1, "2": 1, "20f": 1, "1.0f": 1, "0.x": 1, "02.x": 1, "-2.x": 1, ".x": 1, "x.2.y": 1, "2147483648.x": 1, "2-3.x": 1,
+	} {
+		if got := wire.Speaks(nonce); got != want {
+			t.Errorf("%q speaks version %d, want %d", nonce, got, want)
+		}
+	}
+	for _, tc := range []struct {
+		a, b string
+		want int
+	}{
+		{"0f", "0f", 1}, {"2.0f", "0f", 1}, {"0f", "2.0f", 1}, {"2.0f", "2.0f", 2}, {"3.0f", "2.0f", 2}, {"9.0f", "9.0f", wire.Version},
+	} {
+		if got := wire.Agreed(tc.a, tc.b); got != tc.want {
+			t.Errorf("%s and %s agree on version %d, want %d", tc.a, tc.b, got, tc.want)
+		}
+	}
+	for version := 1; version <= 3; version++ {
+		nonce := wire.NonceOf(version)
+		if wire.Speaks(nonce) != version {
+			t.Errorf("the nonce %s is to be one of version %d", nonce, version)
+		}
+		line := wire.AppendGreeting(nil, nonce)
+		if again, err := wire.NewReader(bytes.NewReader(line)).Greeting(); err != nil || again != nonce {
+			t.Errorf("%q: %q, %v", line, again, err)
+		}
 	}
 }
 

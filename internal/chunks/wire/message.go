@@ -1,15 +1,15 @@
 package wire
 
 import (
-	"iter"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Version is the version of the protocol that this package speaks.
-const Version = 1
+// Version is the latest version of the protocol that this package speaks; it speaks those before
+// it, too.
+const Version = 2
 
 // MaxLine is the greatest length of a line in bytes, its end included.
 const MaxLine = 1024
@@ -24,12 +24,15 @@ const (
 	CodeBanned          = "banned"           // it sent bad data before
 	CodeAuth            = "auth"             // the MAC is missing or wrong
 	CodeShutdown        = "shutdown"         // this side is stopping
+	CodeUnasked         = "unasked"          // DATA that is not welcome
+	CodeFlood           = "flood"            // more HAVE, BITS or ROOM than makes sense
 )
 
 // Codes are all of them that this side says.
 func Codes() []string {
 	return []string{
 		CodeBadMessage, CodeBadLength, CodeUnknownManifest, CodeTooMany, CodeTimeout, CodeBanned, CodeAuth, CodeShutdown,
+		CodeUnasked, CodeFlood,
 	}
 }
 
@@ -91,6 +94,14 @@ func (k Kind) String() string {
 	return "Kind(" + strconv.Itoa(int(k)) + ")"
 }
 
+// Since is the version of the protocol that brought the message.
+func (k Kind) Since() int {
+	if k >= KindRoom {
+		return 2
+	}
+	return 1
+}
+
 // NoChunk is the Chunk of "NONE -", the answer to ANY, and of a ROOM without a hint.
 const NoChunk = -1
 
@@ -103,25 +114,6 @@ type Message struct {
 	Wait  int    // PASS BYE: milliseconds
 	Code  string // ERR: one of the Code constants, or a newer one
 	Text  string // ERR: for people, one line
-}
-
-// Run is the chunks from First to Last, which is one of them.
-type Run struct{ First, Last int }
-
-// Chunks yields the chunks that a HAVE names.
-func (m *Message) Chunks() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		if !yield(m.Chunk) {
-			return
-		}
-		for _, r := range m.More {
-			for c := r.First; c <= r.Last; c++ {
-				if !yield(c) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // AppendMessage appends the line of m to dst. The payload of BITS and DATA is
@@ -137,10 +129,7 @@ func AppendMessage(dst []byte, m Message) []byte {
 	case KindGet, KindCancel, KindOffer:
 		dst = appendNumber(dst, m.Chunk)
 	case KindHave:
-		dst = appendNumber(dst, m.Chunk)
-		for _, r := range m.More {
-			dst = appendRun(append(dst, ','), r)
-		}
+		dst = appendRuns(append(dst, ' '), m.Chunk, m.More)
 	case KindRoom:
 		dst = appendNumber(dst, m.Bytes)
 		if m.Chunk != NoChunk {
@@ -164,14 +153,6 @@ func AppendMessage(dst []byte, m Message) []byte {
 		}
 	}
 	return append(dst, '\n')
-}
-
-func appendRun(dst []byte, r Run) []byte {
-	dst = strconv.AppendInt(dst, int64(r.First), 10)
-	if r.Last > r.First {
-		dst = strconv.AppendInt(append(dst, '-'), int64(r.Last), 10)
-	}
-	return dst
 }
 
 func appendNumber(dst []byte, n int) []byte {

@@ -9,16 +9,31 @@ import (
 	"fanout/internal/chunks/manifest"
 )
 
-// parseMessage reads one line, without its end.
-func parseMessage(line []byte) (Message, error) {
+// longestWait bounds what PASS and BYE ask for, milliseconds: a day.
+const longestWait = 24 * 60 * 60 * 1000
+
+// parseMessage reads one line, without its end, of a session of that version.
+func parseMessage(line []byte, version int) (Message, error) {
 	word, args, hasArgs := bytes.Cut(line, []byte{' '})
 	m := Message{Kind: kindOf(word)}
 	ok := false
+	if m.Kind.Since() > version {
+		return Message{}, syntaxError(line)
+	}
 	switch m.Kind {
 	case KindBits:
 		m.Bytes, ok = number(args)
-	case KindHave, KindGet, KindCancel, KindOffer:
+	case KindGet, KindCancel, KindOffer:
 		m.Chunk, ok = number(args)
+	case KindHave:
+		if m.Chunk, ok = number(args); !ok && version >= 2 {
+			m.Chunk, m.More, ok = parseRuns(args)
+		}
+	case KindRoom:
+		m.Bytes, m.Chunk, ok = parseRoom(args)
+	case KindPass, KindBye:
+		m.Wait, ok = number(args)
+		ok = ok && m.Wait <= longestWait
 	case KindData:
 		chunk, length, _ := bytes.Cut(args, []byte{' '})
 		if m.Chunk, ok = number(chunk); ok {
@@ -66,8 +81,24 @@ func kindOf(word []byte) Kind {
 		return KindPong
 	case "ERR":
 		return KindErr
+	case "ROOM":
+		return KindRoom
+	case "PASS":
+		return KindPass
+	case "BYE":
+		return KindBye
 	}
 	return 0
+}
+
+// parseRoom reads the arguments of ROOM.
+func parseRoom(args []byte) (room, hint int, ok bool) {
+	size, chunk, hinted := bytes.Cut(args, []byte{' '})
+	if room, ok = number(size); ok && hinted {
+		hint, ok = number(chunk)
+		return room, hint, ok
+	}
+	return room, NoChunk, ok
 }
 
 // number reads a non-negative decimal below 2^31 in its only spelling.
@@ -98,31 +129,35 @@ func syntaxError(line []byte) error {
 	return fmt.Errorf("%w: %.60q", ErrSyntax, line)
 }
 
-// Greeting reads the first line of the accepting side. A version other than
-// ours is ErrVersion, whatever follows it. If it is an ERR instead, the error
-// is a *RemoteError.
-func (r *Reader) Greeting() (Greeting, error) {
+// Greeting reads the first line of the accepting side, and returns its nonce.
+// A number other than 1 is ErrVersion, whatever follows it. If it is an ERR
+// instead, the error is a *RemoteError.
+func (r *Reader) Greeting() (nonce string, err error) {
 	line, err := r.line()
 	if err != nil {
-		return Greeting{}, err
+		return "", err
 	}
 	if err := refusal(line); err != nil {
-		return Greeting{}, err
+		return "", err
 	}
-	rest, ok := bytes.CutPrefix(line, []byte("FANOUT "))
+	rest, ok := bytes.CutPrefix(line, []byte(greeting))
 	if !ok {
-		return Greeting{}, syntaxError(line)
+		return "", notGreeting(line)
 	}
-	version, nonce, _ := bytes.Cut(rest, []byte{' '})
-	if v, ok := number(version); !ok {
-		return Greeting{}, syntaxError(line)
-	} else if v != Version {
-		return Greeting{}, fmt.Errorf("%w %d, want %d", ErrVersion, v, Version)
+	if !isToken(rest) {
+		return "", syntaxError(line)
 	}
-	if !isToken(nonce) {
-		return Greeting{}, syntaxError(line)
+	return string(rest), nil
+}
+
+// notGreeting is what is wrong with a line that does not begin as a greeting does.
+func notGreeting(line []byte) error {
+	rest, ok := bytes.CutPrefix(line, []byte("FANOUT "))
+	version, _, _ := bytes.Cut(rest, []byte{' '})
+	if v, isNumber := number(version); ok && isNumber && v != 1 {
+		return fmt.Errorf("%w %d, want 1", ErrVersion, v)
 	}
-	return Greeting{Version: Version, Nonce: string(nonce)}, nil
+	return syntaxError(line)
 }
 
 // ClientHello reads the dialler's HELLO. If it is an ERR instead, the error is
@@ -178,7 +213,7 @@ func (r *Reader) hello(fields int) (h Hello, rest [][]byte, err error) {
 
 // refusal is the *RemoteError that the line holds, if it is an ERR.
 func refusal(line []byte) error {
-	m, err := parseMessage(line)
+	m, err := parseMessage(line, 1)
 	if err != nil || m.Kind != KindErr {
 		return nil // not an ERR; the caller knows what it should be
 	}

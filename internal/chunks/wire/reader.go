@@ -35,17 +35,26 @@ const bufferSize = 4096
 // no more use.
 type Reader struct {
 	src     io.Reader
+	version int // of the session
+	length  int // of the last line, its end included
 	buf     [bufferSize]byte
 	r, w    int // buf[r:w] has been read from src and not been used
 	pending int // payload bytes not consumed
 }
 
-// NewReader returns a Reader of src. It reads ahead by up to 4 KiB.
-func NewReader(src io.Reader) *Reader { return &Reader{src: src} }
+// NewReader returns a Reader of src, for a session of version 1. It reads
+// ahead by up to 4 KiB.
+func NewReader(src io.Reader) *Reader { return &Reader{src: src, version: 1} }
+
+// Speak makes the session one of that version: what came later is ErrSyntax.
+func (r *Reader) Speak(version int) { r.version = version }
+
+// Line is the length of the line that was read last, in bytes, its end included.
+func (r *Reader) Line() int { return r.length }
 
 // Next reads the next message. After BITS and DATA the payload must be
-// consumed with ReadPayload or Discard before Next is called again. Only ERR
-// and errors allocate.
+// consumed with ReadPayload or Discard before Next is called again. Only ERR,
+// lists of HAVE and errors allocate.
 func (r *Reader) Next() (Message, error) {
 	if r.pending != 0 {
 		return Message{}, fmt.Errorf("%w: %d bytes left", ErrPayload, r.pending)
@@ -54,7 +63,7 @@ func (r *Reader) Next() (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	m, err := parseMessage(line)
+	m, err := parseMessage(line, r.version)
 	if err != nil {
 		return Message{}, err
 	}
@@ -112,7 +121,8 @@ func (r *Reader) line() ([]byte, error) {
 			if end >= MaxLine {
 				return nil, ErrLineTooLong
 			}
-			r.r += end + 1
+			r.length = end + 1
+			r.r += r.length
 			return bytes.TrimSuffix(have[:end], []byte{'\r'}), nil
 		}
 		seen = len(have)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/google/go-cmp/cmp"
+
 	"fanout/internal/chunks/wire"
 )
 
@@ -36,7 +38,7 @@ func TestMessages(t *testing.T) {
 		}
 		for _, line := range []string{tc.line, strings.TrimSuffix(tc.line, "\n") + "\r\n"} {
 			got, err := wire.NewReader(strings.NewReader(line)).Next()
-			if err != nil || got != tc.want {
+			if err != nil || !cmp.Equal(got, tc.want) {
 				t.Errorf("%q: Next() = %+v, %v; want %+v", line, got, err, tc.want)
 			}
 		}
@@ -202,7 +204,7 @@ func TestReaderReturnsErrorsOfTheConnection(t *testing.T) {
 func next(t *testing.T, r *wire.Reader, want wire.Message) {
 	t.Helper()
 	got, err := r.Next()
-	if err != nil || got != want {
+	if err != nil || !cmp.Equal(got, want) {
 		t.Fatalf("Next() = %+v, %v; want %+v", got, err, want)
 	}
 }

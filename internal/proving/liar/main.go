@@ -79,7 +79,7 @@ func everything(m *manifest.Manifest) []byte {
 
 // lie serves one session, and returns why it ended.
 func lie(c net.Conn, self string, m *manifest.Manifest, id manifest.ID) error {
-	out := wire.AppendGreeting(nil, wire.Greeting{Version: wire.Version, Nonce: wire.NewNonce()})
+	out := wire.AppendGreeting(nil, wire.NonceOf(1))
 	if _, err := c.Write(out); err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func daemon(t *testing.T, bytesToSend int) (address string) {
 			}
 			go func() {
 				defer c.Close()
-				c.Write(wire.AppendGreeting(nil, wire.Greeting{Version: wire.Version, Nonce: wire.NewNonce()}))
+				c.Write(wire.AppendGreeting(nil, wire.NonceOf(1)))
 				if _, err := wire.NewReader(c).ClientHello(); err == nil {
 					c.Write(bytes.Repeat([]byte("x"), bytesToSend))
 				}
