@@ -68,7 +68,9 @@ func (d *Desk) got(now time.Time, t *Taker, ev exchange.Got) []exchange.Action {
 	case wire.KindOffer: // everything is here
 		return []exchange.Action{exchange.Send{To: from, Kind: wire.KindCancel, Chunk: chunk}}
 	case wire.KindHave:
-		d.pool.Hold(t, chunk)
+		for c := range ev.Message.Chunks() {
+			d.pool.Hold(t, c)
+		}
 	case wire.KindBits:
 		bits, err := bitmap.Decode(ev.Payload, d.chunks)
 		if err != nil {

@@ -140,6 +140,28 @@ func TestDeskSharesAndCounts(t *testing.T) {
 	}
 }
 
+// A HAVE may name many chunks: what they are of goes to nobody else, and stays out when the one
+// it was handed out to is gone.
+func TestHaveOfMany(t *testing.T) {
+	d := New("o", 8, newRand())
+	for id := range exchange.ID(3) {
+		d.Take(start, exchange.Opened{ID: id + 1})
+	}
+	have := wire.Message{Kind: wire.KindHave, Chunk: 0, More: []wire.Run{{First: 1, Last: 3}, {First: 6, Last: 7}}}
+	d.Take(start, exchange.Got{From: 1, Message: have})
+	for _, want := range []int{4, 5, wire.NoChunk} {
+		if got := d.Choose(2); got != want {
+			t.Errorf("handout = %d, want %d", got, want)
+		}
+	}
+	d.Take(start, exchange.Closed{ID: 2})
+	for _, want := range []int{4, 5, wire.NoChunk} {
+		if got := d.Choose(3); got != want {
+			t.Errorf("handout = %d, want %d", got, want)
+		}
+	}
+}
+
 // Whatever happens in whatever order: every ANY of a session that stays is answered by one
 // handout, in order, and while they are held back the desk says until when: not longer than
 // patience, and again if it is told to come back too early.

@@ -75,6 +75,21 @@ func TestOtherOriginsAreToldAtOnce(t *testing.T) {
 	}
 }
 
+// A HAVE may name many chunks: none of them is pushed to who has said it.
+func TestHaveOfMany(t *testing.T) {
+	r := newRig(t, Swarm, 10).begin()
+	a := r.caller("a")
+	o := r.origin("o")
+	have := wire.Message{Kind: wire.KindHave, Chunk: 2, More: []wire.Run{{First: 3, Last: 4}, {First: 7, Last: 7}}}
+	r.tell(exchange.Got{From: a.id, Message: have})
+	for _, chunk := range []int{2, 3, 4, 5, 7} {
+		o.gives(chunk)
+	}
+	if !slices.Equal(a.queue, []int{5}) {
+		t.Errorf("queued %v, want only what it lacks", a.queue)
+	}
+}
+
 // Handouts are asked for only while the neighbours take what was pushed: this gives a peer
 // with a slow uplink few chunks.
 func TestBacklogStopsHandouts(t *testing.T) {

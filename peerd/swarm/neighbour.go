@@ -183,7 +183,9 @@ func (e *Engine) got(ev exchange.Got, now time.Time) {
 			e.strategy.holds(n, int(c))
 		}
 	case wire.KindHave:
-		e.strategy.heard(n, m.Chunk, now)
+		for c := range m.Chunks() {
+			e.strategy.heard(n, c, now)
+		}
 	case wire.KindGet:
 		e.gotGet(n, m.Chunk)
 	case wire.KindAny: // only origins hand out
