@@ -75,7 +75,7 @@ func (w *swarm) Opened(s *chunkserver.Session) {
 	w.mu.Lock()
 	w.sessions[s.ID()] = s
 	w.mu.Unlock()
-	w.take(exchange.Opened{ID: s.ID(), Peer: s.Peer()})
+	w.take(exchange.Opened{ID: s.ID(), Peer: s.Peer(), Version: s.Version()})
 }
 
 // Got implements chunkserver.Handler.

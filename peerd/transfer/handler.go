@@ -16,7 +16,7 @@ type handler struct {
 // Opened implements chunkserver.Handler.
 func (h *handler) Opened(s *chunkserver.Session) {
 	if h.d.sessions.add(s) {
-		h.d.post(exchange.Opened{ID: s.ID(), Peer: s.Peer(), Address: h.address})
+		h.d.post(exchange.Opened{ID: s.ID(), Peer: s.Peer(), Address: h.address, Version: s.Version()})
 	}
 }
 

@@ -14,9 +14,7 @@ func TestCarry(t *testing.T) {
 	f := newFile(t, 4, 4<<10)
 	a := source(t, f, nil)
 	r := join(t, a.addr, f.id)
-	a.await(t, "the session", func(x *seen) bool { return len(x.opened) == 1 })
-	var s *chunkserver.Session
-	a.look(func(x *seen) { s = x.opened[0] })
+	s := a.only(t)
 	if s.ID() != 1 {
 		t.Errorf("the first session of a server is called %d, want 1", s.ID())
 	}
@@ -46,9 +44,7 @@ func TestCarryWithdraw(t *testing.T) {
 	f := newFile(t, 2, 4<<10)
 	a := source(t, f, func(c *chunkserver.Config) { c.Slots = 0 }) // so that nothing begins
 	join(t, a.addr, f.id)
-	a.await(t, "the session", func(x *seen) bool { return len(x.opened) == 1 })
-	var s *chunkserver.Session
-	a.look(func(x *seen) { s = x.opened[0] })
+	s := a.only(t)
 	s.Carry(exchange.Upload{To: s.ID(), Chunk: 1})
 	want := exchange.Withdrawn{To: s.ID(), Chunk: 1}
 	if follows := s.Carry(exchange.Withdraw{To: s.ID(), Chunk: 1}); follows != want {

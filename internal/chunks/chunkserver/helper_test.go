@@ -49,7 +49,7 @@ type file struct {
 
 func newFile(t testing.TB, chunks int, chunkSize int64) *file {
 	t.Helper()
-	data := make([]byte, int64(chunks)*chunkSize-100)
+	data := make([]byte, max(0, int64(chunks)*chunkSize-100))
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(data)
 	m, err := manifest.Build(context.Background(), "file", bytes.NewReader(data), int64(len(data)), chunkSize, nil)
 	if err != nil {
@@ -123,6 +123,14 @@ func launch(t testing.TB, f *file, store *chunkstore.Store, change func(*chunkse
 		store.Close()
 	})
 	return d
+}
+
+// only is the one session that the daemon has had.
+func (d *daemon) only(t testing.TB) (s *chunkserver.Session) {
+	t.Helper()
+	d.await(t, "the session", func(x *seen) bool { return len(x.opened) == 1 })
+	d.look(func(x *seen) { s = x.opened[0] })
+	return s
 }
 
 // dial opens a session with another daemon and returns this side of it.
@@ -293,14 +301,21 @@ func knock(t testing.TB, addr string) *raw {
 	return r
 }
 
-// join does the whole handshake.
+// join does the whole handshake, for a session of version 1.
 func join(t testing.TB, addr string, id manifest.ID) *raw {
 	t.Helper()
+	return joinAs(t, addr, id, 1)
+}
+
+// joinAs does so for a session of that version.
+func joinAs(t testing.TB, addr string, id manifest.ID, version int) *raw {
+	t.Helper()
 	r := knock(t, addr)
-	r.say("HELLO %s raw 1 -\n", id)
+	r.say("HELLO %s raw %s -\n", id, wire.NonceOf(version))
 	if _, err := r.in.ServerHello(); err != nil {
 		t.Fatalf("HELLO: %v", err)
 	}
+	r.in.Speak(version)
 	return r
 }
 
@@ -330,7 +345,10 @@ func (r *raw) next() (wire.Message, []byte, error) {
 		if err != nil {
 			return m, nil, err
 		}
-		payload := make([]byte, m.Bytes)
+		var payload []byte
+		if m.Kind == wire.KindBits || m.Kind == wire.KindData {
+			payload = make([]byte, m.Bytes)
+		}
 		if err := r.in.ReadPayload(payload); err != nil || m.Kind != wire.KindPing {
 			return m, payload, err
 		}

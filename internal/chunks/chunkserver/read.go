@@ -40,6 +40,9 @@ func (r *reader) run() error {
 
 func (r *reader) dispatch(m wire.Message) error {
 	s := r.s
+	if err := r.check(&m); err != nil {
+		return err
+	}
 	var payload []byte
 	switch m.Kind {
 	case wire.KindPing:
@@ -49,42 +52,48 @@ func (r *reader) dispatch(m wire.Message) error {
 		return nil
 	case wire.KindErr:
 		return &wire.RemoteError{Code: m.Code, Text: m.Text}
+	case wire.KindData:
+		return r.receive(m)
 	case wire.KindBits:
-		want := (s.target.Manifest.Chunks() + 7) / 8
-		if m.Bytes != want {
-			return fault(wire.CodeBadLength, "BITS %d: the manifest has %d chunks, so %d bytes", m.Bytes, s.target.Manifest.Chunks(), want)
-		}
-		payload = make([]byte, want)
+		payload = make([]byte, m.Bytes)
 		if err := r.parser.ReadPayload(payload); err != nil {
 			return fmt.Errorf("read BITS: %w", err)
-		}
-	case wire.KindAny:
-	case wire.KindNone:
-		if m.Chunk != wire.NoChunk && m.Chunk >= s.target.Manifest.Chunks() {
-			return r.noSuchChunk(m)
-		}
-	default: // the messages about one chunk
-		if m.Chunk < 0 || m.Chunk >= s.target.Manifest.Chunks() {
-			return r.noSuchChunk(m)
-		}
-		if m.Kind == wire.KindData {
-			return r.receive(m)
 		}
 	}
 	s.target.Handler.Got(s, m, payload)
 	return nil
 }
 
-func (r *reader) noSuchChunk(m wire.Message) error {
-	return fault(wire.CodeBadMessage, "%v %d: the manifest has %d chunks", m.Kind, m.Chunk, r.s.target.Manifest.Chunks())
+// check holds a message against the manifest, a HAVE with all that it names: who handles it may
+// go through its runs.
+func (r *reader) check(m *wire.Message) error {
+	chunks := r.s.target.Manifest.Chunks()
+	highest := m.Chunk
+	switch m.Kind {
+	case wire.KindBits:
+		if want := (chunks + 7) / 8; m.Bytes != want {
+			return fault(wire.CodeBadLength, "BITS %d: the manifest has %d chunks, so %d bytes", m.Bytes, chunks, want)
+		}
+		return nil
+	case wire.KindHave:
+		_, highest = m.Named()
+	case wire.KindAny, wire.KindPing, wire.KindPong, wire.KindErr, wire.KindPass, wire.KindBye:
+		return nil // they are about no chunk
+	}
+	if highest >= chunks {
+		return fault(wire.CodeBadMessage, "%v %d: the manifest has %d chunks", m.Kind, highest, chunks)
+	}
+	if m.Kind == wire.KindData {
+		if want := r.s.target.Manifest.Length(m.Chunk); m.Bytes != want {
+			return fault(wire.CodeBadLength, "DATA %d %d: the chunk has %d bytes", m.Chunk, m.Bytes, want)
+		}
+	}
+	return nil
 }
 
 // receive reads a chunk and hands it to the lander; one that is held already is skipped.
 func (r *reader) receive(m wire.Message) error {
 	s := r.s
-	if want := s.target.Manifest.Length(m.Chunk); m.Bytes != want {
-		return fault(wire.CodeBadLength, "DATA %d %d: the chunk has %d bytes", m.Chunk, m.Bytes, want)
-	}
 	began := time.Now()
 	if s.target.Store.Has(m.Chunk) {
 		if err := r.slices(m.Bytes, func(_, n int) error { return r.parser.Discard(n) }); err != nil {

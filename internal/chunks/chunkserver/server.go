@@ -117,7 +117,7 @@ func (v *Server) accept(c *net.TCPConn) {
 
 // shakeHands is the accepting side's part of the handshake.
 func (v *Server) shakeHands(c *net.TCPConn) (*Session, string, error) {
-	nonce := wire.NewNonce()
+	nonce := wire.NonceOf(wire.Version)
 	if _, err := c.Write(wire.AppendGreeting(nil, nonce)); err != nil {
 		return nil, wire.CodeTimeout, err
 	}
@@ -150,7 +150,7 @@ func (v *Server) shakeHands(c *net.TCPConn) (*Session, string, error) {
 		return nil, wire.CodeTimeout, err
 	}
 	c.SetDeadline(time.Time{})
-	return newSession(v, target, c, in, r, hello.Peer), "", nil
+	return newSession(v, target, c, in, r, hello.Peer, wire.Agreed(nonce, hello.Nonce)), "", nil
 }
 
 // refuse tells a caller why it gets no session.
@@ -228,10 +228,12 @@ func (v *Server) introduce(ctx context.Context, c *net.TCPConn, target *Target) 
 		return nil, err
 	}
 	r := wire.NewReader(in)
-	if _, err := r.Greeting(); err != nil {
+	nonce, err := r.Greeting()
+	if err != nil {
 		return nil, err
 	}
-	hello := wire.Hello{Manifest: target.ID, Peer: v.cfg.Self, Nonce: wire.NewNonce(), MAC: wire.NoMAC}
+	version := min(wire.Speaks(nonce), wire.Version)
+	hello := wire.Hello{Manifest: target.ID, Peer: v.cfg.Self, Nonce: wire.NonceOf(version), MAC: wire.NoMAC}
 	if _, err := c.Write(wire.AppendClientHello(nil, hello)); err != nil {
 		return nil, err
 	}
@@ -246,5 +248,5 @@ func (v *Server) introduce(ctx context.Context, c *net.TCPConn, target *Target) 
 		return nil, ctx.Err()
 	}
 	c.SetDeadline(time.Time{})
-	return newSession(v, target, c, in, r, answer.Peer), nil
+	return newSession(v, target, c, in, r, answer.Peer, version), nil
 }

@@ -20,11 +20,12 @@ var ErrStalled = errors.New("stalled")
 // either side may ask and send. Its methods may be called from any goroutine and do not
 // block.
 type Session struct {
-	server *Server
-	target *Target
-	conn   *net.TCPConn
-	id     exchange.ID
-	peer   string
+	server  *Server
+	target  *Target
+	conn    *net.TCPConn
+	id      exchange.ID
+	peer    string
+	version int
 
 	ctx    context.Context // ends with the session
 	cancel context.CancelCauseFunc
@@ -40,9 +41,10 @@ type Session struct {
 	once    sync.Once
 }
 
-func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, parser *wire.Reader, peer string) *Session {
+func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, parser *wire.Reader, peer string, version int) *Session {
+	parser.Speak(version)
 	s := &Session{
-		server: v, target: t, conn: c, id: exchange.ID(v.ids.Add(1)), peer: peer, began: time.Now(),
+		server: v, target: t, conn: c, id: exchange.ID(v.ids.Add(1)), peer: peer, version: version, began: time.Now(),
 		out: newOutbox(), grant: make(chan int, 1), closing: make(chan struct{}),
 	}
 	s.reader = &reader{s: s, in: in, parser: parser, lander: lander{s: s, arrived: make(chan arrival, 1)}}
@@ -55,6 +57,9 @@ func (s *Session) ID() exchange.ID { return s.id }
 
 // Peer is the other side's peer ID, as it said it.
 func (s *Session) Peer() string { return s.peer }
+
+// Version is the version of the protocol that both sides speak.
+func (s *Session) Version() int { return s.version }
 
 // LastReceived is when payload last came from the other side, by the monotonic clock; the
 // zero Unix time if never.
