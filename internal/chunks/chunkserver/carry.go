@@ -10,12 +10,12 @@ import (
 
 // Carry carries out an action that is for this session; of a Tell, the session's own part. It
 // returns the event that follows at once, nil if none does. A session that asks for more than
-// [Limits].Requests is failed. An action that is no session's (Dial, say) makes it panic.
+// [Limits].Requests is failed. What the session's version does not have is not said. An action that is no session's (Dial, say) makes it panic.
 func (s *Session) Carry(a exchange.Action) (follows exchange.Event) {
 	var tooMany error
 	switch a := a.(type) {
 	case exchange.Send:
-		s.Send(a.Kind, a.Chunk)
+		s.say(line(a))
 	case exchange.Tell:
 		if a.Later {
 			s.SendLater(wire.KindHave, a.Chunk)
@@ -43,4 +43,16 @@ func (s *Session) Carry(a exchange.Action) (follows exchange.Event) {
 		s.Fail(wire.CodeTooMany, tooMany)
 	}
 	return nil
+}
+
+// line is the message of a Send.
+func line(a exchange.Send) wire.Message {
+	m := wire.Message{Kind: a.Kind, Chunk: a.Chunk}
+	switch a.Kind {
+	case wire.KindRoom:
+		m.Bytes = a.Amount
+	case wire.KindPass:
+		m.Chunk, m.Wait = 0, a.Amount
+	}
+	return m
 }

@@ -2,6 +2,7 @@ package chunkserver_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"fanout/internal/chunks/chunkserver"
@@ -36,6 +37,36 @@ func TestCarry(t *testing.T) {
 			t.Errorf("%#v is followed by %#v", step.action, follows)
 		}
 		r.want(step.kind, step.chunk)
+	}
+}
+
+// ROOM and PASS are said with their amounts where they are understood, and not where not.
+func TestCarryAmounts(t *testing.T) {
+	f := newFile(t, 4, 4<<10)
+	for version, want := range map[int]string{1: "GET 1\n", 2: "ROOM 65536 3\nROOM 4096\nPASS 250\nGET 1\n"} {
+		a := sink(t, f, nil)
+		r := joinAs(t, a.addr, f.id, version)
+		s := a.only(t)
+		for _, send := range []exchange.Send{
+			{Kind: wire.KindRoom, Chunk: 3, Amount: 65536},
+			{Kind: wire.KindRoom, Chunk: wire.NoChunk, Amount: 4096},
+			{Kind: wire.KindPass, Amount: 250},
+			{Kind: wire.KindGet, Chunk: 1},
+		} {
+			send.To = s.ID()
+			s.Carry(send)
+		}
+		var got []byte
+		for range strings.Count(want, "\n") {
+			m, _, err := r.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = wire.AppendMessage(got, m)
+		}
+		if string(got) != want {
+			t.Errorf("version %d: %q, want %q", version, got, want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package chunkserver
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,14 +18,17 @@ var errOutbox = errors.New("it does not read its messages")
 // bytes wait.
 type outbox struct {
 	mu    sync.Mutex
+	joins bool // HAVEs, into runs and lists
 	lines []byte
+	haves []int         // chunks of HAVEs that are to be joined, behind the lines
 	wake  chan struct{} // the writer is to send now
 	late  chan struct{} // the writer is to send within latest
 	spare []byte        // the buffer that the writer is done with
 }
 
-func newOutbox() *outbox {
-	return &outbox{wake: make(chan struct{}, 1), late: make(chan struct{}, 1)}
+// newOutbox is for a session of that version.
+func newOutbox(version int) *outbox {
+	return &outbox{joins: version >= 2, wake: make(chan struct{}, 1), late: make(chan struct{}, 1)}
 }
 
 func (o *outbox) say(m wire.Message) (waiting int) { return o.sayWith(m, nil) }
@@ -32,8 +36,8 @@ func (o *outbox) say(m wire.Message) (waiting int) { return o.sayWith(m, nil) }
 // sayWith adds a line and its payload.
 func (o *outbox) sayWith(m wire.Message, payload []byte) (waiting int) {
 	o.mu.Lock()
-	o.lines = append(wire.AppendMessage(o.lines, m), payload...)
-	waiting = len(o.lines)
+	o.add(m, payload)
+	waiting = o.waiting()
 	o.mu.Unlock()
 	signal(o.wake)
 	return waiting
@@ -42,9 +46,9 @@ func (o *outbox) sayWith(m wire.Message, payload []byte) (waiting int) {
 // sayLater adds a line that may wait for company.
 func (o *outbox) sayLater(m wire.Message) (waiting int) {
 	o.mu.Lock()
-	first := len(o.lines) == 0
-	o.lines = wire.AppendMessage(o.lines, m)
-	waiting = len(o.lines)
+	first := o.waiting() == 0
+	o.add(m, nil)
+	waiting = o.waiting()
 	o.mu.Unlock()
 	if first {
 		signal(o.late)
@@ -52,10 +56,32 @@ func (o *outbox) sayLater(m wire.Message) (waiting int) {
 	return waiting
 }
 
+func (o *outbox) add(m wire.Message, payload []byte) {
+	switch {
+	case m.Kind == wire.KindHave && o.joins:
+		o.haves = append(o.haves, m.Chunk)
+		return
+	case m.Kind == wire.KindNone || m.Kind == wire.KindBits || m.Kind == wire.KindErr || m.Kind == wire.KindBye:
+		o.join() // these mean another thing, or are the last, before what was said earlier
+	}
+	o.lines = append(wire.AppendMessage(o.lines, m), payload...)
+}
+
+// join makes lines of the HAVEs that wait.
+func (o *outbox) join() {
+	slices.Sort(o.haves)
+	o.lines = wire.AppendHaves(o.lines, slices.Compact(o.haves))
+	o.haves = o.haves[:0]
+}
+
+// waiting counts the memory of a HAVE that is not yet a line.
+func (o *outbox) waiting() int { return len(o.lines) + 8*len(o.haves) }
+
 // take empties the outbox; what it returns is valid until the next call.
 func (o *outbox) take() []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.join()
 	lines := o.lines
 	o.lines, o.spare = o.spare[:0], lines
 	return lines

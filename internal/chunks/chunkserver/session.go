@@ -45,7 +45,7 @@ func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, parser *wire.
 	parser.Speak(version)
 	s := &Session{
 		server: v, target: t, conn: c, id: exchange.ID(v.ids.Add(1)), peer: peer, version: version, began: time.Now(),
-		out: newOutbox(), grant: make(chan int, 1), closing: make(chan struct{}),
+		out: newOutbox(version), grant: make(chan int, 1), closing: make(chan struct{}),
 	}
 	s.reader = &reader{s: s, in: in, parser: parser, lander: lander{s: s, arrived: make(chan arrival, 1)}}
 	s.ctx, s.cancel = context.WithCancelCause(v.ctx)
@@ -86,7 +86,12 @@ func (s *Session) SendLater(kind wire.Kind, chunk int) {
 	s.bound(s.out.sayLater(wire.Message{Kind: kind, Chunk: chunk}))
 }
 
-func (s *Session) say(m wire.Message) { s.bound(s.out.say(m)) }
+// say queues a line, unless the other side would not understand it.
+func (s *Session) say(m wire.Message) {
+	if m.Kind.Since() <= s.version {
+		s.bound(s.out.say(m))
+	}
+}
 
 // bound ends a session for which too many bytes of lines wait.
 func (s *Session) bound(waiting int) {
