@@ -34,6 +34,8 @@ func (s *Session) Carry(a exchange.Action) (follows exchange.Event) {
 		}
 	case exchange.Fail:
 		s.Fail(a.Code, a.Err)
+	case exchange.Bye:
+		s.Bye(a.For)
 	case exchange.Close:
 		s.Close()
 	default:

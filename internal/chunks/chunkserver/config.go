@@ -76,7 +76,7 @@ func (t *Target) handOut(s *Session) int {
 type Handler interface {
 	// Opened tells of a session whose handshake is done.
 	Opened(s *Session)
-	// Got tells of every message but DATA, PING, PONG and ERR. The payload is that of
+	// Got tells of every message but DATA, PING, PONG, ERR and BYE. The payload is that of
 	// BITS, of the length that the manifest demands.
 	Got(s *Session, m wire.Message, payload []byte)
 	// Landed tells what became of a chunk that has come.
@@ -84,7 +84,8 @@ type Handler interface {
 	// Sent tells that a chunk that was queued has been sent; wire.NoChunk if none was there to
 	// hand out.
 	Sent(s *Session, chunk int)
-	// Closed tells why the session ended; nil if this side closed it.
+	// Closed tells why the session ended; nil if this side closed it, and a *wire.Bye if the
+	// other side has taken its leave.
 	Closed(s *Session, err error)
 }
 

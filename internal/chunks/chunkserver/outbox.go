@@ -19,6 +19,7 @@ var errOutbox = errors.New("it does not read its messages")
 type outbox struct {
 	mu    sync.Mutex
 	joins bool // HAVEs, into runs and lists
+	ended bool // the last line, ERR or BYE, is in it or has been
 	lines []byte
 	haves []int         // chunks of HAVEs that are to be joined, behind the lines
 	wake  chan struct{} // the writer is to send now
@@ -56,13 +57,30 @@ func (o *outbox) sayLater(m wire.Message) (waiting int) {
 	return waiting
 }
 
+// end adds the last line, and closes a channel before that can be taken: who hears what has come of
+// the line finds the channel closed.
+func (o *outbox) end(m wire.Message, closing chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.add(m, nil)
+	close(closing)
+}
+
 func (o *outbox) add(m wire.Message, payload []byte) {
-	switch {
-	case m.Kind == wire.KindHave && o.joins:
-		o.haves = append(o.haves, m.Chunk)
+	if o.ended {
 		return
-	case m.Kind == wire.KindNone || m.Kind == wire.KindBits || m.Kind == wire.KindErr || m.Kind == wire.KindBye:
-		o.join() // these mean another thing, or are the last, before what was said earlier
+	}
+	switch m.Kind {
+	case wire.KindHave:
+		if o.joins {
+			o.haves = append(o.haves, m.Chunk)
+			return
+		}
+	case wire.KindNone, wire.KindBits:
+		o.join() // these mean another thing before what was said earlier
+	case wire.KindErr, wire.KindBye:
+		o.join()
+		o.ended = true
 	}
 	o.lines = append(wire.AppendMessage(o.lines, m), payload...)
 }

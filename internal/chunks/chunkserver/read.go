@@ -38,6 +38,17 @@ func (r *reader) run() error {
 	}
 }
 
+// drain reads on, for nothing, until the other side has hung up or the session ends.
+func (r *reader) drain() {
+	var rest [4096]byte
+	r.s.conn.SetReadDeadline(time.Now().Add(time.Second + lingers)) // the last line may wait for the second
+	for {
+		if _, err := r.in.Read(rest[:]); err != nil {
+			return
+		}
+	}
+}
+
 func (r *reader) dispatch(m wire.Message) error {
 	s := r.s
 	if err := r.check(&m); err != nil {
@@ -52,6 +63,8 @@ func (r *reader) dispatch(m wire.Message) error {
 		return nil
 	case wire.KindErr:
 		return &wire.RemoteError{Code: m.Code, Text: m.Text}
+	case wire.KindBye:
+		return &wire.Bye{For: time.Duration(m.Wait) * time.Millisecond}
 	case wire.KindData:
 		return r.receive(m)
 	case wire.KindBits:

@@ -36,8 +36,9 @@ type Session struct {
 	reader  *reader
 	out     *outbox
 	grant   chan int      // a chunk, or room.Any, whose upload slot this session holds
-	closing chan struct{} // closed once the last line, an ERR, is in the outbox
+	closing chan struct{} // closed once the last line, ERR or BYE, is in the outbox
 	failure error         // why; read it after closing
+	silent  chan struct{} // closed once a reader that has failed has heard the other side out
 	once    sync.Once
 }
 
@@ -45,7 +46,7 @@ func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, parser *wire.
 	parser.Speak(version)
 	s := &Session{
 		server: v, target: t, conn: c, id: exchange.ID(v.ids.Add(1)), peer: peer, version: version, began: time.Now(),
-		out: newOutbox(version), grant: make(chan int, 1), closing: make(chan struct{}),
+		out: newOutbox(version), grant: make(chan int, 1), closing: make(chan struct{}), silent: make(chan struct{}),
 	}
 	s.reader = &reader{s: s, in: in, parser: parser, lander: lander{s: s, arrived: make(chan arrival, 1)}}
 	s.ctx, s.cancel = context.WithCancelCause(v.ctx)
@@ -110,17 +111,34 @@ func (s *Session) CancelUpload(chunk int) bool { return s.server.uploader.cancel
 // Close ends the session from this side.
 func (s *Session) Close() { s.end(nil) }
 
+// Bye ends the session from this side, which is no failure: the other side is told not to dial for
+// so long, if it understands that. What is queued for it is dropped.
+func (s *Session) Bye(d time.Duration) {
+	if s.version < wire.KindBye.Since() {
+		s.Close()
+		return
+	}
+	s.once.Do(func() {
+		ms := min(max(d.Milliseconds(), 0), wire.LongestWait)
+		s.lastWord(wire.Message{Kind: wire.KindBye, Wait: int(ms)}, errClosedHere, s.server.limits.Stall)
+	})
+}
+
 // Fail tells the other side what it did wrong, and ends the session.
 func (s *Session) Fail(code string, err error) {
 	s.once.Do(func() {
 		s.server.observer.Rejected(code)
-		s.say(wire.Message{Kind: wire.KindErr, Code: code, Text: err.Error()})
-		s.failure = err
-		close(s.closing)
-		// The writer closes the connection once the line is out, unless that takes too long.
-		timer := time.AfterFunc(time.Second, func() { s.end(err) })
-		context.AfterFunc(s.ctx, func() { timer.Stop() })
+		s.lastWord(wire.Message{Kind: wire.KindErr, Code: code, Text: err.Error()}, err, time.Second)
 	})
+}
+
+// lastWord queues the last line. The writer closes the connection once it is out, unless that
+// takes too long.
+func (s *Session) lastWord(m wire.Message, why error, within time.Duration) {
+	s.failure = why
+	s.out.end(m, s.closing)
+	timer := time.AfterFunc(within, func() { s.end(why) })
+	context.AfterFunc(s.ctx, func() { timer.Stop() })
 }
 
 // end closes the connection, which ends all goroutines of the session.
@@ -130,7 +148,7 @@ func (s *Session) end(err error) {
 	}
 	select {
 	case <-s.closing:
-		err = s.failure // what follows from a Fail does not hide it
+		err = s.failure // what follows from it does not hide it
 	default:
 	}
 	s.cancel(err)
@@ -176,6 +194,8 @@ func (s *Session) finish(err error) {
 		return
 	}
 	s.Fail(code, err)
+	s.reader.drain()
+	close(s.silent)
 	<-s.ctx.Done()
 }
 

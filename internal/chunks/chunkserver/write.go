@@ -2,12 +2,14 @@ package chunkserver
 
 import (
 	"fmt"
-	"io"
 	"time"
 
 	"fanout/internal/chunks/room"
 	"fanout/internal/chunks/wire"
 )
+
+// lingers is how long the other side has to hang up once the last line is out.
+const lingers = time.Second / 2
 
 // writer is the goroutine of a session that sends: control lines, and the chunks that are
 // granted an upload slot.
@@ -27,6 +29,11 @@ func (w writer) loop() error {
 	ping := time.NewTicker(s.server.limits.Ping)
 	defer ping.Stop()
 	for {
+		select {
+		case <-s.closing: // before a chunk that was granted
+			return w.goodbye()
+		default:
+		}
 		var err error
 		select {
 		case <-s.ctx.Done():
@@ -63,7 +70,7 @@ func (w writer) lines(lines []byte) error {
 }
 
 // goodbye sends the last lines and waits a moment for the other side to read them: a
-// close with bytes unread would reset the connection and take the ERR with it.
+// close with bytes unread would reset the connection and take them with it.
 func (w writer) goodbye() error {
 	s := w.s
 	if err := w.lines(s.out.take()); err != nil {
@@ -72,8 +79,11 @@ func (w writer) goodbye() error {
 	if err := s.conn.CloseWrite(); err != nil {
 		return err
 	}
-	s.conn.SetReadDeadline(time.Now().Add(time.Second / 2))
-	io.Copy(io.Discard, io.LimitReader(s.conn, 1<<20))
+	select {
+	case <-s.ctx.Done():
+	case <-s.silent:
+	case <-time.After(lingers):
+	}
 	return s.failure
 }
 

@@ -32,7 +32,7 @@ type (
 		// Version is the protocol's that both sides speak. What came later is not to be said.
 		Version int
 	}
-	// Got tells of a message: any but DATA, PING, PONG and ERR.
+	// Got tells of a message: any but DATA, PING, PONG, ERR and BYE.
 	Got struct {
 		From    ID
 		Message wire.Message

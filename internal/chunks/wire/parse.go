@@ -9,8 +9,8 @@ import (
 	"fanout/internal/chunks/manifest"
 )
 
-// longestWait bounds what PASS and BYE ask for, milliseconds: a day.
-const longestWait = 24 * 60 * 60 * 1000
+// LongestWait bounds what PASS and BYE ask for, milliseconds: a day.
+const LongestWait = 24 * 60 * 60 * 1000
 
 // parseMessage reads one line, without its end, of a session of that version.
 func parseMessage(line []byte, version int) (Message, error) {
@@ -33,7 +33,7 @@ func parseMessage(line []byte, version int) (Message, error) {
 		m.Bytes, m.Chunk, ok = parseRoom(args)
 	case KindPass, KindBye:
 		m.Wait, ok = number(args)
-		ok = ok && m.Wait <= longestWait
+		ok = ok && m.Wait <= LongestWait
 	case KindData:
 		chunk, length, _ := bytes.Cut(args, []byte{' '})
 		if m.Chunk, ok = number(chunk); ok {
