@@ -60,8 +60,12 @@ func TestAbuse(t *testing.T) {
 		{"OFFER of no chunk", hello("OFFER 12\n"), wire.CodeBadMessage, nil},
 		{"CANCEL of no chunk", hello("CANCEL 12\n"), wire.CodeBadMessage, nil},
 		{"NONE of no chunk", hello("NONE 12\n"), wire.CodeBadMessage, nil},
-		{"half a chunk, then silence", hello("DATA 0 65536\n0123456789"), wire.CodeTimeout, stall},
-		{"half a duplicate, then silence", hello("DATA 1 65536\n0123456789"), wire.CodeTimeout, stall},
+		{"half a chunk, then silence", hello("OFFER 0\nDATA 0 65536\n0123456789"), wire.CodeTimeout, stall},
+		{"half a duplicate, then silence", hello("OFFER 1\nDATA 1 65536\n0123456789"), wire.CodeTimeout, stall},
+		{"a chunk that nobody wants", hello("DATA 0 65536\n"), wire.CodeUnasked, nil},
+		{"a chunk that nobody wants, of those held", hello("DATA 1 65536\n"), wire.CodeUnasked, nil},
+		{"a chunk twice", hello(fmt.Sprintf("OFFER 1\nDATA 1 65536\n%sDATA 1 65536\n", f.chunk(1))), wire.CodeUnasked, nil},
+		{"a chunk after NONE", hello("OFFER 0\nNONE 0\nDATA 0 65536\n"), wire.CodeUnasked, nil},
 		{"too many requests", hello(strings.Repeat("ANY\n", 40)), wire.CodeTooMany, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -120,7 +124,7 @@ func TestTrickle(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.say("DATA 0 65536\n")
+		r.say("OFFER 0\nDATA 0 65536\n")
 		for {
 			select {
 			case <-stop:
@@ -208,7 +212,7 @@ func TestReceiveBuffersAreShared(t *testing.T) {
 	f := newFile(t, 4, chunk)
 	a := sink(t, f, func(c *chunkserver.Config) { c.BufferBytes = chunk })
 	first, second := join(t, a.addr, f.id), join(t, a.addr, f.id)
-	first.say("DATA 0 %d\n%s", chunk, f.chunk(0)[:slice])
+	first.say("OFFER 0\nDATA 0 %d\n%s", chunk, f.chunk(0)[:slice])
 	patience.Await(t, "the first to have its buffer", func() (has bool) {
 		a.look(func(x *seen) {
 			for _, s := range x.opened {
@@ -217,7 +221,7 @@ func TestReceiveBuffersAreShared(t *testing.T) {
 		})
 		return has
 	})
-	second.say("DATA 1 %d\n%s", chunk, f.chunk(1))
+	second.say("OFFER 1\nDATA 1 %d\n%s", chunk, f.chunk(1))
 	patience.Await(t, "the second to wait for a buffer", func() bool {
 		if a.store.Has(1) {
 			t.Fatal("two chunks were received at a time, in the memory of one")
@@ -242,8 +246,9 @@ func FuzzSession(f *testing.F) {
 	a.target.HandOut = func(*chunkserver.Session) int { return 0 }
 	f.Add(true, []byte("GET 0\nBITS 1\n\xe0HAVE 1\nOFFER 2\nCANCEL 2\nANY\nNONE -\nNONE 1\nPING\nPONG\nERR bad-message x\n"))
 	f.Add(true, []byte("DATA 1 4096\nshort"))
-	f.Add(true, append([]byte("DATA 0 4096\n"), x.chunk(0)...))
-	f.Add(true, append([]byte("DATA 0 4096\n"), x.chunk(1)...))
+	f.Add(true, []byte("OFFER 1\nDATA 1 4096\nshort"))
+	f.Add(true, append([]byte("OFFER 0\nDATA 0 4096\n"), x.chunk(0)...))
+	f.Add(true, append([]byte("OFFER 0\nDATA 0 4096\n"), x.chunk(1)...))
 	f.Add(true, []byte(strings.Repeat("GET 1\n", 20)))
 	f.Add(true, []byte("BITS 1\n\xff\nGET 99\n"))
 	f.Add(false, []byte("HELLO \n"))

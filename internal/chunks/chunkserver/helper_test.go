@@ -329,7 +329,7 @@ func (d *daemon) delivers(t testing.TB, f *file, chunk int) bool {
 	}
 	defer c.Close()
 	c.SetDeadline(patience.Deadline(t))
-	fmt.Fprintf(c, "HELLO %s honest 1 -\nDATA %d %d\n%s", f.id, chunk, f.m.Length(chunk), f.chunk(chunk))
+	fmt.Fprintf(c, "HELLO %s honest 1 -\nOFFER %d\nDATA %d %d\n%s", f.id, chunk, chunk, f.m.Length(chunk), f.chunk(chunk))
 	c.(*net.TCPConn).CloseWrite()
 	io.Copy(io.Discard, c)
 	return d.store.Has(chunk)

@@ -54,6 +54,7 @@ func (r *reader) dispatch(m wire.Message) error {
 	if err := r.check(&m); err != nil {
 		return err
 	}
+	s.welcome.heard(m, time.Now())
 	var payload []byte
 	switch m.Kind {
 	case wire.KindPing:
@@ -108,6 +109,9 @@ func (r *reader) check(m *wire.Message) error {
 func (r *reader) receive(m wire.Message) error {
 	s := r.s
 	began := time.Now()
+	if !s.welcome.takes(m.Chunk, began) {
+		return fault(wire.CodeUnasked, "DATA %d: it was neither asked for nor offered", m.Chunk)
+	}
 	if s.target.Store.Has(m.Chunk) {
 		if err := r.slices(m.Bytes, func(_, n int) error { return r.parser.Discard(n) }); err != nil {
 			return fmt.Errorf("skip chunk %d: %w", m.Chunk, err)

@@ -34,6 +34,7 @@ type Session struct {
 	received atomic.Int64 // when payload last came, in nanoseconds after began; 0 if never
 
 	reader  *reader
+	welcome *welcome
 	out     *outbox
 	grant   chan int      // a chunk, or room.Any, whose upload slot this session holds
 	closing chan struct{} // closed once the last line, ERR or BYE, is in the outbox
@@ -46,7 +47,7 @@ func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, parser *wire.
 	parser.Speak(version)
 	s := &Session{
 		server: v, target: t, conn: c, id: exchange.ID(v.ids.Add(1)), peer: peer, version: version, began: time.Now(),
-		out: newOutbox(version), grant: make(chan int, 1), closing: make(chan struct{}), silent: make(chan struct{}),
+		welcome: newWelcome(), out: newOutbox(version), grant: make(chan int, 1), closing: make(chan struct{}), silent: make(chan struct{}),
 	}
 	s.reader = &reader{s: s, in: in, parser: parser, lander: lander{s: s, arrived: make(chan arrival, 1)}}
 	s.ctx, s.cancel = context.WithCancelCause(v.ctx)
@@ -90,6 +91,7 @@ func (s *Session) SendLater(kind wire.Kind, chunk int) {
 // say queues a line, unless the other side would not understand it.
 func (s *Session) say(m wire.Message) {
 	if m.Kind.Since() <= s.version {
+		s.welcome.said(m, time.Now()) // before it can be answered
 		s.bound(s.out.say(m))
 	}
 }

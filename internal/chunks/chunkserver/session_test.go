@@ -196,13 +196,13 @@ func TestNoneForWhatIsNotHeld(t *testing.T) {
 	}
 }
 
-// A chunk that nobody asked for is as good as another; one that is here already is skipped.
-func TestUnsolicitedAndDuplicateData(t *testing.T) {
+// A chunk that was offered is as good as one that was asked for; one that is here already is skipped.
+func TestOfferedAndDuplicateData(t *testing.T) {
 	f := newFile(t, 4, 64<<10)
 	a := sink(t, f, nil)
 	r := join(t, a.addr, f.id)
 	for i, want := range []chunkserver.Landing{{Chunk: 3, Fresh: true}, {Chunk: 3}, {Chunk: 0, Fresh: true}, {Chunk: 0}} {
-		r.say("DATA %d %d\n%s", want.Chunk, f.m.Length(want.Chunk), f.chunk(want.Chunk))
+		r.say("OFFER %d\nDATA %d %d\n%s", want.Chunk, want.Chunk, f.m.Length(want.Chunk), f.chunk(want.Chunk))
 		a.await(t, "a landing", func(x *seen) bool { return len(x.landed) == i+1 })
 		a.look(func(x *seen) {
 			if l := x.landed[i]; l.Chunk != want.Chunk || l.Fresh != want.Fresh || l.Err != nil || l.Bytes != f.m.Length(l.Chunk) {
@@ -212,8 +212,8 @@ func TestUnsolicitedAndDuplicateData(t *testing.T) {
 	}
 	// Both of a pair that overlap: exactly one is fresh.
 	other := join(t, a.addr, f.id)
-	r.say("DATA 1 %d\n%s", f.m.Length(1), f.chunk(1)[:1000])
-	other.say("DATA 1 %d\n%s", f.m.Length(1), f.chunk(1))
+	r.say("OFFER 1\nDATA 1 %d\n%s", f.m.Length(1), f.chunk(1)[:1000])
+	other.say("OFFER 1\nDATA 1 %d\n%s", f.m.Length(1), f.chunk(1))
 	r.say("%s", f.chunk(1)[1000:])
 	a.await(t, "both", func(x *seen) bool { return len(x.landed) == 6 })
 	a.look(func(x *seen) {
@@ -231,8 +231,8 @@ func TestWrongBytes(t *testing.T) {
 	liar, honest := join(t, a.addr, f.id), join(t, a.addr, f.id)
 	wrong := bytes.Clone(f.chunk(1))
 	wrong[5] ^= 1
-	honest.say("DATA 1 %d\n%s", f.m.Length(1), f.chunk(1)[:1])
-	liar.say("DATA 1 %d\n%s", f.m.Length(1), wrong)
+	honest.say("OFFER 1\nDATA 1 %d\n%s", f.m.Length(1), f.chunk(1)[:1])
+	liar.say("OFFER 1\nDATA 1 %d\n%s", f.m.Length(1), wrong)
 	liar.wantErr(wire.CodeBanned)
 	liar.conn.Close()
 	a.await(t, "the end of one session", func(x *seen) bool { return len(x.closed) == 1 })
@@ -294,7 +294,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		knock(t, d.addr) // and no HELLO
 		join(t, d.addr, f.id)
 		join(t, d.addr, f.id).say("GET 0\nGET 1\n")
-		join(t, d.addr, f.id).say("DATA 0 %d\n%s", f.m.Length(0), f.chunk(0)[:1<<20])
+		join(t, d.addr, f.id).say("OFFER 0\nDATA 0 %d\n%s", f.m.Length(0), f.chunk(0)[:1<<20])
 	}
 	b.dial(t, c).Send(wire.KindGet, 1)
 	for _, d := range []*daemon{a, b, c} {

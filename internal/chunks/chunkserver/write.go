@@ -44,7 +44,8 @@ func (w writer) loop() error {
 			late.Reset(latest)
 			continue
 		case <-ping.C:
-			err = w.lines(wire.AppendMessage(nil, wire.Message{Kind: wire.KindPing}))
+			s.say(wire.Message{Kind: wire.KindPing})
+			continue
 		case chunk := <-s.grant:
 			err = w.send(chunk)
 		case <-s.out.wake:

@@ -107,6 +107,7 @@ func TestIntruders(t *testing.T) {
 		{"a bitmap of gigabytes", true, "BITS 2147483647\n", "bad-length"},
 		{"a chunk of the wrong length", true, "DATA 0 5\nhello", "bad-length"},
 		{"a chunk of gigabytes", true, "DATA 0 2147483647\n", "bad-length"},
+		{"a chunk that nobody asked for", true, fmt.Sprintf("DATA 0 %d\n", chunk), "unasked"},
 		{"greed", true, strings.Repeat("GET 0\n", 5000), "too-many"},
 	}
 	for name, d := range map[string]*fleet.Daemon{"origin": r.origin.Daemon, "peer": r.peers[0].Daemon} {
@@ -142,8 +143,8 @@ func TestIntruders(t *testing.T) {
 	}{
 		{"silence", false, "", ""},
 		{"HELLO, slowly", false, "", "HELLO " + manifest + " " + strings.Repeat("x", 60)},
-		{"a chunk that stops", true, fmt.Sprintf("DATA %d %d\n", missing, chunk), ""},
-		{"a chunk, slowly", true, fmt.Sprintf("DATA %d %d\n", missing, chunk), "x"},
+		{"a chunk that stops", true, fmt.Sprintf("OFFER %d\nDATA %d %d\n", missing, missing, chunk), ""},
+		{"a chunk, slowly", true, fmt.Sprintf("OFFER %d\nDATA %d %d\n", missing, missing, chunk), "x"},
 	}
 	r.valve.Open()
 	for _, d := range begun {
@@ -195,7 +196,7 @@ func TestIntruderWithWrongBytes(t *testing.T) {
 		i, err := intrude(r.ctx, r.peers[0].ChunkAddress())
 		r.must(err)
 		r.must(i.hello(manifest, "intruder"))
-		go fmt.Fprintf(i, "DATA 255 %d\n%s", 32*kib, strings.Repeat("x", int(32*kib)))
+		go fmt.Fprintf(i, "OFFER 255\nDATA 255 %d\n%s", 32*kib, strings.Repeat("x", int(32*kib)))
 		if code, err := i.reason(); err != nil || code != "banned" {
 			t.Errorf("ERR %q, %v; want banned", code, err)
 		}

@@ -95,9 +95,10 @@ func (p *tap) relay(peer net.Conn) {
 	if _, err := r.ServerHello(); err != nil {
 		return
 	}
+	r.Speak(wire.Version) // or less: it is the same but for more words
 	for {
 		m, err := r.Next()
-		if err == nil && m.Bytes > 0 {
+		if err == nil && (m.Kind == wire.KindBits || m.Kind == wire.KindData) {
 			err = r.Discard(m.Bytes)
 		}
 		if err != nil {
