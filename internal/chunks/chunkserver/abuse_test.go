@@ -19,6 +19,7 @@ import (
 func TestAbuse(t *testing.T) {
 	f := newFile(t, 12, 64<<10)
 	hello := func(rest string) string { return fmt.Sprintf("HELLO %s raw 1 -\n%s", f.id, rest) }
+	greet2 := fmt.Sprintf("HELLO %s raw 2.0 -\n", f.id) // in a session of version 2
 	stranger := strings.Repeat("ab", 32)
 	const short = 400 * time.Millisecond
 	handshake := func(l *chunkserver.Limits) { l.Handshake = short }
@@ -66,6 +67,10 @@ func TestAbuse(t *testing.T) {
 		{"a chunk that nobody wants, of those held", hello("DATA 1 65536\n"), wire.CodeUnasked, nil},
 		{"a chunk twice", hello(fmt.Sprintf("OFFER 1\nDATA 1 65536\n%sDATA 1 65536\n", f.chunk(1))), wire.CodeUnasked, nil},
 		{"a chunk after NONE", hello("OFFER 0\nNONE 0\nDATA 0 65536\n"), wire.CodeUnasked, nil},
+		{"the same again and again", hello(strings.Repeat("HAVE 1\n", 20<<10)), wire.CodeFlood, nil},
+		{"bitmaps, again and again", hello(strings.Repeat("BITS 2\n\xff\xf0", 10<<10)), wire.CodeFlood, nil},
+		{"everything, again and again", greet2 + strings.Repeat("HAVE 0-11\n", 10<<10), wire.CodeFlood, nil},
+		{"room, again and again", greet2 + strings.Repeat("ROOM 65536\n", 4<<10), wire.CodeFlood, nil},
 		{"too many requests", hello(strings.Repeat("ANY\n", 40)), wire.CodeTooMany, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -87,8 +92,8 @@ func TestAbuse(t *testing.T) {
 				}
 			}
 			r := knock(t, a.addr)
-			r.say("%s", c.say)
-			greeted := strings.HasPrefix(c.say, hello(""))
+			go r.say("%s", c.say) // it may not all be read
+			greeted := strings.HasPrefix(c.say, hello("")) || strings.HasPrefix(c.say, greet2)
 			if greeted {
 				if _, err := r.in.ServerHello(); err != nil {
 					t.Fatal(err)
@@ -246,6 +251,7 @@ func FuzzSession(f *testing.F) {
 	a.target.HandOut = func(*chunkserver.Session) int { return 0 }
 	f.Add(true, []byte("GET 0\nBITS 1\n\xe0HAVE 1\nOFFER 2\nCANCEL 2\nANY\nNONE -\nNONE 1\nPING\nPONG\nERR bad-message x\n"))
 	f.Add(true, []byte("DATA 1 4096\nshort"))
+	f.Add(true, []byte(strings.Repeat("HAVE 1\n", 10<<10)))
 	f.Add(true, []byte("OFFER 1\nDATA 1 4096\nshort"))
 	f.Add(true, append([]byte("OFFER 0\nDATA 0 4096\n"), x.chunk(0)...))
 	f.Add(true, append([]byte("OFFER 0\nDATA 0 4096\n"), x.chunk(1)...))
@@ -253,11 +259,12 @@ func FuzzSession(f *testing.F) {
 	f.Add(true, []byte("BITS 1\n\xff\nGET 99\n"))
 	f.Add(false, []byte("HELLO \n"))
 	f.Add(false, []byte(strings.Repeat("\x00", 2000)))
+	f.Add(true, []byte("HAVE 0-2\nROOM 4096 1\nROOM 1\nPASS 10\nBYE 5\nPING\n"))
 	f.Fuzz(func(t *testing.T, greeted bool, say []byte) {
 		r := knock(t, a.addr)
 		defer r.conn.Close()
-		if greeted {
-			r.say("HELLO %s raw 1 -\n", x.id)
+		if greeted { // what version 2 adds to version 1 is more to say
+			r.say("HELLO %s raw 2.0 -\n", x.id)
 		}
 		go func() {
 			r.conn.Write(say)

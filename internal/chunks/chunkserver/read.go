@@ -16,6 +16,7 @@ type reader struct {
 	s      *Session
 	in     *inbound
 	parser *wire.Reader
+	flood  *flood
 	lander lander
 }
 
@@ -52,6 +53,9 @@ func (r *reader) drain() {
 func (r *reader) dispatch(m wire.Message) error {
 	s := r.s
 	if err := r.check(&m); err != nil {
+		return err
+	}
+	if err := r.flood.check(&m, r.parser.Line(), time.Now()); err != nil {
 		return err
 	}
 	s.welcome.heard(m, time.Now())

@@ -49,7 +49,7 @@ func newSession(v *Server, t *Target, c *net.TCPConn, in *inbound, parser *wire.
 		server: v, target: t, conn: c, id: exchange.ID(v.ids.Add(1)), peer: peer, version: version, began: time.Now(),
 		welcome: newWelcome(), out: newOutbox(version), grant: make(chan int, 1), closing: make(chan struct{}), silent: make(chan struct{}),
 	}
-	s.reader = &reader{s: s, in: in, parser: parser, lander: lander{s: s, arrived: make(chan arrival, 1)}}
+	s.reader = &reader{s: s, in: in, parser: parser, flood: newFlood(t.Manifest.Chunks()), lander: lander{s: s, arrived: make(chan arrival, 1)}}
 	s.ctx, s.cancel = context.WithCancelCause(v.ctx)
 	return s
 }
