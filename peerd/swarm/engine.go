@@ -112,6 +112,7 @@ func (e *Engine) Take(now time.Time, ev exchange.Event) {
 	case exchange.Sent:
 		if n := e.neighbours.find(ev.To); n != nil {
 			n.unqueue(ev.Chunk)
+			n.add(ev.Chunk)
 			e.strategy.holds(n, ev.Chunk)
 		}
 	case exchange.Withdrawn:
@@ -210,7 +211,7 @@ func (e *Engine) Trouble(noted string, tracker error) string {
 func (e *Engine) landed(l exchange.Landed, now time.Time) {
 	n := e.neighbours.byID[l.From]
 	if n == nil { // closed since; its chunk is as good
-		n = &neighbour{id: l.From}
+		n = &neighbour{id: l.From, holding: newHolding(0)}
 	}
 	if errors.Is(l.Err, manifest.ErrDigest) {
 		e.distrust(n, l.Chunk, now)
@@ -222,6 +223,7 @@ func (e *Engine) landed(l exchange.Landed, now time.Time) {
 		}
 		return
 	}
+	n.add(l.Chunk)
 	if l.Fresh {
 		e.uncounted.Clear(uint(l.Chunk))
 	}

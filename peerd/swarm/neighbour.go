@@ -25,6 +25,8 @@ type neighbour struct {
 	origin   bool
 	since    time.Time
 	received time.Time // when payload last came from it
+	heard    time.Time // when a message last did
+	holding
 
 	queue   []int            // chunks waiting to be sent to it
 	waiting map[int]struct{} // chunks that it asked for and that are still to come here
@@ -120,7 +122,7 @@ func fromAnywhere[T any](r *rand.Rand, all []T) iter.Seq[T] {
 
 // opened takes a new session in.
 func (e *Engine) opened(ev exchange.Opened, now time.Time) {
-	n := &neighbour{id: ev.ID, peer: ev.Peer, since: now, contact: e.contacts.answered(ev.Address)}
+	n := &neighbour{id: ev.ID, peer: ev.Peer, since: now, contact: e.contacts.answered(ev.Address), holding: newHolding(e.cfg.Chunks)}
 	n.origin = n.contact != nil && n.contact.origin
 	e.neighbours.byID[n.id] = n
 	if code, err := e.unwelcome(n, now); err != nil {
@@ -172,6 +174,7 @@ func (e *Engine) got(ev exchange.Got, now time.Time) {
 	if n == nil {
 		return
 	}
+	n.heard = now
 	switch m.Kind {
 	case wire.KindBits:
 		bits, err := bitmap.Decode(ev.Payload, e.cfg.Chunks)
@@ -180,10 +183,12 @@ func (e *Engine) got(ev exchange.Got, now time.Time) {
 			return
 		}
 		for c, ok := bits.NextSet(0); ok; c, ok = bits.NextSet(c + 1) {
+			n.add(int(c))
 			e.strategy.holds(n, int(c))
 		}
 	case wire.KindHave:
 		for c := range m.Chunks() {
+			n.add(c)
 			e.strategy.heard(n, c, now)
 		}
 	case wire.KindGet:
@@ -194,6 +199,9 @@ func (e *Engine) got(ev exchange.Got, now time.Time) {
 		delete(n.waiting, m.Chunk)
 		e.withdraw(n, m.Chunk)
 	default:
+		if m.Kind == wire.KindNone {
+			n.remove(m.Chunk)
+		}
 		e.strategy.got(n, m, now)
 	}
 }

@@ -1,0 +1,31 @@
+package swarm
+
+import "github.com/bits-and-blooms/bitset"
+
+// holding is which chunks a neighbour is known to hold: it has said so, or they were sent to it.
+type holding struct {
+	chunks *bitset.BitSet
+	count  uint
+}
+
+func newHolding(chunks int) holding { return holding{chunks: bitset.New(uint(chunks))} }
+
+func (h *holding) add(chunk int) {
+	if uint(chunk) < h.chunks.Len() && !h.has(chunk) {
+		h.chunks.Set(uint(chunk))
+		h.count++
+	}
+}
+
+// remove notes that it does not hold a chunk, whatever was known.
+func (h *holding) remove(chunk int) {
+	if h.has(chunk) {
+		h.chunks.Clear(uint(chunk))
+		h.count--
+	}
+}
+
+func (h *holding) has(chunk int) bool { return h.chunks.Test(uint(chunk)) }
+
+// complete says that it holds everything.
+func (h *holding) complete() bool { return h.count == h.chunks.Len() }
