@@ -1,8 +1,6 @@
 package swarm
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/bits-and-blooms/bitset"
@@ -11,57 +9,32 @@ import (
 	"fanout/internal/chunks/wire"
 )
 
-// ownerPatience is how long an owner that was asked may send nothing before the chunks it
-// owes are fetched from the origin.
-const ownerPatience = 15 * time.Second
-
-const (
-	// originPatience is how long an origin that was asked may send nothing while another has
-	// nothing to do, before that one is asked instead.
-	originPatience = 5 * time.Second
-	// restLeast and restMost bound how long an origin that answers NONE is not asked.
-	restLeast = 200 * time.Millisecond
-	restMost  = 10 * time.Second
-)
-
 // assigned is the strategy of downloads in which it is settled before the start where
 // every chunk comes from: `static`, from its owner, which brings it from the origin; and
 // `direct`, from the origin, as if this peer owned every chunk.
+//
+// Chunks are in one of these places: to be asked of their source, asked of a neighbour, or loose.
+// Under `direct` none gets loose.
 type assigned struct {
 	*shared
 	mine   *bitset.BitSet // chunks that this peer owns
 	origin *source        // what is to be fetched from the origin
 	owners []*source
+	at     map[*contact]*source // owners by what is dialled for them
+	// loose are chunks of sources that were given up: whoever holds them is asked, or else an origin.
+	loose  *bitset.BitSet
 	feeds  ledger[feed]
-	window int // requests outstanding a session
-}
-
-// source is a place to fetch from, and what is still to be asked of it.
-type source struct {
-	todo    *bitset.BitSet
-	contact *contact // nil for the origin, of which there may be several
-}
-
-// feed is what is kept of a neighbour that was dialled, over whose session chunks are fetched.
-type feed struct {
-	*neighbour
-	source *source
-	asked  map[int]time.Time // since when
-	rest   rest
-}
-
-// rest is a pause in asking, which grows until something comes.
-type rest struct {
-	until  time.Time
-	length time.Duration // 0 if something has come since
+	window int // requests outstanding a session, of what it owns
+	few    int // of what is loose
 }
 
 // newAssigned makes the strategy; no owners make it `direct`.
-func newAssigned(s *shared) *assigned {
-	n := uint(s.cfg.Chunks)
+func newAssigned(s *shared, now time.Time) *assigned {
+	n, size := uint(s.cfg.Chunks), s.cfg.ChunkSize
 	a := &assigned{
-		shared: s, mine: bitset.New(n), origin: &source{todo: bitset.New(n)}, feeds: newLedger[feed](),
-		window: windowFor(s.cfg.ChunkSize, 4<<20, 4, 64),
+		shared: s, mine: bitset.New(n), loose: bitset.New(n), feeds: newLedger[feed](), at: map[*contact]*source{},
+		origin: &source{todo: bitset.New(n), without: now},
+		window: windowFor(size, 4<<20, 4, 64), few: windowFor(size, 512<<10, 2, 8),
 	}
 	owners := map[string]*source{}
 	for c := range s.cfg.Chunks {
@@ -80,7 +53,7 @@ func newAssigned(s *shared) *assigned {
 			from = owners[owner]
 		}
 		if from == nil {
-			from = a.ownedBy(owner)
+			from = a.ownedBy(owner, now)
 			owners[owner] = from
 		}
 		from.todo.Set(uint(c))
@@ -89,11 +62,12 @@ func newAssigned(s *shared) *assigned {
 }
 
 // ownedBy has an owner dialled.
-func (a *assigned) ownedBy(address string) *source {
+func (a *assigned) ownedBy(address string, now time.Time) *source {
 	c, dial := a.contacts.want(exchange.Contact{Address: address}, false, true, 0)
 	a.dial(dial...)
-	s := &source{todo: bitset.New(uint(a.cfg.Chunks)), contact: c}
+	s := &source{todo: bitset.New(uint(a.cfg.Chunks)), without: now}
 	a.owners = append(a.owners, s)
+	a.at[c] = s
 	return s
 }
 
@@ -102,66 +76,47 @@ func windowFor(chunkSize, bytes int64, least, most int) int {
 	return int(min(max(bytes/chunkSize, int64(least)), int64(most)))
 }
 
-// opened begins to fetch over a session that was dialled; who has dialled asks over it himself.
+// opened begins to fetch over a session. Who has dialled asks over it himself, and is asked for
+// what is loose.
 func (a *assigned) opened(n *neighbour) {
-	f := &feed{neighbour: n, asked: map[int]time.Time{}}
-	if n.origin {
+	f := &feed{neighbour: n, asked: map[int]request{}}
+	switch {
+	case n.origin:
 		f.source = a.origin
-	}
-	for _, s := range a.owners {
-		if s.contact == n.contact {
-			f.source = s
-		}
+	case n.dialled():
+		f.source = a.at[n.contact]
 	}
 	if f.source != nil {
-		a.feeds.add(n, f)
+		f.source.feeds++
 	}
+	a.feeds.add(n, f)
 }
 
-func (a *assigned) closed(n *neighbour, _ time.Time) {
-	if f := a.feeds.remove(n); f != nil {
-		f.putBack(f.source)
+func (a *assigned) closed(n *neighbour, now time.Time) {
+	f := a.feeds.remove(n)
+	if f == nil {
+		return
 	}
-}
-
-// putBack gives what a session was asked for and did not send to a source.
-func (f *feed) putBack(s *source) {
-	for c := range f.asked {
-		s.todo.Set(uint(c))
+	for c, r := range f.asked {
+		r.from.Set(uint(c))
 	}
-	clear(f.asked)
+	if f.source != nil {
+		f.source.dropped(n, now)
+	}
 }
 
 func (a *assigned) got(n *neighbour, m wire.Message, now time.Time) {
-	switch m.Kind {
-	case wire.KindNone: // an owner that will not bring the chunk: an origin has it
-		f := a.feeds.of[n]
-		if f == nil {
-			return
-		}
-		if _, asked := f.asked[m.Chunk]; asked {
-			delete(f.asked, m.Chunk)
-			a.origin.todo.Set(uint(m.Chunk))
-			if n.origin {
-				f.rest.begin(now, restLeast)
-			}
+	switch f := a.feeds.of[n]; m.Kind {
+	case wire.KindNone:
+		if f != nil {
+			a.refused(f, m.Chunk, now)
 		}
 	case wire.KindOffer:
 		a.send(n, wire.KindCancel, m.Chunk)
 	}
 }
 
-// begin leaves an origin that does not send what it was asked for in peace: at first for so
-// long, and for longer each time, until it sends something.
-func (r *rest) begin(now time.Time, first time.Duration) {
-	if now.Before(r.until) { // of what was asked before
-		return
-	}
-	r.length = min(max(2*r.length, first), restMost)
-	r.until = now.Add(r.length)
-}
-
-func (a *assigned) holds(*neighbour, int) {}
+func (a *assigned) holds(*neighbour, int) {} // the neighbour's holding is enough
 
 func (a *assigned) heard(*neighbour, int, time.Time) {}
 
@@ -170,8 +125,12 @@ func (a *assigned) landed(from *neighbour, l exchange.Landed, _ time.Time) {
 	if f := a.feeds.of[from]; f != nil {
 		f.rest = rest{}
 	}
+	for _, s := range a.owners {
+		s.todo.Clear(uint(chunk))
+	}
+	a.origin.todo.Clear(uint(chunk))
+	a.loose.Clear(uint(chunk))
 	for _, f := range a.feeds.all {
-		f.source.todo.Clear(uint(chunk))
 		if _, asked := f.asked[chunk]; asked {
 			delete(f.asked, chunk)
 			if f.neighbour != from {
@@ -179,7 +138,6 @@ func (a *assigned) landed(from *neighbour, l exchange.Landed, _ time.Time) {
 			}
 		}
 	}
-	a.origin.todo.Clear(uint(chunk))
 	if from.origin && a.mine.Test(uint(chunk)) {
 		a.do(exchange.Own{Chunk: chunk})
 	}
@@ -191,102 +149,62 @@ func (a *assigned) waits(chunk int) bool { return a.mine.Test(uint(chunk)) }
 
 func (a *assigned) met([]exchange.Contact, time.Time) {}
 
-// tick gives up on owners that are dead or stuck.
-func (a *assigned) tick(now time.Time) {
-	for _, s := range a.owners {
-		if s.contact.dead() {
-			a.leaveToOrigin(s)
-		}
-	}
-	for _, f := range a.feeds.all {
-		if f.source != a.origin && f.stuck(now, ownerPatience) {
-			a.takeBack(f)
-			a.leaveToOrigin(f.source)
-		}
-	}
-	if a.originIdle(now) {
-		for _, f := range a.feeds.all {
-			if f.source == a.origin && f.stuck(now, originPatience) {
-				a.takeBack(f)
-				f.rest.begin(now, originPatience)
-			}
-		}
-	}
-}
-
-// leaveToOrigin has an owner's chunks fetched from the origin.
-func (a *assigned) leaveToOrigin(s *source) {
-	a.origin.todo.InPlaceUnion(s.todo)
-	s.todo.ClearAll()
-}
-
-// takeBack has the origin's list take over what a session was asked for.
-func (a *assigned) takeBack(f *feed) {
-	for _, c := range slices.Sorted(maps.Keys(f.asked)) {
-		a.send(f.neighbour, wire.KindCancel, c)
-	}
-	f.putBack(a.origin)
-}
-
-// originIdle says that an origin has sent all that it was asked for, and may be asked for more.
-func (a *assigned) originIdle(now time.Time) bool {
-	return slices.ContainsFunc(a.feeds.all, func(f *feed) bool {
-		return f.source == a.origin && len(f.asked) == 0 && !now.Before(f.rest.until)
-	})
-}
-
-// windowOf is how many chunks a session may be asked for: one that has sent nothing since it
-// was left in peace is tried with one.
-func (a *assigned) windowOf(f *feed, now time.Time) int {
-	switch {
-	case now.Before(f.rest.until):
-		return 0
-	case f.rest.length > 0:
-		return 1
-	}
-	return a.window
-}
-
-// stuck says that a session has been asked and has sent nothing for so long.
-func (f *feed) stuck(now time.Time, patience time.Duration) bool {
-	limit := now.Add(-patience)
-	if f.received.After(limit) {
-		return false
-	}
-	for _, since := range f.asked {
-		if since.Before(limit) {
-			return true
-		}
-	}
-	return false
-}
-
 func (a *assigned) fill(now time.Time) {
 	for f := range fromAnywhere(a.cfg.Rand, a.feeds.all) {
-		for len(f.asked) < a.windowOf(f, now) {
+		if f.source == nil {
+			continue
+		}
+		for len(f.asked) < f.windowOf(a.window, now) {
 			c, ok := f.source.todo.NextSet(0)
 			if !ok {
 				break
 			}
-			f.source.todo.Clear(c)
-			f.asked[int(c)] = now
-			a.send(f.neighbour, wire.KindGet, int(c))
+			a.ask(f, c, f.source.todo, now)
+		}
+	}
+	if a.loose.Any() {
+		a.fillLoose(now)
+	}
+}
+
+// fillLoose asks peers for the loose chunks that they hold, and origins for those that nobody
+// holds who may be asked: from random places, so that peers that have lost the same owner bring
+// each other different ones.
+func (a *assigned) fillLoose(now time.Time) {
+	orphans := a.loose.Clone()
+	for f := range fromAnywhere(a.cfg.Rand, a.feeds.all) {
+		if f.origin || f.rest.lasts(now) {
+			continue
+		}
+		orphans.InPlaceDifference(f.holding.chunks)
+		if len(f.asked) < f.windowOf(a.few, now) {
+			a.askSome(f, a.loose.Intersection(f.holding.chunks), now)
+		}
+	}
+	for f := range fromAnywhere(a.cfg.Rand, a.feeds.all) {
+		if f.origin {
+			a.askSome(f, orphans, now)
 		}
 	}
 }
 
-func (a *assigned) claims(yield func(chunk int, of *neighbour)) {
-	lost := a.held.Complement()
-	for _, s := range append(a.owners[:len(a.owners):len(a.owners)], a.origin) {
-		lost.InPlaceDifference(s.todo)
-	}
-	for _, f := range a.feeds.all {
-		for _, c := range slices.Sorted(maps.Keys(f.asked)) {
-			lost.Clear(uint(c))
-			yield(c, f.neighbour)
+// askSome asks a neighbour for a few loose chunks, and removes them from the set.
+func (a *assigned) askSome(f *feed, of *bitset.BitSet, now time.Time) {
+	for len(f.asked) < f.windowOf(a.few, now) {
+		c, ok := of.NextSet(uint(a.cfg.Rand.IntN(a.cfg.Chunks)))
+		if !ok {
+			if c, ok = of.NextSet(0); !ok {
+				return
+			}
 		}
+		of.Clear(c)
+		a.ask(f, c, a.loose, now)
 	}
-	for c, ok := lost.NextSet(0); ok; c, ok = lost.NextSet(c + 1) {
-		yield(int(c), nil)
-	}
+}
+
+// ask asks a neighbour for a chunk, which it takes from where that was.
+func (a *assigned) ask(f *feed, chunk uint, from *bitset.BitSet, now time.Time) {
+	from.Clear(chunk)
+	f.asked[int(chunk)] = request{now, from}
+	a.send(f.neighbour, wire.KindGet, int(chunk))
 }

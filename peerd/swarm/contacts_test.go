@@ -218,13 +218,37 @@ func TestSilentOrigin(t *testing.T) {
 				if got := len(r.held); owed == 0 || got+owed != chunks {
 					t.Fatalf("%d chunks are here and %d owed, of %d", got, owed, chunks)
 				}
-				r.pass(3 * time.Second)
+				r.pass(1200 * time.Millisecond)
 				if r.complete != 1 {
 					t.Errorf("%d of %d chunks are here", len(r.held), chunks)
 				}
 			})
 		})
 	}
+}
+
+// Of two origins one answers NONE to everything: it is not asked over and over, and costs next to
+// nothing.
+func TestOneOriginRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const chunks = 500
+		r := newRig(t, Direct, chunks).begin()
+		a, b := r.origin("a"), r.origin("b")
+		refused := 0
+		r.each(func() {
+			for _, c := range a.asked() {
+				refused++
+				a.says(wire.KindNone, c)
+			}
+			for _, c := range b.asked() {
+				b.gives(c)
+			}
+		})
+		r.pass(1500 * time.Millisecond)
+		if r.complete != 1 || refused > 80 {
+			t.Errorf("%d of %d chunks are here; refused %d times", len(r.held), chunks, refused)
+		}
+	})
 }
 
 // An only origin that sends nothing for long, or one of two that are both at work, is left to

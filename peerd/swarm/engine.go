@@ -94,7 +94,7 @@ func New(cfg Config, now time.Time) *Engine {
 	if cfg.Strategy == Swarm {
 		e.strategy = newDynamic(&e.shared, now)
 	} else {
-		e.strategy = newAssigned(&e.shared)
+		e.strategy = newAssigned(&e.shared, now)
 	}
 	e.checkComplete(now)
 	return e

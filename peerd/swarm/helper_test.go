@@ -220,6 +220,14 @@ func (f *fake) lies(chunk int) {
 	f.hangsUp()
 }
 
+// lives gives the sign of life that was asked for, if one was.
+func (f *fake) lives() {
+	if i := slices.Index(f.lines, "ANY"); i >= 0 {
+		f.lines = slices.Delete(f.lines, i, i+1)
+		f.says(wire.KindNone, wire.NoChunk)
+	}
+}
+
 func (f *fake) hangsUp() {
 	f.ended = true
 	f.tell(exchange.Closed{ID: f.id, Err: errors.New("gone")})
@@ -336,3 +344,9 @@ func (r *rig) answerIfDialled(id string, then func(*fake)) {
 		}
 	}
 }
+
+// received is that payload comes from a session.
+func received(f *fake) exchange.Received { return exchange.Received{From: f.id, At: time.Now()} }
+
+// owes are the chunks that a session was asked for and has not given, under an assigned strategy.
+func (f *fake) owes() []int { return f.strategy.(*assigned).feeds.of[f.neighbour()].chunks() }

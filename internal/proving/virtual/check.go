@@ -69,15 +69,19 @@ func (heldIsOffered) check(s *step) error {
 	return nil
 }
 
-// holdersAreAsked: in a swarm a chunk is asked of those alone who hold it. (Under static it is asked
-// of its owner, before that has it.)
+// holdersAreAsked: a chunk is asked of those alone who hold it; under static also of its owner, before
+// that has it.
 type holdersAreAsked struct{}
 
 func (holdersAreAsked) check(s *step) error {
-	if s.what == saidLine && s.line.kind == wire.KindGet && s.by.plan.Strategy == swarm.Swarm && !s.on.other.has(int(s.line.chunk)) {
-		return fmt.Errorf("asks %s for chunk %d, which it does not hold", s.on.other.Name, s.line.chunk)
+	if s.what != saidLine || s.line.kind != wire.KindGet {
+		return nil
 	}
-	return nil
+	chunk, of := int(s.line.chunk), s.on.other
+	if of.has(chunk) || s.by.plan.Strategy == swarm.Static && s.by.owners[chunk] == of.address {
+		return nil
+	}
+	return fmt.Errorf("asks %s for chunk %d, which it does not hold", of.Name, chunk)
 }
 
 // claimsAreOwed: what a peer counts on, because it has asked for it or accepted an offer, is owed

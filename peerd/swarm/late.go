@@ -1,0 +1,168 @@
+package swarm
+
+import (
+	"slices"
+	"time"
+
+	"fanout/internal/chunks/wire"
+)
+
+// How long the assigned strategy waits for those whom it has asked. Late is who does nothing, not
+// who is slow: while payload comes, nothing is taken back.
+const (
+	// unreachable is how long a source may be without a session before its chunks are fetched
+	// elsewhere. It is dialled on.
+	unreachable = 2 * time.Second
+	// latePayload is how long no payload may have come before the chunks asked for are asked of
+	// others that hold them and have nothing to do; from originPatience on, also of another origin
+	// that has nothing to do.
+	latePayload    = 2 * time.Second
+	originPatience = 2 * time.Second
+	// lifeless is how long nothing at all may have come, a message or payload, although halfway a
+	// sign of life was asked for.
+	lifeless = 2 * time.Second
+	// ownerPatience is how long one that lives may send no payload: an owner waits for its own
+	// chunks, which take the longer to come the more peers the origin serves.
+	ownerPatience = 15 * time.Second
+	// holderPatience is the same for a peer that holds what it was asked for.
+	holderPatience = 5 * time.Second
+)
+
+// tick takes back what is late.
+func (a *assigned) tick(now time.Time) {
+	if a.shares() {
+		for _, s := range append(a.owners[:len(a.owners):len(a.owners)], a.origin) {
+			if s.feeds == 0 && now.Sub(s.without) >= unreachable {
+				a.leave(s)
+			}
+		}
+	}
+	for _, f := range a.feeds.all {
+		if owed, any := f.owed(); any {
+			a.look(f, owed, now)
+		}
+	}
+}
+
+// shares says that others than the origin may be asked.
+func (a *assigned) shares() bool { return a.cfg.Owners != nil }
+
+// look looks after one that owes something since a moment.
+func (a *assigned) look(f *feed, owed, now time.Time) {
+	quiet := now.Sub(latest(owed, f.received))
+	silent := now.Sub(latest(owed, f.received, f.heard))
+	switch {
+	case quiet < lifeless/2:
+	case f.origin:
+		if quiet >= originPatience && a.originIdle(now) {
+			a.takeBack(f, originPatience, now)
+		}
+	case silent >= lifeless, quiet >= ownerPatience, f.source == nil && quiet >= holderPatience:
+		a.giveUp(f, now)
+	case silent >= lifeless/2 && !f.probed.After(now.Add(-silent)):
+		f.probed = now
+		a.send(f.neighbour, wire.KindAny, 0) // NONE comes at once, from a daemon that lives
+	}
+	if quiet >= latePayload && a.shares() {
+		a.spread(f, now)
+	}
+}
+
+// giveUp has the chunks of a peer that does not send fetched elsewhere. Who does not answer where
+// the table says does not either where he has dialled.
+func (a *assigned) giveUp(f *feed, now time.Time) {
+	a.takeBack(f, latePayload, now)
+	if f.source == nil {
+		return
+	}
+	a.leave(f.source)
+	for _, o := range a.feeds.all {
+		if o.source == nil && o.peer == f.peer {
+			a.takeBack(o, latePayload, now)
+		}
+	}
+}
+
+// leave gives up on a source: whoever holds its chunks is asked for them, or else the origin.
+func (a *assigned) leave(s *source) {
+	a.loose.InPlaceUnion(s.todo)
+	s.todo.ClearAll()
+}
+
+// takeBack takes back what a session was asked for, and leaves it in peace for a while.
+func (a *assigned) takeBack(f *feed, pause time.Duration, now time.Time) {
+	for _, c := range f.chunks() {
+		a.cancel(f, c)
+	}
+	f.rest.begin(now, pause)
+}
+
+func (a *assigned) cancel(f *feed, chunk int) {
+	a.send(f.neighbour, wire.KindCancel, chunk)
+	f.asked[chunk].from.Set(uint(chunk))
+	delete(f.asked, chunk)
+}
+
+// spread moves chunks that are late to others that hold them and have nothing to do, of which
+// there may be many after a slow owner has sent a few copies.
+func (a *assigned) spread(f *feed, now time.Time) {
+	for _, c := range f.chunks() {
+		for g := range fromAnywhere(a.cfg.Rand, a.feeds.all) {
+			if g.peer != f.peer && !g.origin && g.has(c) && len(g.asked) == 0 && g.windowOf(1, now) > 0 {
+				from := f.asked[c].from
+				a.cancel(f, c)
+				a.ask(g, uint(c), from, now)
+				break
+			}
+		}
+	}
+}
+
+// originIdle says that an origin has sent all that it was asked for, and may be asked for more.
+func (a *assigned) originIdle(now time.Time) bool {
+	return slices.ContainsFunc(a.feeds.all, func(f *feed) bool {
+		return f.origin && len(f.asked) == 0 && !f.rest.lasts(now)
+	})
+}
+
+// refused notes NONE: a chunk that whoever was asked for it will not bring.
+func (a *assigned) refused(f *feed, chunk int, now time.Time) {
+	if _, asked := f.asked[chunk]; !asked {
+		return
+	}
+	delete(f.asked, chunk)
+	if a.shares() {
+		a.loose.Set(uint(chunk))
+	} else {
+		a.origin.todo.Set(uint(chunk))
+	}
+	if f.origin {
+		f.rest.begin(now, restLeast)
+	}
+}
+
+// dropped is what a source has lost with a session: it may come back, and what it owes waits for
+// that, unless it comes only to leave again.
+func (s *source) dropped(n *neighbour, now time.Time) {
+	if s.feeds--; s.feeds == 0 && n.received.After(n.since) {
+		s.without = now
+	}
+}
+
+// claims is what is asked for, and what would never be.
+func (a *assigned) claims(yield func(chunk int, of *neighbour)) {
+	lost := a.held.Complement()
+	lost.InPlaceDifference(a.loose)
+	for _, s := range append(a.owners[:len(a.owners):len(a.owners)], a.origin) {
+		lost.InPlaceDifference(s.todo)
+	}
+	for _, f := range a.feeds.all {
+		for _, c := range f.chunks() {
+			lost.Clear(uint(c))
+			yield(c, f.neighbour)
+		}
+	}
+	for c, ok := lost.NextSet(0); ok; c, ok = lost.NextSet(c + 1) {
+		yield(int(c), nil)
+	}
+}
