@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+const (
+	retryFirst = 100 * time.Millisecond // after an announce that has failed; each time twice as long
+	retryMost  = 5 * time.Second
+)
+
 // aloneEvery is the least time between two announces for want of company.
 const aloneEvery = time.Second
 
@@ -23,7 +28,7 @@ type announces struct {
 }
 
 func newAnnounces(r *rand.Rand, now time.Time) announces {
-	return announces{rand: r, next: now, retry: redialFirst}
+	return announces{rand: r, next: now, retry: retryFirst}
 }
 
 // due says that it is time to announce, and takes it as done.
@@ -54,14 +59,14 @@ func (a *announces) alone(now time.Time) {
 }
 
 func (a *announces) answered(interval time.Duration, now time.Time) {
-	a.retry = redialFirst
-	a.over(max(interval, redialFirst), now) // whatever the tracker says, no busy loop
+	a.retry = retryFirst
+	a.over(max(interval, retryFirst), now) // whatever the tracker says, no busy loop
 }
 
 func (a *announces) notAnswered(withdrawn bool, now time.Time) {
 	a.withdrawn = withdrawn && !a.asks
 	a.over(a.retry, now)
-	a.retry = min(2*a.retry, redialMost)
+	a.retry = min(2*a.retry, retryMost)
 }
 
 // over ends an announce, and waits so long with the next one unless it is wanted already.

@@ -63,7 +63,7 @@ func newAssigned(s *shared, now time.Time) *assigned {
 
 // ownedBy has an owner dialled.
 func (a *assigned) ownedBy(address string, now time.Time) *source {
-	c, dial := a.contacts.want(exchange.Contact{Address: address}, false, true, 0)
+	c, dial := a.contacts.want(exchange.Contact{Address: address}, false, true)
 	a.dial(dial...)
 	s := &source{todo: bitset.New(uint(a.cfg.Chunks)), without: now}
 	a.owners = append(a.owners, s)

@@ -64,22 +64,6 @@ func TestManyOrigins(t *testing.T) {
 	})
 }
 
-// In a swarm that is larger than the sessions that a peer may have, it stops dialling when it
-// has them.
-func TestFullPeerDialsNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Swarm, 2).begin()
-		for i := range maxNeighbours {
-			r.caller(fmt.Sprint("c", i))
-		}
-		r.names(exchange.Answered{Peers: many(64)})
-		r.pass(time.Second)
-		if n := r.dialer.all(); n != 0 {
-			t.Errorf("dialled %d times with no room for a session", n)
-		}
-	})
-}
-
 // Peers that have no room for a session are left alone for a while.
 func TestFullPeersAreLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -95,7 +79,7 @@ func TestFullPeersAreLeftAlone(t *testing.T) {
 			r.names(exchange.Answered{Peers: many(64)})
 			r.pass(5 * time.Second)
 		}
-		if n := r.dialer.all(); n < 64 || n > 2*64 {
+		if n := r.dialer.all(); n < 64 || n > 3*64 {
 			t.Errorf("64 peers that are full were dialled %d times in a minute", n)
 		}
 	})
@@ -137,13 +121,82 @@ func TestDialsAreBounded(t *testing.T) {
 	})
 }
 
+// An origin that the tracker names and that cannot be reached is dialled ever more rarely; one that it
+// names no more is not dialled again, once its session is over.
+func TestUnreachableOrigins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		gone, stays := r.origin("gone"), r.origin("stays")
+		r.dialer.dead = map[string]bool{"gone:1": true, "stays:1": true}
+		r.names(exchange.Answered{Origins: []exchange.Contact{at("stays")}})
+		if gone.ended {
+			t.Error("a session was ended since the tracker does not know the origin")
+		}
+		gone.hangsUp()
+		stays.hangsUp()
+		r.pass(5 * time.Second)
+		r.names(exchange.Answered{Origins: []exchange.Contact{at("stays")}})
+		before := r.dialer.count("gone:1")
+		r.pass(10 * time.Minute)
+		if n := r.dialer.count("gone:1"); n != before {
+			t.Errorf("dialled %d times although nobody names it", n-before)
+		}
+		// Eight within half a minute, and then one in half a minute.
+		if n := r.dialer.count("stays:1"); n < 20 || n > 36 {
+			t.Errorf("dialled %d times in ten minutes", n)
+		}
+	})
+}
+
+// A thousand origins that somebody has made up cost sixteen dials at a time, and the one that is
+// there is found among them.
+func TestMadeUpOrigins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		named := []exchange.Contact{at("o")}
+		for i := range 1000 {
+			named = append(named, at(fmt.Sprint("made-up", i)))
+		}
+		found := false
+		r.each(func() {
+			under := 0
+			for _, c := range r.contacts.all {
+				switch {
+				case c.Address == "o:1" && c.dialling:
+					r.answered("o")
+					found = true
+				case c.dialling && r.last == 0 && under%2 == 0: // some do not answer
+					r.tell(exchange.NotDialled{Address: c.Address, Err: errRefused})
+				case c.dialling:
+					under++
+				}
+			}
+			if under > maxOrigins || len(r.contacts.all) > maxOrigins {
+				t.Fatalf("%d dials, %d known", under, len(r.contacts.all))
+			}
+		})
+		for range 300 {
+			r.names(exchange.Answered{Origins: named})
+			r.pass(5 * time.Second)
+			for _, c := range r.contacts.all { // the handshake takes ten seconds at most
+				if c.dialling {
+					r.tell(exchange.NotDialled{Address: c.Address, Err: errRefused})
+				}
+			}
+		}
+		if !found {
+			t.Error("the one that is there was not dialled")
+		}
+	})
+}
+
 // A fleet that loses an origin at one moment does not dial it in step.
 func TestRedialsAreOutOfStep(t *testing.T) {
 	now, at, r := time.Now(), map[time.Time]bool{}, rand.New(rand.NewPCG(1, 2))
 	for range 100 {
 		c := &contact{fails: 3}
 		c.failed(r, now, errors.New("gone"))
-		if wait := c.retryAt.Sub(now); wait < redialFirst<<3 || wait > 2*redialFirst<<3 {
+		if wait := c.retryAt.Sub(now); wait < redialFirst<<2 || wait > 3*redialFirst<<2 {
 			t.Errorf("waits %v", wait)
 		}
 		at[c.retryAt] = true

@@ -244,9 +244,8 @@ func (w *dynamic) waits(int) bool { return false }
 
 func (w *dynamic) met(peers []exchange.Contact, now time.Time) {
 	for _, p := range peers {
-		open := len(w.neighbours.open)
-		if w.contacts.roomy(open) && !w.neighbours.connected(p.ID) && !w.contacts.isBanned(p.ID, now) {
-			_, dial := w.contacts.want(p, false, false, open)
+		if w.contacts.roomy() && !w.neighbours.connected(p.ID) && !w.contacts.isBanned(p.ID, now) {
+			_, dial := w.contacts.want(p, false, false)
 			w.dial(dial...)
 		}
 	}

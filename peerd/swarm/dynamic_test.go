@@ -447,25 +447,6 @@ func TestOriginIsBannedForAWhile(t *testing.T) {
 	})
 }
 
-// Sessions are bounded, but there is always room for the origin.
-func TestMaxNeighbours(t *testing.T) {
-	r := newRig(t, Swarm, 2).begin()
-	for i := range maxNeighbours {
-		if s := r.caller(fmt.Sprint("p", i)); s.ended {
-			t.Fatalf("session %d refused", i)
-		}
-	}
-	if s := r.caller("late"); s.code != wire.CodeTooMany {
-		t.Errorf("code %q", s.code)
-	}
-	if o := r.origin("o"); o.ended {
-		t.Error("the origin was refused")
-	}
-	if s := r.caller("m"); s.code != wire.CodeBadMessage {
-		t.Errorf("a session with itself: code %q", s.code)
-	}
-}
-
 // A chunk that lands after its session has ended is as good.
 func TestLandingAfterClose(t *testing.T) {
 	r := newRig(t, Swarm, 2).begin()

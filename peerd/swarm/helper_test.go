@@ -142,6 +142,7 @@ type fake struct {
 	lines []string
 	queue []int // uploads
 	ended bool
+	bye   time.Duration // for which it was told not to come back
 	code  string
 }
 
@@ -164,6 +165,8 @@ func (f *fake) carry(a exchange.Action) exchange.Event {
 		f.ended, f.code = true, a.Code
 	case exchange.Close:
 		f.ended = true
+	case exchange.Bye:
+		f.ended, f.bye = true, a.For
 	}
 	return nil
 }

@@ -14,8 +14,15 @@ import (
 	"fanout/internal/chunks/wire"
 )
 
-// maxNeighbours bounds the sessions of one download; a joiner is told of 64 peers.
-const maxNeighbours = 128
+const (
+	// maxNeighbours bounds the sessions of one swarm download; a joiner is told of 64 peers. Half
+	// of them are for those that it dials, half for those who dial it: up to 65 peers all are
+	// connected, whoever dials.
+	maxNeighbours = 128
+	maxAccepted   = maxNeighbours - maxDialled
+	// muteFor is how long a peer that has dialled may say nothing and keep its place from another.
+	muteFor = 2 * time.Second
+)
 
 // neighbour is a remote peer or origin, from the opening of its session until that is closed.
 type neighbour struct {
@@ -26,6 +33,7 @@ type neighbour struct {
 	since    time.Time
 	received time.Time // when payload last came from it
 	heard    time.Time // when a message last did
+	leaving  bool      // its session is about to end, by this side
 	holding
 
 	queue   []int            // chunks waiting to be sent to it
@@ -128,7 +136,7 @@ func (e *Engine) opened(ev exchange.Opened, now time.Time) {
 	if code, err := e.unwelcome(n, now); err != nil {
 		e.do(exchange.Fail{To: n.id, Code: code, Err: err})
 		if n.contact != nil {
-			n.contact.failed(e.cfg.Rand, now, err)
+			e.contacts.failed(n.contact, err, now)
 		}
 		return
 	}
@@ -149,10 +157,34 @@ func (e *Engine) unwelcome(n *neighbour, now time.Time) (code string, err error)
 		return wire.CodeBadMessage, fmt.Errorf("%s is my own peer ID", n.peer)
 	case e.contacts.isBanned(banKey(n.peer, n.contact), now):
 		return wire.CodeBanned, errors.New("it sent wrong bytes before")
-	case len(e.neighbours.open) >= maxNeighbours && !n.origin:
-		return wire.CodeTooMany, fmt.Errorf("%d sessions are open in this swarm, the most there may be", maxNeighbours)
+	case !n.dialled() && e.cfg.Strategy == Swarm && !e.makeRoom(n, now):
+		return wire.CodeTooMany, fmt.Errorf("%d peers that have dialled are connected, the most there may be", maxAccepted)
 	}
 	return "", nil
+}
+
+// makeRoom says whether there is room for a peer that has dialled. One that is connected already
+// takes its own place, for its old session is about to end; another takes that of a peer that has
+// said nothing yet. For other strategies than swarm, in which all need all, the limits of the daemon
+// are enough.
+func (e *Engine) makeRoom(n *neighbour, now time.Time) bool {
+	peers := map[string]bool{}
+	var mute *neighbour
+	for _, o := range e.neighbours.open {
+		if o.dialled() || o.leaving || o.peer == n.peer {
+			continue
+		}
+		peers[o.peer] = true
+		if mute == nil && o.heard.IsZero() && o.received.IsZero() && now.Sub(o.since) >= muteFor {
+			mute = o
+		}
+	}
+	if len(peers) >= maxAccepted && mute != nil {
+		e.do(exchange.Bye{ID: mute.id, For: fullFor})
+		mute.leaving = true
+		return true
+	}
+	return len(peers) < maxAccepted
 }
 
 func (e *Engine) closed(ev exchange.Closed, now time.Time) {
@@ -163,7 +195,7 @@ func (e *Engine) closed(ev exchange.Closed, now time.Time) {
 	}
 	e.neighbours.remove(n)
 	if c := n.contact; c != nil && c.neighbour == n {
-		c.lost(e.cfg.Rand, now, ev.Err)
+		e.contacts.lost(c, ev.Err, now)
 	}
 	e.strategy.closed(n, now)
 }

@@ -285,6 +285,8 @@ func (e *end) carry(a exchange.Action) (follows exchange.Event) {
 		e.fail(a.Code, a.Err)
 	case exchange.Close:
 		e.shut(errLost, nil)
+	case exchange.Bye:
+		e.shut(&wire.Bye{For: a.For}, nil)
 	}
 	if err != nil {
 		e.fail(wire.CodeTooMany, err)
