@@ -26,6 +26,8 @@ type assigned struct {
 	feeds  ledger[feed]
 	window int // requests outstanding a session, of what it owns
 	few    int // of what is loose
+	ticked bool
+	shares bool // others than the origin may be asked
 }
 
 // newAssigned makes the strategy; no owners make it `direct`.
@@ -33,13 +35,13 @@ func newAssigned(s *shared, now time.Time) *assigned {
 	n, size := uint(s.cfg.Chunks), s.cfg.ChunkSize
 	a := &assigned{
 		shared: s, mine: bitset.New(n), loose: bitset.New(n), feeds: newLedger[feed](), at: map[*contact]*source{},
-		origin: &source{todo: bitset.New(n), without: now},
+		origin: &source{todo: bitset.New(n), without: now}, shares: s.cfg.Owners != nil,
 		window: windowFor(size, 4<<20, 4, 64), few: windowFor(size, 512<<10, 2, 8),
 	}
 	owners := map[string]*source{}
 	for c := range s.cfg.Chunks {
 		owner := s.cfg.Address
-		if s.cfg.Owners != nil {
+		if a.shares {
 			owner = s.cfg.Owners[c]
 		}
 		if owner == s.cfg.Address {
@@ -53,22 +55,16 @@ func newAssigned(s *shared, now time.Time) *assigned {
 			from = owners[owner]
 		}
 		if from == nil {
-			from = a.ownedBy(owner, now)
+			from = &source{todo: bitset.New(n), without: now}
 			owners[owner] = from
+			a.owners = append(a.owners, from)
+			c, dial := a.contacts.want(exchange.Contact{Address: owner}, false, true)
+			a.at[c] = from
+			a.dial(dial...)
 		}
 		from.todo.Set(uint(c))
 	}
 	return a
-}
-
-// ownedBy has an owner dialled.
-func (a *assigned) ownedBy(address string, now time.Time) *source {
-	c, dial := a.contacts.want(exchange.Contact{Address: address}, false, true)
-	a.dial(dial...)
-	s := &source{todo: bitset.New(uint(a.cfg.Chunks)), without: now}
-	a.owners = append(a.owners, s)
-	a.at[c] = s
-	return s
 }
 
 // windowFor is how many chunks make up so many bytes, within bounds.
@@ -108,8 +104,20 @@ func (a *assigned) closed(n *neighbour, now time.Time) {
 func (a *assigned) got(n *neighbour, m wire.Message, now time.Time) {
 	switch f := a.feeds.of[n]; m.Kind {
 	case wire.KindNone:
-		if f != nil {
-			a.refused(f, m.Chunk, now)
+		if f == nil {
+			return
+		}
+		if _, asked := f.asked[m.Chunk]; !asked {
+			return
+		}
+		delete(f.asked, m.Chunk)
+		if f.origin {
+			f.rest.begin(now, restLeast)
+		}
+		if a.shares { // whoever it is, it will not bring the chunk
+			a.loose.Set(uint(m.Chunk))
+		} else {
+			a.origin.todo.Set(uint(m.Chunk))
 		}
 	case wire.KindOffer:
 		a.send(n, wire.KindCancel, m.Chunk)
@@ -150,6 +158,10 @@ func (a *assigned) waits(chunk int) bool { return a.mine.Test(uint(chunk)) }
 func (a *assigned) met([]exchange.Contact, time.Time) {}
 
 func (a *assigned) fill(now time.Time) {
+	if a.ticked {
+		a.ticked = false
+		a.tend(now)
+	}
 	for f := range fromAnywhere(a.cfg.Rand, a.feeds.all) {
 		if f.source == nil {
 			continue

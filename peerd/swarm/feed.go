@@ -22,6 +22,20 @@ type source struct {
 	without time.Time
 }
 
+// dropped is what a source has lost with a session: it may come back, and what it owes waits for
+// that, unless it comes only to leave again.
+func (s *source) dropped(n *neighbour, now time.Time) {
+	if s.feeds--; s.feeds == 0 && n.received.After(n.since) {
+		s.without = now
+	}
+}
+
+// leave gives up on a source: whoever holds its chunks is asked for them, or else an origin.
+func (s *source) leave(loose *bitset.BitSet) {
+	loose.InPlaceUnion(s.todo)
+	s.todo.ClearAll()
+}
+
 // feed is what is kept of a neighbour that may be asked for chunks.
 type feed struct {
 	*neighbour

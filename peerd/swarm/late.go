@@ -28,12 +28,16 @@ const (
 	holderPatience = 5 * time.Second
 )
 
-// tick takes back what is late.
-func (a *assigned) tick(now time.Time) {
-	if a.shares() {
+// tick has late chunks looked for when it is next decided: what is asked for then must not have
+// come meanwhile.
+func (a *assigned) tick(time.Time) { a.ticked = true }
+
+// tend takes back what is late.
+func (a *assigned) tend(now time.Time) {
+	if a.shares {
 		for _, s := range append(a.owners[:len(a.owners):len(a.owners)], a.origin) {
 			if s.feeds == 0 && now.Sub(s.without) >= unreachable {
-				a.leave(s)
+				s.leave(a.loose)
 			}
 		}
 	}
@@ -44,9 +48,6 @@ func (a *assigned) tick(now time.Time) {
 	}
 }
 
-// shares says that others than the origin may be asked.
-func (a *assigned) shares() bool { return a.cfg.Owners != nil }
-
 // look looks after one that owes something since a moment.
 func (a *assigned) look(f *feed, owed, now time.Time) {
 	quiet := now.Sub(latest(owed, f.received))
@@ -54,7 +55,7 @@ func (a *assigned) look(f *feed, owed, now time.Time) {
 	switch {
 	case quiet < lifeless/2:
 	case f.origin:
-		if quiet >= originPatience && a.originIdle(now) {
+		if quiet >= originPatience && originIdle(a.feeds.all, now) {
 			a.takeBack(f, originPatience, now)
 		}
 	case silent >= lifeless, quiet >= ownerPatience, f.source == nil && quiet >= holderPatience:
@@ -63,7 +64,7 @@ func (a *assigned) look(f *feed, owed, now time.Time) {
 		f.probed = now
 		a.send(f.neighbour, wire.KindAny, 0) // NONE comes at once, from a daemon that lives
 	}
-	if quiet >= latePayload && a.shares() {
+	if quiet >= latePayload && a.shares {
 		a.spread(f, now)
 	}
 }
@@ -75,18 +76,12 @@ func (a *assigned) giveUp(f *feed, now time.Time) {
 	if f.source == nil {
 		return
 	}
-	a.leave(f.source)
+	f.source.leave(a.loose)
 	for _, o := range a.feeds.all {
 		if o.source == nil && o.peer == f.peer {
 			a.takeBack(o, latePayload, now)
 		}
 	}
-}
-
-// leave gives up on a source: whoever holds its chunks is asked for them, or else the origin.
-func (a *assigned) leave(s *source) {
-	a.loose.InPlaceUnion(s.todo)
-	s.todo.ClearAll()
 }
 
 // takeBack takes back what a session was asked for, and leaves it in peace for a while.
@@ -119,34 +114,10 @@ func (a *assigned) spread(f *feed, now time.Time) {
 }
 
 // originIdle says that an origin has sent all that it was asked for, and may be asked for more.
-func (a *assigned) originIdle(now time.Time) bool {
-	return slices.ContainsFunc(a.feeds.all, func(f *feed) bool {
+func originIdle(all []*feed, now time.Time) bool {
+	return slices.ContainsFunc(all, func(f *feed) bool {
 		return f.origin && len(f.asked) == 0 && !f.rest.lasts(now)
 	})
-}
-
-// refused notes NONE: a chunk that whoever was asked for it will not bring.
-func (a *assigned) refused(f *feed, chunk int, now time.Time) {
-	if _, asked := f.asked[chunk]; !asked {
-		return
-	}
-	delete(f.asked, chunk)
-	if a.shares() {
-		a.loose.Set(uint(chunk))
-	} else {
-		a.origin.todo.Set(uint(chunk))
-	}
-	if f.origin {
-		f.rest.begin(now, restLeast)
-	}
-}
-
-// dropped is what a source has lost with a session: it may come back, and what it owes waits for
-// that, unless it comes only to leave again.
-func (s *source) dropped(n *neighbour, now time.Time) {
-	if s.feeds--; s.feeds == 0 && n.received.After(n.since) {
-		s.without = now
-	}
 }
 
 // claims is what is asked for, and what would never be.
