@@ -56,6 +56,7 @@ type shared struct {
 	held       *bitset.BitSet
 	uncounted  *bitset.BitSet // chunks that were not here at the beginning, and of whose storing no word has come
 	finished   bool
+	finishedAt time.Time
 	neighbours neighbours
 	contacts   contacts
 	announces  announces
@@ -113,6 +114,7 @@ func (e *Engine) Take(now time.Time, ev exchange.Event) {
 		if n := e.neighbours.find(ev.To); n != nil {
 			n.unqueue(ev.Chunk)
 			n.add(ev.Chunk)
+			n.sent = now
 			e.strategy.holds(n, ev.Chunk)
 		}
 	case exchange.Withdrawn:
@@ -136,6 +138,7 @@ func (e *Engine) Take(now time.Time, ev exchange.Event) {
 		e.announces.want(ev.Asked, now)
 	case exchange.Tick:
 		e.redial(now)
+		e.part(now)
 		e.strategy.tick(now)
 	}
 }
@@ -246,7 +249,7 @@ func (e *Engine) checkComplete(now time.Time) {
 	if e.finished || e.uncounted.Any() {
 		return
 	}
-	e.finished = true
+	e.finished, e.finishedAt = true, now
 	e.do(exchange.Complete{})
 	e.announces.want(false, now)
 }

@@ -33,6 +33,7 @@ type neighbour struct {
 	since    time.Time
 	received time.Time // when payload last came from it
 	heard    time.Time // when a message last did
+	sent     time.Time // when a chunk was last sent to it
 	leaving  bool      // its session is about to end, by this side
 	holding
 
@@ -180,8 +181,7 @@ func (e *Engine) makeRoom(n *neighbour, now time.Time) bool {
 		}
 	}
 	if len(peers) >= maxAccepted && mute != nil {
-		e.do(exchange.Bye{ID: mute.id, For: fullFor})
-		mute.leaving = true
+		e.bye(mute, fullFor)
 		return true
 	}
 	return len(peers) < maxAccepted
