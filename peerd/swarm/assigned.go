@@ -59,7 +59,7 @@ func newAssigned(s *shared, now time.Time) *assigned {
 			owners[owner] = from
 			a.owners = append(a.owners, from)
 			c, dial := a.contacts.want(exchange.Contact{Address: owner}, false, true)
-			a.at[c] = from
+			from.contact, a.at[c] = c, from
 			a.dial(dial...)
 		}
 		from.todo.Set(uint(c))

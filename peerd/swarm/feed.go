@@ -1,11 +1,14 @@
 package swarm
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/bits-and-blooms/bitset"
+
+	"fanout/internal/chunks/wire"
 )
 
 const (
@@ -16,8 +19,9 @@ const (
 
 // source is what is still to be asked of one place, an owner or the origins.
 type source struct {
-	todo  *bitset.BitSet
-	feeds int // sessions
+	todo    *bitset.BitSet
+	contact *contact // the owner; nil for the origins, of which there may be several
+	feeds   int      // sessions
 	// without is since when it has given nothing for want of a session, while feeds is 0.
 	without time.Time
 }
@@ -28,6 +32,15 @@ func (s *source) dropped(n *neighbour, now time.Time) {
 	if s.feeds--; s.feeds == 0 && n.received.After(n.since) {
 		s.without = now
 	}
+}
+
+// patience is how long it may be without a session.
+func (s *source) patience() time.Duration {
+	var refusal *wire.RemoteError
+	if s.contact != nil && errors.As(s.contact.err, &refusal) && refusal.Code == wire.CodeUnknownManifest {
+		return untold
+	}
+	return unreachable
 }
 
 // leave gives up on a source: whoever holds its chunks is asked for them, or else an origin.

@@ -13,14 +13,18 @@ const (
 	// unreachable is how long a source may be without a session before its chunks are fetched
 	// elsewhere. It is dialled on.
 	unreachable = 2 * time.Second
+	// untold is the same for an owner whose daemon answers, but not for this file: a fleet may be told
+	// one machine after the other to download.
+	untold = 5 * time.Second
 	// latePayload is how long no payload may have come before the chunks asked for are asked of
 	// others that hold them and have nothing to do; from originPatience on, also of another origin
 	// that has nothing to do.
 	latePayload    = 2 * time.Second
 	originPatience = 2 * time.Second
-	// lifeless is how long nothing at all may have come, a message or payload, although halfway a
-	// sign of life was asked for.
-	lifeless = 2 * time.Second
+	// lifeless is how long nothing at all may have come, a message or payload, although a sign of
+	// life was asked for after signAfter.
+	lifeless  = 3 * time.Second
+	signAfter = time.Second
 	// ownerPatience is how long one that lives may send no payload: an owner waits for its own
 	// chunks, which take the longer to come the more peers the origin serves.
 	ownerPatience = 15 * time.Second
@@ -36,7 +40,7 @@ func (a *assigned) tick(time.Time) { a.ticked = true }
 func (a *assigned) tend(now time.Time) {
 	if a.shares {
 		for _, s := range append(a.owners[:len(a.owners):len(a.owners)], a.origin) {
-			if s.feeds == 0 && now.Sub(s.without) >= unreachable {
+			if s.feeds == 0 && now.Sub(s.without) >= s.patience() {
 				s.leave(a.loose)
 			}
 		}
@@ -53,14 +57,14 @@ func (a *assigned) look(f *feed, owed, now time.Time) {
 	quiet := now.Sub(latest(owed, f.received))
 	silent := now.Sub(latest(owed, f.received, f.heard))
 	switch {
-	case quiet < lifeless/2:
+	case quiet < signAfter:
 	case f.origin:
 		if quiet >= originPatience && originIdle(a.feeds.all, now) {
 			a.takeBack(f, originPatience, now)
 		}
 	case silent >= lifeless, quiet >= ownerPatience, f.source == nil && quiet >= holderPatience:
 		a.giveUp(f, now)
-	case silent >= lifeless/2 && !f.probed.After(now.Add(-silent)):
+	case silent >= signAfter && !f.probed.After(now.Add(-silent)):
 		f.probed = now
 		a.send(f.neighbour, wire.KindAny, 0) // NONE comes at once, from a daemon that lives
 	}

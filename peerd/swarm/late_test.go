@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/wire"
 )
 
@@ -35,9 +36,19 @@ func TestOwnerFails(t *testing.T) {
 			act:   func(r *rig) { r.each(func() { r.answerIfDialled("a", (*fake).hangsUp) }) },
 			after: 2200 * time.Millisecond, not: 1900 * time.Millisecond,
 		},
+		"is not told to download": {
+			act: func(r *rig) {
+				r.each(func() {
+					if c := r.contacts.byAddress["a:1"]; c.dialling {
+						r.tell(exchange.NotDialled{Address: "a:1", Err: &wire.RemoteError{Code: wire.CodeUnknownManifest}})
+					}
+				})
+			},
+			after: untold + 200*time.Millisecond, not: untold - 100*time.Millisecond,
+		},
 		"is frozen": {
 			act:   func(r *rig) { r.answered("a") },
-			after: 2200 * time.Millisecond, not: 1900 * time.Millisecond,
+			after: lifeless + 200*time.Millisecond, not: lifeless - 100*time.Millisecond,
 		},
 		"lives, and sends nothing": {
 			act:   func(r *rig) { r.each(r.answered("a").lives) },
@@ -124,15 +135,17 @@ func TestHoldersBeforeTheOrigin(t *testing.T) {
 				if lives {
 					r.each(a.lives)
 				}
-				r.pass(1900 * time.Millisecond)
+				r.pass(latePayload - TickEvery)
 				b.heard(nothing)
-				r.pass(300 * time.Millisecond)
-				b.heard("GET 0")
-				c.heard("GET 1")
+				r.pass(lifeless - latePayload + 3*TickEvery)
+				if x, y := b.asked(), c.asked(); !slices.Equal(x, []int{0}) || !slices.Equal(y, []int{1}) {
+					t.Errorf("the holders were asked for %v and %v", x, y)
+				}
 				got := o.asked()
 				if lives {
-					a.heard("GET 0", "GET 1", "GET 2", "CANCEL 0", "CANCEL 1")
-					o.heard(nothing)
+					if owes := a.asked(); !slices.Equal(owes, []int{2}) || got != nil {
+						t.Errorf("the owner owes %v, the origin was asked for %v", owes, got)
+					}
 					return
 				}
 				if !slices.Equal(got, []int{2}) {
@@ -155,7 +168,7 @@ func TestFrozenOwnerIsOnePeer(t *testing.T) {
 		o, a, same := r.origin("o"), r.answered("a"), r.caller("a")
 		a.shows(0, 1)
 		same.shows(0, 1)
-		r.pass(2200 * time.Millisecond)
+		r.pass(lifeless + 200*time.Millisecond)
 		same.heard(nothing)
 		if got := o.asked(); len(got) != 2 {
 			t.Errorf("the origin was asked for %v", got)
