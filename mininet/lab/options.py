@@ -77,7 +77,8 @@ def parser() -> Parser:
                    "(default 1000 packets)")
     p.add_argument("--delay", metavar="TIME", help="of every link, one way, like 10ms: hosts are twice that apart")
     p.add_argument("--loss", metavar="P%", help="of the packets on every link, by chance, like 0.1%%")
-    p.add_argument("--cc", metavar="NAME", help="TCP congestion control, like cubic or bbr (default the kernel's)")
+    p.add_argument("--cc", metavar="NAME", help="TCP congestion control, like cubic or bbr (default the kernel's); "
+                   "fanout uses reno below 5 ms")
     p.add_argument("--switch", metavar="NAME", help="bridge (default) or ovs")
     p.add_argument("--check", action=argparse.BooleanOptionalAction, help="pingAll before each network is used")
     p.add_argument("--longest", metavar="TIME", help="leave out points that no system could measure sooner, like 60s")

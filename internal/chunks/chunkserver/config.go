@@ -36,6 +36,7 @@ type Limits struct {
 	Stall       time.Duration // between two slices of a payload, either way
 	Lend        time.Duration // for sending a slice, after which the upload slot is given on
 	Ping        time.Duration // between two PINGs, whatever else is said
+	Look        time.Duration // between two looks at the path of a session that sends
 	Requests    int           // outstanding GETs and ANYs of one session
 	Sessions    int           // sessions accepted in all
 	PerAddress  int           // sessions accepted from one IP address
@@ -46,7 +47,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Handshake: 10 * time.Second, Idle: 60 * time.Second, Stall: 15 * time.Second, Lend: time.Second, Ping: 20 * time.Second,
-		Requests: 1024, Sessions: 4096, PerAddress: 1024, OutboxBytes: 1 << 20,
+		Look: 5 * time.Second, Requests: 1024, Sessions: 4096, PerAddress: 1024, OutboxBytes: 1 << 20,
 	}
 }
 

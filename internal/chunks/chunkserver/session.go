@@ -167,7 +167,7 @@ func (s *Session) run() {
 	s.server.uploader.join(s)
 	h.Opened(s)
 	var wg sync.WaitGroup
-	wg.Go(writer{s}.run)
+	wg.Go(newWriter(s).run)
 	wg.Go(s.reader.lander.run)
 	s.finish(s.reader.run())
 	wg.Wait()

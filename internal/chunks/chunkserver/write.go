@@ -13,7 +13,14 @@ const lingers = time.Second / 2
 
 // writer is the goroutine of a session that sends: control lines, and the chunks that are
 // granted an upload slot.
-type writer struct{ s *Session }
+type writer struct {
+	s       *Session
+	control *control
+}
+
+func newWriter(s *Session) writer {
+	return writer{s, &control{path: tcpPath{s.conn}, every: s.server.limits.Look}}
+}
 
 // run sends until the session ends.
 func (w writer) run() {
@@ -24,6 +31,7 @@ func (w writer) run() {
 
 func (w writer) loop() error {
 	s := w.s
+	w.control.look(time.Now())
 	late := time.NewTimer(0)
 	defer late.Stop()
 	ping := time.NewTicker(s.server.limits.Ping)
@@ -129,7 +137,9 @@ func (w writer) data(chunk int) error {
 			}
 		}
 		lend.Reset(lendAfter)
-		s.conn.SetWriteDeadline(time.Now().Add(s.server.limits.Stall))
+		now := time.Now()
+		w.control.look(now) // here and not by a timer: who does not send needs no control
+		s.conn.SetWriteDeadline(now.Add(s.server.limits.Stall))
 		if at == 0 {
 			head := wire.AppendMessage(s.out.take(), wire.Message{Kind: wire.KindData, Chunk: chunk, Bytes: n})
 			if err := writeMore(s.conn, head); err != nil {
