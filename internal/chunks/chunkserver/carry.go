@@ -38,8 +38,6 @@ func (s *Session) Carry(a exchange.Action) (follows exchange.Event) {
 		s.Bye(a.For)
 	case exchange.Close:
 		s.Close()
-	case exchange.Bye:
-		s.Close()
 	default:
 		panic(fmt.Sprintf("%T is not for a session to carry out", a))
 	}
