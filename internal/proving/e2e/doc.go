@@ -10,6 +10,7 @@
 //	republish   a file that changes while it is downloaded
 //	withdrawn   a file that is taken back while it is downloaded
 //	refusals    wrong requests, wrong flags, a full disk: what is said and what is kept
+//	versions    daemons of the protocol's versions 1 and 2, in every mix
 //	intruders   garbage, slowness and greed on the chunk port
 //
 // What a bad network does is in package network, and what one command does for a whole fleet in

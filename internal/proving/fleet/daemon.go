@@ -40,6 +40,13 @@ type Daemon struct {
 // Name is the name that the daemon was given.
 func (d *Daemon) Name() string { return d.name }
 
+// Use has launches from now on run another program, such as that of an earlier version.
+func (d *Daemon) Use(binary string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.binary = binary
+}
+
 // Start launches the daemon and waits until it is ready.
 func (d *Daemon) Start(ctx context.Context) error {
 	if err := d.Launch(ctx); err != nil {

@@ -84,12 +84,13 @@ func compile(name, env, flag string) (fleet.Binaries, error) {
 		return fleet.Binaries{}, err
 	}
 	dir = filepath.Join(dir, name)
-	return fleet.In(dir), goBuild(dir, env, flag, "fanout/tracker", "fanout/origin", "fanout/peerd")
+	return fleet.In(dir), goBuild("", dir, env, flag, "fanout/tracker", "fanout/origin", "fanout/peerd")
 }
 
-func goBuild(dir, env, flag string, packages ...string) error {
+// goBuild builds packages, as they are named in a directory of a module; an empty one is the test's own.
+func goBuild(in, dir, env, flag string, packages ...string) error {
 	build := exec.Command("go", append([]string{"build", "-buildvcs=false", flag, "-o", dir + string(filepath.Separator)}, packages...)...)
-	build.Env = append(os.Environ(), env)
+	build.Dir, build.Env = in, append(os.Environ(), env)
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w\n%s", env, build, err, out)
 	}
@@ -123,7 +124,7 @@ func Program(t testing.TB, pkg string) string {
 	dir, err := built.dir()
 	if err == nil {
 		dir = filepath.Join(dir, "plain")
-		err = goBuild(dir, plainEnv, plainFlag, pkg)
+		err = goBuild("", dir, plainEnv, plainFlag, pkg)
 	}
 	if err != nil {
 		t.Fatal(err)
