@@ -13,15 +13,18 @@ import (
 // gone counts while the chunk is known of another session that was served from here: what one
 // says that never took anything proves nothing.
 //
-// Invariant: a chunk is in the pool exactly if no copy of it counts and no taker holds it.
+// Invariant: a chunk is in the pool exactly if no copy of it counts and no taker holds it, by deed
+// or by word. Claims only order: a chunk of which no copy counts, but which somebody says to hold,
+// is not in the pool, and yet is handed out once the pool is empty.
 type Pool struct {
 	chunks int
 	rand   *rand.Rand
 	turns  turns
 	all    *bitset.BitSet // every chunk
 	free   *bitset.BitSet // in the pool
-	left   int            // how many are
-	unsent *bitset.BitSet // no copy counts, whoever says to hold the chunk
+	unsent *bitset.BitSet // no copy counts, whoever says to hold the chunk; the pool is a part of it
+	left   int            // how many those are
+	spared *bitset.BitSet // sent without having been handed out
 
 	// By chunk, how many takers
 	taken   []int32        // took it from here,
@@ -34,6 +37,7 @@ type Pool struct {
 type Taker struct {
 	holds *bitset.BitSet // what it took, and what it says to hold
 	took  []int32        // from here, each chunk once
+	count int            // of holds
 	gone  bool
 }
 
@@ -42,7 +46,8 @@ type Taker struct {
 func NewPool(self string, chunks int, r *rand.Rand) *Pool {
 	all := bitset.New(uint(chunks)).FlipRange(0, uint(chunks))
 	return &Pool{
-		chunks: chunks, rand: r, turns: newTurns(self), all: all, free: all.Clone(), left: chunks, unsent: all.Clone(),
+		chunks: chunks, rand: r, turns: newTurns(self), all: all,
+		free: all.Clone(), unsent: all.Clone(), left: chunks, spared: bitset.New(uint(chunks)),
 		taken: make([]int32, chunks), holders: make([]int32, chunks), served: make([]int32, chunks), lost: bitset.New(uint(chunks)),
 	}
 }
@@ -54,33 +59,41 @@ func (p *Pool) Share(origins []string) { p.turns.divide(p.chunks, origins) }
 // Join adds a taker.
 func (p *Pool) Join() *Taker { return &Taker{holds: bitset.New(uint(p.chunks))} }
 
-// Next hands out the chunk of the pool whose turn it is, which t owns from now on; false if
-// everything is handed out.
+// Next hands out the chunk of the pool whose turn it is, which t owns from now on. When the pool is
+// empty, it is the turn of what others only say that they hold: they may be slow, or lie. False if t
+// says to hold all of that, or there is none.
 func (p *Pool) Next(t *Taker) (chunk int, ok bool) {
 	if t.gone || p.left == 0 {
 		return 0, false
 	}
-	chunk, ok = p.turns.first(p.free)
+	if chunk, ok = p.turns.first(p.free, t.holds); !ok {
+		chunk, ok = p.turns.first(p.unsent, t.holds)
+	}
 	if ok {
-		p.Sent(t, chunk)
+		p.spared.Clear(uint(chunk)) // now it has an owner
+		p.take(t, uint(chunk))
 	}
 	return chunk, ok
 }
 
-// Sent notes that a taker has been given a chunk from here. What it says to hold it does not
-// need, and could claim to have lost.
+// Sent notes that a taker has been given a chunk from here that was not handed out to it. What it
+// says to hold it does not need, and could claim to have lost.
 func (p *Pool) Sent(t *Taker, chunk int) {
-	c := uint(chunk)
-	if t.gone || t.holds.Test(c) {
-		return
+	if c := uint(chunk); !t.gone && !t.holds.Test(c) {
+		p.spared.Set(c)
+		p.take(t, c)
 	}
+}
+
+// take notes that t, which did not hold it, has got a chunk from here.
+func (p *Pool) take(t *Taker, c uint) {
 	if len(t.took) == 0 { // from now on it is one that was served
 		for h, ok := t.holds.NextSet(0); ok; h, ok = t.holds.NextSet(h + 1) {
 			p.served[h]++
 			p.settle(h)
 		}
 	}
-	t.took = append(t.took, int32(chunk))
+	t.took = append(t.took, int32(c))
 	p.taken[c]++
 	p.hold(t, c)
 }
@@ -94,6 +107,7 @@ func (p *Pool) Hold(t *Taker, chunk int) {
 
 func (p *Pool) hold(t *Taker, c uint) {
 	t.holds.Set(c)
+	t.count++
 	p.holders[c]++
 	if len(t.took) > 0 {
 		p.served[c]++
@@ -133,14 +147,12 @@ func (p *Pool) copies(c uint) int32 {
 // settle takes a chunk into the pool or out of it, after something has changed about it.
 func (p *Pool) settle(c uint) {
 	unsent := p.copies(c) == 0
-	p.unsent.SetTo(c, unsent)
-	switch free := unsent && p.holders[c] == 0; {
-	case free == p.free.Test(c):
-	case free:
-		p.free.Set(c)
+	switch was := p.unsent.Test(c); {
+	case unsent && !was:
 		p.left++
-	default:
-		p.free.Clear(c)
+	case was && !unsent:
 		p.left--
 	}
+	p.unsent.SetTo(c, unsent)
+	p.free.SetTo(c, unsent && p.holders[c] == 0)
 }

@@ -7,15 +7,22 @@ import "math/bits"
 const sample = 128
 
 // Spare returns the chunk of which one more copy would do t most good, if the uplink has room for
-// it: one that t does not hold, of which the fewest copies count, and of those one that the fewest
-// takers say they hold; of equals, one by chance, so that not all are told the same. It is exact as
-// to chunks of which no copy counts, and for the rest by sample. False if t holds everything.
+// it; false if t holds everything. It changes nothing.
 //
-// What takers say only comes second, since it need not be true, nor may they be able to send:
-// however many say that they hold everything, t is given what it lacks. It changes nothing.
+// The chunk is one that t does not hold. Before all others come those that have been sent without
+// having been handed out, for they have no owner who brings them to everybody; then those of which
+// no copy counts; then all. Among these it is one of which the fewest copies count, and of those one
+// that the fewest takers say they hold; of equals, one by chance, so that not all are told the same.
+// They are compared by sample, if there are many.
+//
+// What takers say comes last, since it may be untrue, and they may be unable to send: however many
+// say that they hold everything, t is given what it lacks.
 func (p *Pool) Spare(t *Taker) (chunk int, ok bool) {
 	if t.gone || p.chunks == 0 {
 		return 0, false
+	}
+	if chunk, ok = p.fewest(p.spared.Words(), t.holds.Words()); ok {
+		return chunk, true
 	}
 	if chunk, ok = p.fewest(p.unsent.Words(), t.holds.Words()); ok {
 		return chunk, true

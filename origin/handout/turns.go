@@ -66,17 +66,18 @@ func (t *turns) divide(chunks int, origins []string) {
 	}
 }
 
-// first is the chunk of a set whose turn it is; false if the set is empty.
-func (t *turns) first(of *bitset.BitSet) (chunk int, ok bool) {
+// first is the chunk whose turn it is, of those that are in one set and not in another; false if
+// there is none.
+func (t *turns) first(of, but *bitset.BitSet) (chunk int, ok bool) {
+	in, notIn := of.Words(), but.Words()
 	if t.shares == nil {
-		c, ok := of.NextSet(0)
-		return int(c), ok
+		return lowest(in, in, notIn)
 	}
-	if chunk, ok = lowest(of.Words(), t.shares[0].Words()); ok {
+	if chunk, ok = lowest(in, t.shares[0].Words(), notIn); ok {
 		return chunk, true
 	}
 	for _, share := range t.shares[1:] {
-		if chunk, ok = highest(of.Words(), share.Words()); ok {
+		if chunk, ok = highest(in, share.Words(), notIn); ok {
 			return chunk, true
 		}
 	}
@@ -99,20 +100,20 @@ func weight(seed uint64, chunk int) uint64 {
 	return x ^ x>>31
 }
 
-// lowest is the lowest chunk that is in both sets.
-func lowest(a, b []uint64) (chunk int, ok bool) {
+// lowest is the lowest chunk that is in two sets and not in a third.
+func lowest(a, b, notIn []uint64) (chunk int, ok bool) {
 	for w := range a {
-		if both := a[w] & b[w]; both != 0 {
+		if both := a[w] & b[w] &^ notIn[w]; both != 0 {
 			return w*64 + bits.TrailingZeros64(both), true
 		}
 	}
 	return 0, false
 }
 
-// highest is the highest chunk that is in both sets.
-func highest(a, b []uint64) (chunk int, ok bool) {
+// highest is the highest chunk that is in two sets and not in a third.
+func highest(a, b, notIn []uint64) (chunk int, ok bool) {
 	for w := len(a) - 1; w >= 0; w-- {
-		if both := a[w] & b[w]; both != 0 {
+		if both := a[w] & b[w] &^ notIn[w]; both != 0 {
 			return w*64 + bits.Len64(both) - 1, true
 		}
 	}

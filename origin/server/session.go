@@ -64,9 +64,29 @@ func (w *swarm) schedule() {
 	switch wait := time.Until(at); {
 	case !ok:
 	case w.due == nil:
-		w.due = time.AfterFunc(wait, func() { w.take(exchange.Tick{}) })
+		w.due = time.AfterFunc(wait, w.tick)
 	default:
 		w.due.Reset(wait)
+	}
+}
+
+// tick tells the desk that it is time, and of what room there is.
+func (w *swarm) tick() {
+	w.take(exchange.Tick{})
+	w.mu.Lock()
+	var some *chunkserver.Session // the uplink belongs to all
+	for _, some = range w.sessions {
+		break
+	}
+	w.mu.Unlock()
+	if some != nil {
+		w.spare(some)
+	}
+}
+
+func (w *swarm) spare(s *chunkserver.Session) {
+	if sends, busy := s.Free(); sends > 0 {
+		w.take(exchange.Spare{Sends: sends, Busy: busy})
 	}
 }
 
@@ -102,6 +122,7 @@ func (w *swarm) Landed(*chunkserver.Session, chunkserver.Landing) {}
 
 // Sent implements chunkserver.Handler. No chunk is sent where everything is handed out.
 func (w *swarm) Sent(s *chunkserver.Session, chunk int) {
+	defer w.spare(s)
 	if chunk == wire.NoChunk {
 		return
 	}
@@ -113,6 +134,9 @@ func (w *swarm) Sent(s *chunkserver.Session, chunk int) {
 	default:
 	}
 }
+
+// Lent implements chunkserver.Handler: the desk hears by the room that there is.
+func (w *swarm) Lent(s *chunkserver.Session) { w.spare(s) }
 
 // Closed implements chunkserver.Handler.
 func (w *swarm) Closed(s *chunkserver.Session, err error) {

@@ -5,8 +5,9 @@
 //
 // Invariants:
 //   - a chunk that is held is never asked for, offered or waited for;
-//   - a chunk is asked of a neighbour only if that neighbour holds it;
-//   - a chunk is asked of one neighbour at a time, in the endgame of two;
+//   - a chunk is asked of a neighbour only if that neighbour holds it (what is asked of an origin,
+//     which holds everything, the caller chooses);
+//   - a chunk is asked of one neighbour at a time;
 //   - of several offers of a chunk one is accepted, and none while it is asked for.
 package picker
 
@@ -26,10 +27,17 @@ const sample = 128
 
 // Neighbour is what is known of one neighbour.
 type Neighbour struct {
-	holds  *bitset.BitSet
-	asked  map[int]time.Time // since when
-	offers []int             // accepted, in the order in which they will come
+	holds   *bitset.BitSet
+	asked   map[int]time.Time // since when
+	offers  []int             // accepted, in the order in which they will come
+	doubted bool              // see Trust
 }
+
+// AskedFor says whether a request for the chunk is outstanding at the neighbour.
+func (n *Neighbour) AskedFor(chunk int) bool { _, is := n.asked[chunk]; return is }
+
+// Claims is how many chunks it has been asked for, or has offered with success.
+func (n *Neighbour) Claims() int { return len(n.asked) + len(n.offers) }
 
 // Asked is the number of requests outstanding at the neighbour.
 func (n *Neighbour) Asked() int { return len(n.asked) }
@@ -45,7 +53,7 @@ type Picker struct {
 	open    *bitset.BitSet // missing, not asked for and not offered
 	holders holders
 	offered map[int]offer
-	asked   map[int][]*Neighbour
+	asked   map[int]*Neighbour
 	all     []*Neighbour
 	fresh   *bitset.BitSet // held by a neighbour since so recently that an offer may follow
 	ripen   []freshChunk   // those, the oldest first
@@ -77,7 +85,7 @@ func New(chunks int, held func(chunk int) bool, r *rand.Rand) *Picker {
 	p := &Picker{
 		rand: r, chunks: chunks,
 		missing: bitset.New(uint(chunks)), holders: holders{make([]int, chunks), bitset.New(uint(chunks))},
-		offered: map[int]offer{}, asked: map[int][]*Neighbour{},
+		offered: map[int]offer{}, asked: map[int]*Neighbour{},
 	}
 	for c := range chunks {
 		if !held(c) {
@@ -98,9 +106,7 @@ func (p *Picker) Join() *Neighbour {
 // Leave removes a neighbour; what it was asked for or had offered is open again.
 func (p *Picker) Leave(n *Neighbour) {
 	p.all = slices.DeleteFunc(p.all, func(o *Neighbour) bool { return o == n })
-	for c, ok := n.holds.NextSet(0); ok; c, ok = n.holds.NextSet(c + 1) {
-		p.holders.add(int(c), -1)
-	}
+	p.Trust(n, false)
 	for c := range n.asked {
 		p.Withdraw(n, c)
 	}
@@ -113,7 +119,9 @@ func (p *Picker) Leave(n *Neighbour) {
 func (p *Picker) Hold(n *Neighbour, chunk int) {
 	if !n.holds.Test(uint(chunk)) {
 		n.holds.Set(uint(chunk))
-		p.holders.add(chunk, 1)
+		if !n.doubted {
+			p.holders.add(chunk, 1)
+		}
 	}
 }
 
@@ -141,7 +149,9 @@ func (p *Picker) Ripen(before time.Time) {
 func (p *Picker) Refused(n *Neighbour, chunk int) {
 	if n.holds.Test(uint(chunk)) {
 		n.holds.Clear(uint(chunk))
-		p.holders.add(chunk, -1)
+		if !n.doubted {
+			p.holders.add(chunk, -1)
+		}
 	}
 	p.Withdraw(n, chunk)
 }
@@ -149,7 +159,7 @@ func (p *Picker) Refused(n *Neighbour, chunk int) {
 // Offer notes that a neighbour will send a chunk unasked, and says whether it is wanted.
 func (p *Picker) Offer(n *Neighbour, chunk int, now time.Time) (wanted bool) {
 	p.Hold(n, chunk)
-	if !p.open.Test(uint(chunk)) {
+	if n.doubted || !p.open.Test(uint(chunk)) {
 		return false
 	}
 	p.open.Clear(uint(chunk))
@@ -170,22 +180,16 @@ func (p *Picker) Decline(n *Neighbour, chunk int) {
 // Ask notes that a chunk has been asked of a neighbour.
 func (p *Picker) Ask(n *Neighbour, chunk int, now time.Time) {
 	n.asked[chunk] = now
-	p.asked[chunk] = append(p.asked[chunk], n)
+	p.asked[chunk] = n
 	p.open.Clear(uint(chunk))
 }
 
-// Withdraw takes a request back, if there is one; the chunk is open again unless another
-// neighbour has it in hand.
+// Withdraw takes a request back, if there is one; the chunk is open again.
 func (p *Picker) Withdraw(n *Neighbour, chunk int) {
 	if _, ok := n.asked[chunk]; !ok {
 		return
 	}
 	delete(n.asked, chunk)
-	rest := slices.DeleteFunc(p.asked[chunk], func(o *Neighbour) bool { return o == n })
-	if len(rest) > 0 {
-		p.asked[chunk] = rest
-		return
-	}
 	delete(p.asked, chunk)
 	p.reopen(chunk)
 }
@@ -195,13 +199,13 @@ func (p *Picker) Withdraw(n *Neighbour, chunk int) {
 func (p *Picker) Land(from *Neighbour, chunk int) (cancel []*Neighbour) {
 	p.missing.Clear(uint(chunk))
 	p.open.Clear(uint(chunk))
-	for _, n := range p.asked[chunk] {
+	if n := p.asked[chunk]; n != nil {
 		delete(n.asked, chunk)
+		delete(p.asked, chunk)
 		if n != from {
 			cancel = append(cancel, n)
 		}
 	}
-	delete(p.asked, chunk)
 	if o, ok := p.offered[chunk]; ok {
 		p.forgetOffer(chunk)
 		if o.by != from {
@@ -211,27 +215,46 @@ func (p *Picker) Land(from *Neighbour, chunk int) (cancel []*Neighbour) {
 	return cancel
 }
 
-// Orphan returns a chunk that no neighbour holds or has in hand, and that is not asked for
-// elsewhere: the first one from a random place, so that peers in the same plight begin with
-// different ones.
-func (p *Picker) Orphan(asked map[int]time.Time) (chunk int, ok bool) {
+// Trust says whether what a neighbour holds is to be counted on. Of one that is not trusted nothing
+// is asked, and what only such hold counts as held by nobody.
+func (p *Picker) Trust(n *Neighbour, trusted bool) {
+	if n.doubted != trusted {
+		return
+	}
+	n.doubted = !trusted
+	by := 1
+	if n.doubted {
+		by = -1
+	}
+	for c, ok := n.holds.NextSet(0); ok; c, ok = n.holds.NextSet(c + 1) {
+		p.holders.add(int(c), by)
+	}
+}
+
+// Claimed is how many missing chunks have been asked for or were accepted.
+func (p *Picker) Claimed() int { return len(p.asked) + len(p.offered) }
+
+// Orphan returns a chunk that no neighbour holds or has in hand: the first one from a random place,
+// so that peers in the same plight begin with different ones.
+func (p *Picker) Orphan() (chunk int, ok bool) {
 	if p.chunks == 0 {
 		return 0, false
 	}
-	start := uint(p.rand.IntN(p.chunks))
-	find := func(from, to uint) (int, bool) {
-		for c, ok := p.open.NextSet(from); ok && c < to; c, ok = p.open.NextSet(c + 1) {
-			if _, is := asked[int(c)]; !is && p.holders.of[c] == 0 {
-				return int(c), true
-			}
+	open, known := p.open.Words(), p.holders.any.Words()
+	w := p.rand.IntN(len(open))
+	for range open {
+		if word := open[w] &^ known[w]; word != 0 {
+			return w*64 + bits.TrailingZeros64(word), true
 		}
-		return 0, false
+		if w++; w == len(open) {
+			w = 0
+		}
 	}
-	if chunk, ok = find(start, uint(p.chunks)); ok {
-		return chunk, true
-	}
-	return find(0, start)
+	return 0, false
 }
+
+// Open says that a chunk is missing and in nobody's hands.
+func (p *Picker) Open(chunk int) bool { return p.open.Test(uint(chunk)) }
 
 // Askable says whether Rarest returns a chunk for any of the neighbours. It takes one look where
 // asking for each of them takes many.
@@ -245,14 +268,18 @@ func (p *Picker) Askable() bool {
 	return false
 }
 
-// Rarest returns a chunk to ask of a neighbour: one that it holds, that nobody was asked
+// Rarest returns a chunk to ask of a neighbour, or, if that is nil, of somebody who holds everything:
+// one that it holds, that nobody was asked
 // for and nobody has offered or is about to, the fewest neighbours hold; ties at random.
 func (p *Picker) Rarest(n *Neighbour) (chunk int, ok bool) {
-	if p.chunks == 0 {
+	if p.chunks == 0 || n != nil && n.doubted {
 		return 0, false
 	}
 	best, seen, ties := -1, 0, 0
-	open, holds, fresh := p.open.Words(), n.holds.Words(), p.fresh.Words()
+	open, holds, fresh := p.open.Words(), p.holders.any.Words(), p.fresh.Words()
+	if n != nil {
+		holds = n.holds.Words()
+	}
 	w := p.rand.IntN(len(open))
 	for range open {
 		for word := open[w] & holds[w] &^ fresh[w]; word != 0; word &= word - 1 {
@@ -277,65 +304,19 @@ func (p *Picker) Rarest(n *Neighbour) (chunk int, ok bool) {
 	return best, best >= 0
 }
 
-// Steal returns a chunk to ask of a neighbour although another has offered it: the last
-// offer, which will come latest, of the neighbour that has most to send here. Its only
-// offer is left to it, for it may be on its way.
-func (p *Picker) Steal(n *Neighbour) (chunk int, from *Neighbour, ok bool) {
-	for _, o := range p.all {
-		if o == n || len(o.offers) < 2 || (from != nil && len(o.offers) <= len(from.offers)) {
-			continue
-		}
-		for _, c := range slices.Backward(o.offers[1:]) {
-			if n.Holds(c) {
-				chunk, from = c, o
-				break
-			}
-		}
-	}
-	return chunk, from, from != nil
-}
-
-// Again returns a chunk to ask of a second neighbour: the one that has been asked for or
-// offered for longest, and since before.
-func (p *Picker) Again(n *Neighbour, before time.Time) (chunk int, ok bool) {
-	oldest := before
-	older := func(since time.Time, c int) bool { // in whatever order the maps are gone through
-		return since.Before(oldest) || ok && since.Equal(oldest) && c < chunk
-	}
-	for c, askees := range p.asked {
-		if len(askees) != 1 || askees[0] == n || !n.Holds(c) {
-			continue
-		}
-		if since := askees[0].asked[c]; older(since, c) {
-			chunk, oldest, ok = c, since, true
-		}
-	}
-	for c, o := range p.offered {
-		if o.by != n && len(p.asked[c]) == 0 && n.Holds(c) && older(o.since, c) {
-			chunk, oldest, ok = c, o.since, true
-		}
-	}
-	return chunk, ok
-}
-
-// Claims are the missing chunks that are not open, each with all who were asked for it, or have
-// offered it with success: nobody asks anybody else for them. One that is claimed of nobody, which
-// would never come, is yielded with nil. It is for those who check what this package promises.
+// Claims are the missing chunks that are not open, each with who was asked for it, or has offered it
+// with success: nobody asks anybody else for them. One that is claimed of nobody, which would never
+// come, is yielded with nil. It is for those who check what this package promises.
 func (p *Picker) Claims() iter.Seq2[int, *Neighbour] {
 	return func(yield func(int, *Neighbour) bool) {
 		claimed := p.missing.Difference(p.open)
 		for c, ok := claimed.NextSet(0); ok; c, ok = claimed.NextSet(c + 1) {
 			of := p.asked[int(c)]
-			if o, offered := p.offered[int(c)]; offered {
-				of = append(slices.Clone(of), o.by)
+			if of == nil {
+				of = p.offered[int(c)].by
 			}
-			if len(of) == 0 {
-				of = []*Neighbour{nil}
-			}
-			for _, n := range of {
-				if !yield(int(c), n) {
-					return
-				}
+			if !yield(int(c), of) {
+				return
 			}
 		}
 	}
@@ -365,7 +346,7 @@ func (p *Picker) forgetOffer(chunk int) {
 
 // reopen makes a chunk eligible again if it is missing and nobody has it in hand.
 func (p *Picker) reopen(chunk int) {
-	if _, offered := p.offered[chunk]; !offered && len(p.asked[chunk]) == 0 && p.missing.Test(uint(chunk)) {
+	if _, offered := p.offered[chunk]; !offered && p.asked[chunk] == nil && p.missing.Test(uint(chunk)) {
 		p.open.Set(uint(chunk))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"fanout/internal/chunks/exchange"
 	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/room"
 	"fanout/internal/chunks/wire"
 )
 
@@ -60,6 +61,7 @@ type shared struct {
 	neighbours neighbours
 	contacts   contacts
 	announces  announces
+	uplink     room.Uplink // what this download was seen to send
 	out        []exchange.Action
 	spare      []exchange.Action
 }
@@ -76,6 +78,7 @@ type strategy interface {
 	waits(chunk int) bool // whether a GET for this missing chunk may wait for it
 	met(peers []exchange.Contact, now time.Time)
 	tick(now time.Time)
+	spare(room exchange.Spare)
 	fill(now time.Time)
 	claims(yield func(chunk int, of *neighbour)) // nil: of nobody
 }
@@ -112,11 +115,19 @@ func (e *Engine) Take(now time.Time, ev exchange.Event) {
 		e.landed(ev, now)
 	case exchange.Sent:
 		if n := e.neighbours.find(ev.To); n != nil {
+			n.slow, n.lent = n.lent, false
+			e.uplink.Sent(int(e.cfg.ChunkSize), now)
 			n.unqueue(ev.Chunk)
 			n.add(ev.Chunk)
 			n.sent = now
 			e.strategy.holds(n, ev.Chunk)
 		}
+	case exchange.Lent:
+		if n := e.neighbours.find(ev.To); n != nil {
+			n.slow, n.lent = true, true
+		}
+	case exchange.Spare:
+		e.strategy.spare(ev)
 	case exchange.Withdrawn:
 		if n := e.neighbours.find(ev.To); n != nil {
 			n.unqueue(ev.Chunk)

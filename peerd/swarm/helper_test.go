@@ -29,6 +29,7 @@ type rig struct {
 	dialer   *fakeDialer
 	sessions map[exchange.ID]*fake
 	last     exchange.ID
+	version  int // of the sessions to come
 	owned    map[int]bool
 	complete int
 	failures []string
@@ -42,7 +43,7 @@ type rig struct {
 func newRig(t *testing.T, strategy Strategy, chunks int, change ...func(*rig)) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, held: map[int]bool{}, tracker: &fakeTracker{}, dialer: &fakeDialer{}, sessions: map[exchange.ID]*fake{}, owned: map[int]bool{},
+		t: t, held: map[int]bool{}, tracker: &fakeTracker{}, dialer: &fakeDialer{}, version: 2, sessions: map[exchange.ID]*fake{}, owned: map[int]bool{},
 	}
 	r.cfg = Config{
 		Self: "m", Address: "m:1", Strategy: strategy, Chunks: chunks, ChunkSize: chunkSize,
@@ -130,7 +131,7 @@ func (r *rig) open(peer, address string) *fake {
 	r.last++
 	s := &fake{rig: r, id: r.last, peer: peer}
 	r.sessions[s.id] = s
-	r.tell(exchange.Opened{ID: s.id, Peer: peer, Address: address})
+	r.tell(exchange.Opened{ID: s.id, Peer: peer, Address: address, Version: r.version})
 	return s
 }
 
@@ -149,9 +150,9 @@ type fake struct {
 func (f *fake) carry(a exchange.Action) exchange.Event {
 	switch a := a.(type) {
 	case exchange.Send:
-		f.line(a.Kind, a.Chunk)
+		f.line(wire.Message{Kind: a.Kind, Chunk: a.Chunk, Bytes: a.Amount, Wait: a.Amount})
 	case exchange.Tell:
-		f.line(wire.KindHave, a.Chunk)
+		f.line(wire.Message{Kind: wire.KindHave, Chunk: a.Chunk})
 	case exchange.SendBits:
 		f.lines = append(f.lines, "BITS")
 	case exchange.Upload:
@@ -171,8 +172,8 @@ func (f *fake) carry(a exchange.Action) exchange.Event {
 	return nil
 }
 
-func (f *fake) line(k wire.Kind, chunk int) {
-	line := wire.AppendMessage(nil, wire.Message{Kind: k, Chunk: chunk})
+func (f *fake) line(m wire.Message) {
+	line := wire.AppendMessage(nil, m)
 	f.lines = append(f.lines, string(line[:len(line)-1]))
 }
 
@@ -180,14 +181,26 @@ func (f *fake) line(k wire.Kind, chunk int) {
 func (f *fake) neighbour() *neighbour { return f.neighbours.byID[f.id] }
 
 // anys is how many handouts it is asked for.
-func (f *fake) anys() int { return f.strategy.(*dynamic).origins.of[f.neighbour()].anys }
+func (f *fake) anys() int { return f.strategy.(*dynamic).get.origins.of[f.neighbour()].anys }
 
 // view is what the picker knows of it.
-func (f *fake) view() *picker.Neighbour { return f.strategy.(*dynamic).peers.of[f.neighbour()].view }
+func (f *fake) view() *picker.Neighbour {
+	return f.strategy.(*dynamic).get.peers.of[f.neighbour()].view
+}
 
 // says gives the download a message of this session's other side.
 func (f *fake) says(k wire.Kind, chunk int) {
 	f.tell(exchange.Got{From: f.id, Message: wire.Message{Kind: k, Chunk: chunk}})
+}
+
+// offersRoom says that this session's other side has room for so many bytes, and names a chunk.
+func (f *fake) offersRoom(bytes, chunk int) {
+	f.tell(exchange.Got{From: f.id, Message: wire.Message{Kind: wire.KindRoom, Chunk: chunk, Bytes: bytes}})
+}
+
+// passes says that it needs nothing for so many milliseconds.
+func (f *fake) passes(ms int) {
+	f.tell(exchange.Got{From: f.id, Message: wire.Message{Kind: wire.KindPass, Wait: ms}})
 }
 
 // shows gives it BITS.

@@ -35,6 +35,9 @@ type neighbour struct {
 	heard    time.Time // when a message last did
 	sent     time.Time // when a chunk was last sent to it
 	leaving  bool      // its session is about to end, by this side
+	version  int       // of the protocol of its session
+	lent     bool      // what is being sent to it goes without an upload slot
+	slow     bool      // and so did the last chunk: it is not this side's uplink that it waits for
 	holding
 
 	queue   []int            // chunks waiting to be sent to it
@@ -131,7 +134,7 @@ func fromAnywhere[T any](r *rand.Rand, all []T) iter.Seq[T] {
 
 // opened takes a new session in.
 func (e *Engine) opened(ev exchange.Opened, now time.Time) {
-	n := &neighbour{id: ev.ID, peer: ev.Peer, since: now, contact: e.contacts.answered(ev.Address), holding: newHolding(e.cfg.Chunks)}
+	n := &neighbour{id: ev.ID, peer: ev.Peer, since: now, version: ev.Version, contact: e.contacts.answered(ev.Address), holding: newHolding(e.cfg.Chunks)}
 	n.origin = n.contact != nil && n.contact.origin
 	e.neighbours.byID[n.id] = n
 	if code, err := e.unwelcome(n, now); err != nil {
@@ -224,6 +227,7 @@ func (e *Engine) got(ev exchange.Got, now time.Time) {
 			e.strategy.heard(n, c, now)
 		}
 	case wire.KindGet:
+		e.strategy.got(n, m, now)
 		e.gotGet(n, m.Chunk)
 	case wire.KindAny: // only origins hand out
 		e.send(n, wire.KindNone, wire.NoChunk)

@@ -158,6 +158,13 @@ func (d *Download) post(ev exchange.Event) bool {
 	}
 }
 
+// spare tells that the uplink, which belongs to all sessions of the daemon, has room.
+func (d *Download) spare(s *chunkserver.Session) {
+	if sends, busy := s.Free(); sends > 0 {
+		d.post(exchange.Spare{Sends: sends, Busy: busy})
+	}
+}
+
 func (d *Download) hangUp() {
 	close(d.stopped)
 	d.sessions.end()
@@ -168,6 +175,11 @@ func (d *Download) tick(now time.Time) {
 		d.engine.Take(now, r)
 	}
 	d.engine.Take(now, exchange.Tick{})
+	if s := d.sessions.any(); s != nil {
+		if sends, busy := s.Free(); sends > 0 {
+			d.engine.Take(now, exchange.Spare{Sends: sends, Busy: busy})
+		}
+	}
 	noted, tracker := d.cfg.Progress.reasons()
 	d.cfg.Progress.measure(now, d.target.Store.Bytes(), d.engine.Trouble(noted, tracker))
 	d.lookForLost(now)

@@ -47,6 +47,13 @@ func (h *handler) count(l chunkserver.Landing) {
 // Sent implements chunkserver.Handler.
 func (h *handler) Sent(s *chunkserver.Session, chunk int) {
 	h.d.post(exchange.Sent{To: s.ID(), Chunk: chunk})
+	h.d.spare(s)
+}
+
+// Lent implements chunkserver.Handler.
+func (h *handler) Lent(s *chunkserver.Session) {
+	h.d.post(exchange.Lent{To: s.ID()})
+	h.d.spare(s)
 }
 
 // Closed implements chunkserver.Handler.

@@ -96,6 +96,7 @@ func (r *rig) puts(chunk int) {
 // fake is a session.
 type fake struct {
 	id    exchange.ID
+	room  atomic.Int32 // sends that there is room for
 	ended atomic.Bool
 	mu    sync.Mutex
 	did   []exchange.Action // but Tell, whose list makes it incomparable
@@ -103,6 +104,7 @@ type fake struct {
 
 func (f *fake) ID() exchange.ID         { return f.id }
 func (f *fake) LastReceived() time.Time { return time.Time{} }
+func (f *fake) Free() (sends, busy int) { return int(f.room.Load()), 1 }
 func (f *fake) Close()                  { f.ended.Store(true) }
 func (f *fake) Carry(a exchange.Action) exchange.Event {
 	f.mu.Lock()

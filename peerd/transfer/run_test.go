@@ -75,6 +75,86 @@ func TestRunLeavesNoSessionOpen(t *testing.T) {
 	}
 }
 
+// That a slot was lent, or a chunk sent, is told, and of the room that there is then.
+func TestTellsOfRoom(t *testing.T) {
+	for name, tc := range map[string]struct {
+		slots  int
+		happen func(h *handler, s *chunkserver.Session)
+		want   []exchange.Event
+	}{
+		"lent":              {2, func(h *handler, s *chunkserver.Session) { h.Lent(s) }, []exchange.Event{exchange.Lent{To: 1}, exchange.Spare{Sends: 2}}},
+		"lent, and no room": {0, func(h *handler, s *chunkserver.Session) { h.Lent(s) }, []exchange.Event{exchange.Lent{To: 1}}},
+		"sent":              {2, func(h *handler, s *chunkserver.Session) { h.Sent(s, 1) }, []exchange.Event{exchange.Sent{To: 1, Chunk: 1}, exchange.Spare{Sends: 2}}},
+		"sent, and no room": {0, func(h *handler, s *chunkserver.Session) { h.Sent(s, 1) }, []exchange.Event{exchange.Sent{To: 1, Chunk: 1}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, swarm.Swarm, 2)
+			server := chunkserver.New(chunkserver.Config{
+				Self: "m", Slots: tc.slots, BufferBytes: 1 << 20, Limits: chunkserver.DefaultLimits(),
+				Lookup: func(manifest.ID, string) (*chunkserver.Target, error) { return r.Target(), nil },
+			})
+			defer server.Close()
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			served := make(chan error, 1)
+			go func() { served <- server.Serve(ctx, ln) }()
+			defer func() { stop(); <-served }()
+			if err := server.Dial(ctx, ln.Addr().String(), r.Target()); err != nil {
+				t.Fatal(err)
+			}
+			patience.Await(t, "both ends of a session", func() bool { return r.sessions.find(2) != nil && len(r.events) == 2 })
+			for range 2 {
+				<-r.events
+			}
+			tc.happen(&handler{d: r.Download}, r.sessions.find(1).(*opened).session.(*chunkserver.Session))
+			for _, want := range tc.want {
+				if got := <-r.events; got != want {
+					t.Errorf("%#v, want %#v", got, want)
+				}
+			}
+			if len(r.events) != 0 {
+				t.Errorf("and %#v", <-r.events)
+			}
+		})
+	}
+}
+
+// While there is room a neighbour who lacks what is held here is told so, and not while there is none.
+func TestOffersRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, swarm.Swarm, 2)
+		r.puts(1)
+		r.tracker.reply = exchange.Answered{Interval: time.Hour}
+		stop := r.run()
+		defer stop()
+		synctest.Wait()
+		a := &fake{id: 1}
+		r.sessions.add(a)
+		r.post(exchange.Opened{ID: 1, Peer: "a", Version: 2})
+		r.post(exchange.Got{From: 1, Message: wire.Message{Kind: wire.KindBits, Bytes: 1}, Payload: []byte{0}})
+		offers := func() (n int) {
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			for _, did := range a.carried() {
+				if send, is := did.(exchange.Send); is && send.Kind == wire.KindRoom {
+					n++
+				}
+			}
+			return n
+		}
+		if n := offers(); n != 0 {
+			t.Fatalf("%d offers although there is no room", n)
+		}
+		a.room.Store(1)
+		if n := offers(); n != 1 {
+			t.Errorf("%d offers, want 1, and no other before that is answered", n)
+		}
+	})
+}
+
 // Run ends with its context, having closed its sessions and told the tracker that it left.
 func TestRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -12,6 +12,7 @@ type session interface {
 	ID() exchange.ID
 	LastReceived() time.Time
 	Carry(a exchange.Action) exchange.Event
+	Free() (sends, busy int)
 	Close()
 }
 
@@ -47,6 +48,16 @@ func (o *sessions) remove(id exchange.ID) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.open, id)
+}
+
+// any returns some open session; nil if there is none.
+func (o *sessions) any() session {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, s := range o.open {
+		return s
+	}
+	return nil
 }
 
 // find returns an open session; nil if there is none of that ID.

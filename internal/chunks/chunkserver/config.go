@@ -34,7 +34,6 @@ type Limits struct {
 	Handshake   time.Duration // from the connection to the HELLO
 	Idle        time.Duration // between two messages
 	Stall       time.Duration // between two slices of a payload, either way
-	Lend        time.Duration // for sending a slice, after which the upload slot is given on
 	Ping        time.Duration // between two PINGs, whatever else is said
 	Look        time.Duration // between two looks at the path of a session that sends
 	Requests    int           // outstanding GETs and ANYs of one session
@@ -46,7 +45,7 @@ type Limits struct {
 // DefaultLimits suits a LAN: generous to the slow, finite for the stuck.
 func DefaultLimits() Limits {
 	return Limits{
-		Handshake: 10 * time.Second, Idle: 60 * time.Second, Stall: 15 * time.Second, Lend: time.Second, Ping: 20 * time.Second,
+		Handshake: 10 * time.Second, Idle: 60 * time.Second, Stall: 15 * time.Second, Ping: 20 * time.Second,
 		Look: 5 * time.Second, Requests: 1024, Sessions: 4096, PerAddress: 1024, OutboxBytes: 1 << 20,
 	}
 }
@@ -72,7 +71,7 @@ func (t *Target) handOut(s *Session) int {
 }
 
 // Handler learns what happens on the sessions of one manifest. Opened comes first and
-// Closed last; calls of different sessions, and Landed and Sent of one session, come from
+// Closed last, but for Lent; calls of different sessions, and Landed and Sent of one session, come from
 // different goroutines. A handler must not block for long: it holds the session up.
 type Handler interface {
 	// Opened tells of a session whose handshake is done.
@@ -85,6 +84,9 @@ type Handler interface {
 	// Sent tells that a chunk that was queued has been sent; wire.NoChunk if none was there to
 	// hand out.
 	Sent(s *Session, chunk int)
+	// Lent tells that what is being sent goes so slowly that its slot was given on. It is called
+	// from the same goroutine for all sessions, and may come after Closed.
+	Lent(s *Session)
 	// Closed tells why the session ended; nil if this side closed it, and a *wire.Bye if the
 	// other side has taken its leave.
 	Closed(s *Session, err error)

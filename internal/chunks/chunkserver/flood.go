@@ -14,9 +14,10 @@ const (
 	// tellMore is what it may say beside that: chunks that were lost and have come again.
 	tellMore = 64 << 10
 
-	// roomsEach and roomsMost are how many ROOMs a session may say: a second, and at once.
-	roomsEach = 20
-	roomsMost = 40
+	// roomsEach and roomsMost are how many ROOMs a session may say: a second, and at once. One says
+	// at most 200 a second (room.Offer); where the way is held up, those of some seconds come at once.
+	roomsEach = 500
+	roomsMost = 1000
 )
 
 // flood bounds what a session may say that costs the other side work and brings it nothing.

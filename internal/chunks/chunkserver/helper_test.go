@@ -26,7 +26,7 @@ import (
 // sets it.
 func unhurried() chunkserver.Limits {
 	l := chunkserver.DefaultLimits()
-	l.Handshake, l.Idle, l.Stall, l.Lend = time.Hour, time.Hour, time.Hour, time.Hour
+	l.Handshake, l.Idle, l.Stall = time.Hour, time.Hour, time.Hour
 	return l
 }
 
@@ -167,6 +167,7 @@ type seen struct {
 	bits   [][]byte
 	landed []chunkserver.Landing
 	sent   []int
+	lent   []*chunkserver.Session
 	closed []error
 }
 
@@ -226,6 +227,10 @@ func (r *recorder) Landed(_ *chunkserver.Session, l chunkserver.Landing) {
 
 func (r *recorder) Sent(_ *chunkserver.Session, chunk int) {
 	r.note(func(x *seen) { x.sent = append(x.sent, chunk) })
+}
+
+func (r *recorder) Lent(s *chunkserver.Session) {
+	r.note(func(x *seen) { x.lent = append(x.lent, s) })
 }
 
 func (r *recorder) Closed(_ *chunkserver.Session, err error) {

@@ -49,6 +49,7 @@ func New(cfg Config) *Server {
 		byAddress: map[netip.Addr]int{},
 	}
 	v.ctx, v.cancel = context.WithCancel(context.Background())
+	v.wg.Go(func() { v.uploader.run(v.ctx) })
 	return v
 }
 

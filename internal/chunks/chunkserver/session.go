@@ -110,6 +110,9 @@ func (s *Session) Upload(chunk int) error { return s.server.uploader.add(s, chun
 // CancelUpload takes a chunk queued by Upload back; false if it is not queued any more.
 func (s *Session) CancelUpload(chunk int) bool { return s.server.uploader.cancel(s, chunk) }
 
+// Free is for how many more sends the daemon's uplink has room, and how many use it.
+func (s *Session) Free() (sends, busy int) { return s.server.uploader.free() }
+
 // Close ends the session from this side.
 func (s *Session) Close() { s.end(nil) }
 

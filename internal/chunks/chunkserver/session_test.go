@@ -103,7 +103,9 @@ func TestAnyIsChosenLate(t *testing.T) {
 			asked <- struct{}{}
 		}
 	}
-	busy, taker := join(t, a.addr, f.id), join(t, a.addr, f.id)
+	busy := join(t, a.addr, f.id)
+	chunkserver.KeepSlot(a.only(t))
+	taker := join(t, a.addr, f.id)
 	busy.say("GET 0\n")
 	if m, err := busy.in.Next(); err != nil || m.Kind != wire.KindData { // it has the only slot
 		t.Fatal(m, err)
@@ -128,8 +130,7 @@ func TestLimitedSendKeepsItsSlot(t *testing.T) {
 	f := newFile(t, 2, 32<<10)
 	a := source(t, f, func(c *chunkserver.Config) {
 		c.Slots = 1
-		c.Upload = rate.NewLimiter(4<<10, 16<<10) // the second half of a chunk waits for 4 s
-		c.Limits.Lend = 3 * time.Second
+		c.Upload = rate.NewLimiter(8<<10, 16<<10) // the second half of a chunk waits for 2 s
 	})
 	sent := make(chan int, 1)
 	a.answer = serve
@@ -147,14 +148,22 @@ func TestLimitedSendKeepsItsSlot(t *testing.T) {
 	if n := <-sent; n != f.m.Length(0) {
 		t.Errorf("the only slot was given on after %d of %d bytes", n, f.m.Length(0))
 	}
+	a.look(func(x *seen) {
+		if len(x.lent) != 0 {
+			t.Errorf("%d were lent, it says", len(x.lent))
+		}
+	})
 }
 
-// The slot of a receiver that does not read is lent on, and its own send goes on.
+// The slot of a receiver that does not read is lent on, of which the handler is told, and its own send
+// goes on.
 func TestStalledReceiverLendsItsSlot(t *testing.T) {
 	f := newFile(t, 1, 4<<20)
-	a := source(t, f, func(c *chunkserver.Config) { c.Slots, c.Limits.Lend = 1, 100*time.Millisecond })
+	a := source(t, f, func(c *chunkserver.Config) { c.Slots = 1 })
 	a.answer = serve
-	stalled, quick := join(t, a.addr, f.id), join(t, a.addr, f.id)
+	stalled := join(t, a.addr, f.id)
+	slow := a.only(t)
+	quick := join(t, a.addr, f.id)
 	stalled.say("GET 0\n")
 	if m, err := stalled.in.Next(); err != nil || m.Kind != wire.KindData {
 		t.Fatal(m, err)
@@ -163,10 +172,47 @@ func TestStalledReceiverLendsItsSlot(t *testing.T) {
 	if !bytes.Equal(quick.want(wire.KindData, 0), f.chunk(0)) {
 		t.Error("wrong bytes")
 	}
+	a.await(t, "word that a slot was lent", func(x *seen) bool { return len(x.lent) > 0 })
+	a.look(func(x *seen) {
+		if x.lent[0] != slow {
+			t.Error("the wrong session's slot was lent, it says")
+		}
+	})
 	rest := make([]byte, f.m.Length(0))
 	if err := stalled.in.ReadPayload(rest); err != nil || !bytes.Equal(rest, f.chunk(0)) {
 		t.Errorf("the stalled send did not go on (%v)", err)
 	}
+}
+
+// However many do not read, one who does gets its chunks.
+func TestStalledReceiversStopNobody(t *testing.T) {
+	const stalled = 7
+	f := newFile(t, 4, 4<<20)
+	a := source(t, f, nil) // with four slots
+	a.answer = serve
+	for range stalled {
+		join(t, a.addr, f.id).say("GET 0\nGET 1\n")
+	}
+	a.await(t, "the requests", func(x *seen) bool { return len(x.got) == 2*stalled })
+	reader := join(t, a.addr, f.id)
+	for c := range f.m.Chunks() {
+		reader.say("GET %d\n", c)
+		if !bytes.Equal(reader.want(wire.KindData, c), f.chunk(c)) {
+			t.Errorf("wrong bytes of chunk %d", c)
+		}
+	}
+	a.await(t, "word that slots were lent", func(x *seen) bool { return len(x.lent) >= 4 })
+	a.look(func(x *seen) {
+		times := map[*chunkserver.Session]int{}
+		for _, s := range x.lent {
+			times[s]++
+		}
+		for _, s := range x.opened[:stalled] {
+			if times[s] > 1 { // it still is at its first chunk
+				t.Errorf("the slot of session %d was lent %d times", s.ID(), times[s])
+			}
+		}
+	})
 }
 
 // A GET that was cancelled in the queue is not answered; the others are.

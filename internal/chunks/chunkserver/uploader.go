@@ -1,7 +1,9 @@
 package chunkserver
 
 import (
+	"context"
 	"sync"
+	"time"
 
 	"fanout/internal/chunks/room"
 )
@@ -55,7 +57,7 @@ func (u *uploader) cancel(s *Session, chunk int) bool {
 	return cancelled
 }
 
-// done gives a session's slot on.
+// done notes that what a session was granted is sent.
 func (u *uploader) done(s *Session) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -63,16 +65,55 @@ func (u *uploader) done(s *Session) {
 	u.grant()
 }
 
-// lend gives the slot of a receiver that stalls on, while its send goes on.
-func (u *uploader) lend(s *Session) {
+// sent notes that bytes of what a session was granted are on their way.
+func (u *uploader) sent(s *Session, bytes int, now time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.room.Lend(s)
+	u.room.Sent(s, bytes, now)
+}
+
+// hold notes that a session's send waits for the upload limit of this daemon, or no longer does.
+func (u *uploader) hold(s *Session, held bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.room.Hold(s, held, time.Now())
+}
+
+// lend gives the slots of slow receivers on, while their sends go on, and returns whose.
+func (u *uploader) lend(now time.Time) (slow []*Session) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	slow = u.room.Lend(now)
 	u.grant()
+	return slow
+}
+
+// run looks for slow receivers until ctx ends, and tells their handlers: without the lock, for they may
+// ask for more.
+func (u *uploader) run(ctx context.Context) {
+	look := time.NewTicker(room.Look)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-look.C:
+			for _, s := range u.lend(now) {
+				s.target.Handler.Lent(s)
+			}
+		}
+	}
+}
+
+// free is for how many more sends there is room, and how many use the uplink.
+func (u *uploader) free() (sends, busy int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.room.Free()
 }
 
 func (u *uploader) grant() {
-	for s, chunk, ok := u.room.Next(); ok; s, chunk, ok = u.room.Next() {
+	for s, chunk, ok := u.room.Next(time.Now()); ok; s, chunk, ok = u.room.Next(time.Now()) {
 		u.count(-1)
 		s.grant <- chunk // never blocks: room for one, and a busy session is granted no second
 	}

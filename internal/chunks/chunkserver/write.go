@@ -120,9 +120,6 @@ func (w writer) send(chunk int) error {
 // data sends the DATA line of a chunk and its payload.
 func (w writer) data(chunk int) error {
 	s := w.s
-	lendAfter := s.server.limits.Lend
-	lend := time.AfterFunc(lendAfter, func() { s.server.uploader.lend(s) })
-	defer lend.Stop()
 	limit := s.server.cfg.Upload
 	size, n := sliceBytes, s.target.Manifest.Length(chunk)
 	if limit != nil {
@@ -131,12 +128,12 @@ func (w writer) data(chunk int) error {
 	for at := 0; at < n; at += size {
 		k := min(size, n-at)
 		if limit != nil {
-			lend.Stop() // this wait is not the receiver's doing
+			s.server.uploader.hold(s, true) // this wait is not the receiver's doing
 			if err := limit.WaitN(s.ctx, k); err != nil {
 				return err
 			}
+			s.server.uploader.hold(s, false)
 		}
-		lend.Reset(lendAfter)
 		now := time.Now()
 		w.control.look(now) // here and not by a timer: who does not send needs no control
 		s.conn.SetWriteDeadline(now.Add(s.server.limits.Stall))
@@ -149,6 +146,7 @@ func (w writer) data(chunk int) error {
 		if _, err := s.target.Store.SendTo(s.conn, chunk, at, k); err != nil {
 			return err
 		}
+		s.server.uploader.sent(s, k, time.Now())
 		s.server.observer.SentBytes(k)
 	}
 	return nil

@@ -85,9 +85,12 @@ type (
 		// Withdrawn says that the tracker wants to hear no more of the file.
 		Withdrawn bool
 	}
-	// Spare tells that the daemon's uplink has room for so many sends, and that nothing waits. It
-	// is told when that has become so, and again while it stays so with every Tick.
-	Spare struct{ Sends int }
+	// Lent tells that what is being sent to a session goes so slowly that it is not this side's
+	// uplink which holds it up. Others are sent to meanwhile.
+	Lent struct{ To ID }
+	// Spare tells that the daemon's uplink has room for so many sends more than wait, beside so
+	// many that use it. It is told after each of them, and while it stays so with every Tick.
+	Spare struct{ Sends, Busy int }
 	// Wanted tells that the tracker should hear of this download: something has changed, or,
 	// if Asked, it has asked, also for a file that had been withdrawn.
 	Wanted struct{ Asked bool }
@@ -105,6 +108,7 @@ func (Closed) event()      {}
 func (NotDialled) event()  {}
 func (Answered) event()    {}
 func (NotAnswered) event() {}
+func (Lent) event()        {}
 func (Spare) event()       {}
 func (Wanted) event()      {}
 func (Tick) event()        {}

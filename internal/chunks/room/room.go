@@ -4,6 +4,12 @@
 // that a push goes to every neighbour before the next one does and no session can starve the
 // others.
 //
+// A slot is for a send that uses the uplink. A send that is far slower than an equal part of the uplink
+// would make it is held up by the receiver's link, or on the way there, and goes on without a slot.
+// Slow receivers lack most and ask most, so that they would in the end have all of a fixed number of
+// slots. Who is slow shows in how the sends themselves progress: where the bottleneck is elsewhere, no
+// queue of this machine fills.
+//
 // It is pure: no I/O, no clock, no goroutine. It must not know sessions, which to it are no
 // more than keys, or what the chunks are of.
 package room
@@ -11,10 +17,28 @@ package room
 import (
 	"errors"
 	"slices"
+	"time"
 )
 
 // ErrTooMany is returned when too much waits for one session.
 var ErrTooMany = errors.New("too many requests outstanding")
+
+// Look is the time between two calls of [Room.Lend].
+const Look = 50 * time.Millisecond
+
+const (
+	// farSlower: a send is slow once it has taken so many times as long as with an equal part of the
+	// uplink.
+	farSlower = 3
+	// stuck: a send is also slow once nothing of it has gone for so long, whatever is known of the
+	// uplink.
+	stuck = time.Second
+	// slice is the most that is sent between two calls of Sent: so much more than was noted may have
+	// gone.
+	slice = 64 << 10
+	// mostLent bounds the sends without a slot, which use some of the uplink all the same.
+	mostLent = 32
+)
 
 // Any is in place of a chunk that is to be chosen at the moment of sending.
 const Any = -2
@@ -22,18 +46,26 @@ const Any = -2
 // Room is the upload slots of a daemon, and what waits for them. It is not safe for concurrent
 // use.
 type Room[S comparable] struct {
-	slots  int // sessions that are sent to at a time
-	most   int // chunks that may wait for a session
-	active int
-	ready  []S // those with something waiting that are not being sent to, in turn
-	queues map[S]*queue
+	slots   int // sessions that are sent to at a time
+	most    int // chunks that may wait for a session
+	active  int // slots in use
+	lent    int // sends without one
+	waiting int // chunks that wait, for all sessions
+	uplink  Uplink
+	sending []S // those that are sent to, in the order in which that began
+	ready   []S // those with something waiting that are not sent to, in turn
+	queues  map[S]*queue
 }
 
-// queue is what waits for a session.
+// queue is what waits for a session, and how what is being sent to it goes.
 type queue struct {
 	chunks []int
-	busy   bool // granted, not yet finished
-	lent   bool // the slot was given on because the receiver stalls
+	busy   bool      // granted, not yet finished
+	lent   bool      // the slot was given on because the receiver is slow
+	held   bool      // the send waits for this side, which is not the receiver's doing
+	since  time.Time // when the send began; later by the time for which it was held
+	moved  time.Time // when bytes of it last went, or it was held or let go
+	sent   int       // bytes of it
 }
 
 // New makes a room of so many slots, in which so many chunks may wait for one session.
@@ -51,6 +83,7 @@ func (r *Room[S]) Leave(s S) (waited int) {
 		return 0
 	}
 	waited = len(q.chunks)
+	r.waiting -= waited
 	q.chunks = nil
 	r.Done(s)
 	r.unready(s)
@@ -68,6 +101,7 @@ func (r *Room[S]) Add(s S, chunk int) (added bool, err error) {
 		return false, ErrTooMany
 	}
 	q.chunks = append(q.chunks, chunk)
+	r.waiting++
 	if len(q.chunks) == 1 && !q.busy {
 		r.ready = append(r.ready, s)
 	}
@@ -85,6 +119,7 @@ func (r *Room[S]) Cancel(s S, chunk int) bool {
 		return false
 	}
 	q.chunks = slices.Delete(q.chunks, i, i+1)
+	r.waiting--
 	if len(q.chunks) == 0 {
 		r.unready(s)
 	}
@@ -93,40 +128,87 @@ func (r *Room[S]) Cancel(s S, chunk int) bool {
 
 // Next grants a slot, if one is free and something waits: the chunk, or Any, is to be sent now,
 // and Done to be called after it.
-func (r *Room[S]) Next() (s S, chunk int, ok bool) {
+func (r *Room[S]) Next(now time.Time) (s S, chunk int, ok bool) {
 	if r.active >= r.slots || len(r.ready) == 0 {
 		return s, 0, false
 	}
 	s, r.ready = r.ready[0], r.ready[1:]
 	q := r.queues[s]
 	chunk, q.chunks = q.chunks[0], q.chunks[1:]
-	q.busy = true
+	r.waiting--
+	q.busy, q.since, q.moved, q.sent = true, now, now, 0
+	r.sending = append(r.sending, s)
 	r.active++
 	return s, chunk, true
 }
 
-// Done gives a session's slot on, and puts it at the end of the turn.
+// Free is how many slots would still be free if all that waits were sent, and how many are in use.
+func (r *Room[S]) Free() (sends, busy int) {
+	return max(0, r.slots-r.active-r.waiting), r.active
+}
+
+// Done notes that what a session was granted is sent: its slot is free, unless that was lent before,
+// and the session goes to the end of the queue.
 func (r *Room[S]) Done(s S) {
 	q, ok := r.queues[s]
 	if !ok || !q.busy {
 		return
 	}
-	if !q.lent {
+	if q.lent {
+		r.lent--
+	} else {
 		r.active--
 	}
-	q.busy, q.lent = false, false
+	r.sending = slices.DeleteFunc(r.sending, func(o S) bool { return o == s })
+	q.busy, q.lent, q.held = false, false, false
 	if len(q.chunks) > 0 {
 		r.ready = append(r.ready, s)
 	}
 }
 
-// Lend gives the slot of a receiver that stalls on to another session; the stalled send goes on
-// without one. Otherwise a few stuck receivers would stop the daemon.
-func (r *Room[S]) Lend(s S) {
-	if q, ok := r.queues[s]; ok && q.busy && !q.lent {
-		q.lent = true
-		r.active--
+// Sent notes that bytes of what a session was granted are on their way.
+func (r *Room[S]) Sent(s S, bytes int, now time.Time) {
+	r.uplink.Sent(bytes, now)
+	if q, ok := r.queues[s]; ok {
+		q.sent += bytes
+		q.moved = now
 	}
+}
+
+// Hold notes that a session's send waits for something on this side, an upload limit say, or no longer
+// does. That time does not count against the receiver.
+func (r *Room[S]) Hold(s S, held bool, now time.Time) {
+	q, ok := r.queues[s]
+	if !ok || q.held == held {
+		return
+	}
+	if !held {
+		q.since = q.since.Add(now.Sub(q.moved))
+	}
+	q.held, q.moved = held, now
+}
+
+// Lend frees the slots of sends that are slow, and returns the sessions; the sends go on without a
+// slot. Otherwise a few slow receivers would stop the daemon. It is to be called every [Look].
+func (r *Room[S]) Lend(now time.Time) (slow []S) {
+	for _, s := range r.sending {
+		if q := r.queues[s]; r.lent < mostLent && !q.lent && !q.held && r.slow(q, now) {
+			q.lent = true
+			r.active--
+			r.lent++
+			slow = append(slow, s)
+		}
+	}
+	return slow
+}
+
+// slow says whether a send takes far longer than if all that have a slot got the same of the uplink.
+func (r *Room[S]) slow(q *queue, now time.Time) bool {
+	if now.Sub(q.moved) >= stuck {
+		return true
+	}
+	c := r.uplink.Capacity
+	return c > 0 && now.Sub(q.since).Seconds() > farSlower*float64(q.sent+slice)*float64(r.active)/c
 }
 
 func (r *Room[S]) unready(s S) {

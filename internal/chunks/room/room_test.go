@@ -3,6 +3,7 @@ package room
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -39,34 +40,6 @@ func TestSessionsTakeTurns(t *testing.T) {
 	}
 }
 
-func TestLend(t *testing.T) {
-	r := newTestRoom(1, 100)
-	a, b, c := r.session(), r.session(), r.session()
-	for _, s := range []*session{a, b, c} {
-		r.add(s, 0)
-		r.add(s, 1)
-	}
-	r.lend(a)
-	r.lend(a) // once is enough
-	if len(a.grant) != 1 || len(b.grant) != 1 || len(c.grant) != 0 {
-		t.Fatalf("granted: %d %d %d, want a and b", len(a.grant), len(b.grant), len(c.grant))
-	}
-	<-a.grant
-	r.done(a) // what it had was lent: nobody else may begin
-	if len(a.grant) != 0 || len(c.grant) != 0 {
-		t.Fatal("a lent slot was given on twice")
-	}
-	<-b.grant
-	r.done(b)
-	if len(c.grant) != 1 {
-		t.Fatal("c waits although a slot is free")
-	}
-	r.lend(a) // a timer that fired too late
-	if r.active != 1 {
-		t.Fatalf("%d active", r.active)
-	}
-}
-
 func TestTooManyJobs(t *testing.T) {
 	r := newTestRoom(0, 2)
 	s := r.session()
@@ -80,8 +53,36 @@ func TestTooManyJobs(t *testing.T) {
 	}
 }
 
+// What waits takes from the free slots before it is granted one, and never more than there are.
+func TestFree(t *testing.T) {
+	r := newTestRoom(3, 100)
+	a, b := r.session(), r.session()
+	for _, step := range []struct {
+		what        string
+		do          func()
+		sends, busy int
+	}{
+		{"nothing waits", func() {}, 3, 0},
+		{"one is sent", func() { r.add(a, 0) }, 2, 1},
+		{"one more waits for the same session", func() { r.add(a, 1) }, 1, 1},
+		{"another session's is sent", func() { r.add(b, 0) }, 0, 2},
+		{"more waits than there are slots", func() { r.add(a, 2); r.add(a, 3); r.add(b, 1) }, 0, 2},
+		{"both are stuck", func() { r.wait(stuck); r.lend() }, 0, 0},
+		{"what waits is taken back", func() { r.cancel(a, 1); r.cancel(a, 2) }, 1, 0},
+		{"what was lent is done, and the next is sent", func() { <-a.grant; r.done(a) }, 1, 1},
+		{"a session leaves with what waits for it", func() { r.leave(b) }, 2, 1},
+		{"all is sent", func() { <-a.grant; r.done(a) }, 3, 0},
+	} {
+		step.do()
+		if sends, busy := r.Free(); sends != step.sends || busy != step.busy {
+			t.Errorf("%s: %d free, %d busy; want %d and %d", step.what, sends, busy, step.sends, step.busy)
+		}
+	}
+}
+
 // Whatever happens in whatever order: the slots are kept, no session has two grants, every
-// job is granted once or taken back, in order, and the count of the queue is right.
+// job is granted once or taken back, in order, the counts are right, what is stuck is lent, and
+// what is held, or was lent before, is not.
 func TestRoomProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		slots := rapid.IntRange(1, 3).Draw(t, "slots")
@@ -90,6 +91,8 @@ func TestRoomProperties(t *testing.T) {
 		waiting := map[*session][]int{} // the model: chunks queued
 		busy := map[*session]bool{}
 		lent := map[*session]bool{}
+		held := map[*session]bool{}
+		moved := map[*session]time.Time{}
 		next := 0
 		collect := func() { // what a writer does at once
 			for _, s := range sessions {
@@ -98,7 +101,7 @@ func TestRoomProperties(t *testing.T) {
 					if busy[s] || len(waiting[s]) == 0 || waiting[s][0] != chunk {
 						t.Fatalf("granted %d; busy %v, waiting %v", chunk, busy[s], waiting[s])
 					}
-					busy[s], waiting[s] = true, waiting[s][1:]
+					busy[s], waiting[s], moved[s] = true, waiting[s][1:], r.now
 				}
 			}
 		}
@@ -140,13 +143,50 @@ func TestRoomProperties(t *testing.T) {
 				if s := pick(); s != nil && busy[s] {
 					delete(busy, s)
 					delete(lent, s)
+					delete(held, s)
 					r.done(s)
 				}
 			},
-			"lend": func(*rapid.T) {
-				if s := pick(); s != nil {
-					r.lend(s)
-					lent[s] = busy[s]
+			"wait": func(t *rapid.T) {
+				r.wait(time.Duration(rapid.IntRange(0, 1500).Draw(t, "ms")) * time.Millisecond)
+			},
+			"sent": func(t *rapid.T) {
+				if s := pick(); s != nil && busy[s] && !held[s] {
+					r.Sent(s, rapid.IntRange(1, slice).Draw(t, "bytes"), r.now)
+					moved[s] = r.now
+				}
+			},
+			"hold": func(*rapid.T) {
+				if s := pick(); s != nil && busy[s] {
+					held[s] = !held[s]
+					r.Hold(s, held[s], r.now)
+					moved[s] = r.now
+				}
+			},
+			"lend": func(t *rapid.T) {
+				known := r.uplink.Capacity > 0
+				stalled := func(s *session) bool {
+					return busy[s] && !lent[s] && !held[s] && r.now.Sub(moved[s]) >= stuck
+				}
+				var want []*session
+				for _, s := range sessions {
+					if stalled(s) && len(lent)+len(want) < mostLent {
+						want = append(want, s)
+					}
+				}
+				for _, s := range r.lend() {
+					if !busy[s] || lent[s] || held[s] || !known && !stalled(s) {
+						t.Fatalf("lent; busy %v, lent before %v, held %v, stuck %v", busy[s], lent[s], held[s], stalled(s))
+					}
+					lent[s] = true
+				}
+				for _, s := range want {
+					if !lent[s] {
+						t.Fatalf("a send that is stuck was not lent")
+					}
+				}
+				if len(lent) > mostLent {
+					t.Fatalf("%d are lent", len(lent))
 				}
 			},
 			"close": func(*rapid.T) {
@@ -154,6 +194,7 @@ func TestRoomProperties(t *testing.T) {
 					delete(waiting, s)
 					delete(busy, s)
 					delete(lent, s)
+					delete(held, s)
 					r.leave(s)
 					sessions = slices.DeleteFunc(sessions, func(o *session) bool { return o == s })
 				}
@@ -173,6 +214,9 @@ func TestRoomProperties(t *testing.T) {
 				if active > slots || r.active != active || r.queued != queued {
 					t.Fatalf("%d active of %d slots, it says %d; %d queued, it says %d", active, slots, r.active, queued, r.queued)
 				}
+				if sends, using := r.Free(); sends != max(0, slots-active-queued) || using != active {
+					t.Fatalf("%d free and %d in use, it says, of %d slots, with %d active, %d queued", sends, using, slots, active, queued)
+				}
 				if idle > 0 && active < slots {
 					t.Fatalf("%d sessions wait although %d of %d slots are free", idle, slots-active, slots)
 				}
@@ -185,11 +229,16 @@ func TestRoomProperties(t *testing.T) {
 type testRoom struct {
 	*Room[*session]
 	queued int
+	now    time.Time
 }
 
 type session struct{ grant chan int }
 
-func newTestRoom(slots, most int) *testRoom { return &testRoom{Room: New[*session](slots, most)} }
+func newTestRoom(slots, most int) *testRoom {
+	return &testRoom{Room: New[*session](slots, most), now: time.Unix(1000, 0)}
+}
+
+func (r *testRoom) wait(d time.Duration) { r.now = r.now.Add(d) }
 
 func (r *testRoom) session() *session {
 	s := &session{make(chan int, 1)}
@@ -215,7 +264,12 @@ func (r *testRoom) cancel(s *session, chunk int) bool {
 }
 
 func (r *testRoom) done(s *session) { r.Done(s); r.pass() }
-func (r *testRoom) lend(s *session) { r.Lend(s); r.pass() }
+
+func (r *testRoom) lend() []*session {
+	slow := r.Lend(r.now)
+	r.pass()
+	return slow
+}
 
 func (r *testRoom) leave(s *session) {
 	r.queued -= r.Leave(s)
@@ -223,7 +277,7 @@ func (r *testRoom) leave(s *session) {
 }
 
 func (r *testRoom) pass() {
-	for s, chunk, ok := r.Next(); ok; s, chunk, ok = r.Next() {
+	for s, chunk, ok := r.Next(r.now); ok; s, chunk, ok = r.Next(r.now) {
 		r.queued--
 		select {
 		case s.grant <- chunk:

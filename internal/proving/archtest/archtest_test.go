@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	"internal/chunks/room":        {},
 	"internal/chunks/chunkserver": {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/room"},
 
-	"origin/handout": {"internal/chunks/bitmap", "internal/chunks/wire", "internal/chunks/exchange"},
+	"origin/handout": {"internal/chunks/bitmap", "internal/chunks/wire", "internal/chunks/exchange", "internal/chunks/room"},
 	"peerd/picker":   {},
 	"peerd/swarm":    {"internal/chunks/bitmap", "internal/chunks/exchange", "internal/chunks/manifest", "internal/chunks/room", "internal/chunks/wire", "peerd/picker"},
 	"peerd/transfer": {"internal/chunks/bitmap", "internal/chunks/chunkserver", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/manifest", "internal/chunks/wire", "peerd/swarm"},

@@ -14,6 +14,7 @@ type did uint8
 const (
 	saidLine    did = iota // a daemon has decided to say a line, any but HAVE
 	heardLine              // a line, any but HAVE, has come
+	heardHave              // HAVE has come
 	toldHave               // a daemon has decided to tell others that it holds a chunk
 	beginsChunk            // a chunk begins to be sent, or a handout was chosen; below 0 for none
 	landedChunk            // a chunk has come and was checked
@@ -39,7 +40,7 @@ type checker interface{ check(s *step) error }
 
 // checkers are all promises.
 func checkers(hosts int) []checker {
-	return []checker{heldIsNotAskedFor{}, heldIsOffered{}, holdersAreAsked{}, newClaimsAreOwed(hosts), newSentIsDue(), newBytesAddUp(), endsWhole{}}
+	return []checker{heldIsNotAskedFor{}, heldIsOffered{}, holdersAreAsked{}, newClaimsAreOwed(hosts), newSentIsDue(), newRoomIsOfUse(), newBytesAddUp(), endsWhole{}}
 }
 
 // heldIsNotAskedFor: a chunk that a peer holds is never asked for.

@@ -53,12 +53,18 @@ func TestCheckers(t *testing.T) {
 	l, a, b, ab, ba := two()
 	e := engine(t)
 	get := func(by *host, on *end, what did, kind wire.Kind, chunk int32) step {
-		return step{what: what, by: by, on: on, line: line{kind, chunk}}
+		return step{what: what, by: by, on: on, line: line{kind: kind, chunk: chunk}}
 	}
 	asked := []step{
 		get(b, ba, saidLine, wire.KindGet, 0), get(b, ba, saidLine, wire.KindGet, 1),
 		get(b, ba, saidLine, wire.KindGet, 2), get(b, ba, saidLine, wire.KindGet, 3),
 	}
+	bits := func(of []byte) *end { // b's side of a session over which it has said so
+		ab, ba := &end{host: a, id: 3}, &end{host: b, id: 3, bits: of}
+		ab.other, ba.other = ba, ab
+		return ab
+	}
+	whole4, nothing := bits([]byte{0xf0}), bits([]byte{0})
 	decided := step{what: hasDecided, by: b, engine: e}
 	begun := step{what: beginsChunk, by: a, on: ab, chunk: 0}
 	landed := step{what: landedChunk, by: b, on: ba, chunk: 0}
@@ -95,6 +101,18 @@ func TestCheckers(t *testing.T) {
 		{"hands out to who does not ask", newSentIsDue(), nil, step{what: beginsChunk, by: a, on: ab, any: true}, "has asked for none"},
 		{"hands out twice", newSentIsDue(), []step{get(a, ab, heardLine, wire.KindAny, 0), {what: beginsChunk, by: a, on: ab, any: true}},
 			step{what: beginsChunk, by: a, on: ab, any: true}, "has asked for none"},
+		{"offers room twice", newRoomIsOfUse(), []step{
+			get(a, ab, saidLine, wire.KindRoom, 0), get(a, ab, heardLine, wire.KindGet, 0), get(a, ab, saidLine, wire.KindRoom, 0),
+			get(a, ab, heardLine, wire.KindPass, 0), get(a, ab, saidLine, wire.KindRoom, 0),
+		}, get(a, ab, saidLine, wire.KindRoom, 0), "without an answer"},
+		{"offers room to who has said to hold everything", newRoomIsOfUse(), []step{
+			get(a, nothing, heardLine, wire.KindBits, 0), get(a, nothing, saidLine, wire.KindRoom, 0), get(a, whole4, heardLine, wire.KindBits, 0),
+		}, get(a, whole4, saidLine, wire.KindRoom, 0), "lacks nothing"},
+		{"offers room to who has told of all that is here", newRoomIsOfUse(), []step{{what: heardHave, by: a, on: ab, chunk: 0}},
+			get(a, ab, saidLine, wire.KindRoom, 0), "lacks nothing"},
+		{"offers room for what is not here", newRoomIsOfUse(), nil, get(a, ab, saidLine, wire.KindRoom, 1), "chunk 1, which"},
+		{"passes unasked", newRoomIsOfUse(), []step{get(b, ba, heardLine, wire.KindRoom, 0), get(b, ba, saidLine, wire.KindPass, 0)},
+			get(b, ba, saidLine, wire.KindPass, 0), "has offered nothing"},
 		{"a chunk comes that nobody sent", newBytesAddUp(), nil, landed, "has come from a"},
 		{"a chunk comes twice", newBytesAddUp(), []step{begun, landed}, landed, "has come from a"},
 		{"another one comes", newBytesAddUp(), []step{begun}, step{what: landedChunk, by: b, on: ba, chunk: 1}, "has come from a"},

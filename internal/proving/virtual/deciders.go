@@ -64,10 +64,11 @@ func (d *desk) tell(ev exchange.Event) {
 	}
 }
 
-// act is the desk's Tick.
+// act is the desk's Tick, and what room there is.
 func (d *desk) act(int, int) {
-	if !d.h.dead && !d.h.frozen {
+	if !d.h.dead && !d.h.frozen && d.h.now == d.due { // and not put off since
 		d.tell(exchange.Tick{})
+		d.h.spare()
 	}
 }
 

@@ -11,17 +11,17 @@ import (
 
 // What internal/chunks/chunkserver does with a session.
 const (
-	later     = 150 * time.Millisecond // a line that may wait for company does, at most
-	lendAfter = time.Second            // of waiting for the receiver, a slot is given on
-	stall     = 15 * time.Second       // between two slices of a payload, either way
+	later = 150 * time.Millisecond // a line that may wait for company does, at most
+	stall = 15 * time.Second       // between two slices of a payload, either way
 
 	sliceBytes = 64 << 10 // of a payload, for which these times count
 )
 
 // line is a control line.
 type line struct {
-	kind  wire.Kind
-	chunk int32
+	kind   wire.Kind
+	chunk  int32
+	amount int32 // as exchange.Send has it
 }
 
 // bytes is the line's length.
@@ -29,6 +29,9 @@ func (l line) bytes() int {
 	n := len(l.kind.String()) + 1
 	if l.kind != wire.KindAny {
 		n += 1 + len(strconv.Itoa(int(l.chunk)))
+	}
+	if l.amount > 0 {
+		n += 1 + len(strconv.Itoa(int(l.amount)))
 	}
 	return n
 }
@@ -54,7 +57,6 @@ type end struct {
 	corrupt  bool
 	pumping  bool
 	slice    moment // when the slice began that the kernel is to take
-	lent     bool
 	receives bool   // a chunk
 	began    moment // when it began to come
 	reading  moment // when the slice did that is coming
@@ -82,7 +84,7 @@ func (e *end) act(what, _ int) {
 }
 
 // say queues a control line.
-func (e *end) say(kind wire.Kind, chunk int) { e.queue(line{kind, int32(chunk)}, false) }
+func (e *end) say(kind wire.Kind, chunk int) { e.queue(line{kind: kind, chunk: int32(chunk)}, false) }
 
 // queue queues a line, which may wait for company.
 func (e *end) queue(l line, mayWait bool) {
@@ -105,7 +107,7 @@ func (e *end) queue(l line, mayWait bool) {
 
 // grant gives the end an upload slot.
 func (e *end) grant(chunk int) {
-	e.granted, e.chunk, e.lent = true, chunk, false
+	e.granted, e.chunk = true, chunk
 	e.pump()
 }
 
@@ -174,6 +176,9 @@ func (e *end) givePayload() {
 	n := min(e.sending, left, e.out.most)
 	e.sending -= n
 	e.stats.sent += int64(n)
+	if e.sending == 0 || n == left {
+		e.room.Sent(e, min(sliceBytes, e.length(e.chunk)), e.clock(e.now))
+	}
 	switch {
 	case e.sending == 0:
 		e.out.write(n, note{chunk: e.chunk, ends: true, corrupt: e.corrupt})
@@ -194,6 +199,7 @@ func (e *end) done() {
 	}
 	e.take(exchange.Sent{To: e.id, Chunk: e.chunk})
 	e.share()
+	e.spare()
 }
 
 // receive is the session's reader: it takes what has come.
@@ -226,10 +232,18 @@ func (e *end) hear(lines []line) {
 		if e.closed {
 			return
 		}
-		if l.kind != wire.KindHave {
+		if l.kind == wire.KindHave {
+			e.watch(step{what: heardHave, by: e.host, on: e, chunk: int(l.chunk)})
+		} else {
 			e.watch(step{what: heardLine, by: e.host, on: e, line: l})
 		}
 		got := exchange.Got{From: e.id, Message: wire.Message{Kind: l.kind, Chunk: int(l.chunk)}}
+		switch l.kind {
+		case wire.KindRoom:
+			got.Message.Bytes = int(l.amount)
+		case wire.KindPass:
+			got.Message.Chunk, got.Message.Wait = 0, int(l.amount)
+		}
 		if l.kind == wire.KindBits {
 			got.Payload = e.other.bits
 		}
@@ -242,10 +256,6 @@ func (e *end) tend() {
 	switch {
 	case e.sending > 0 && e.now-e.slice > stall, e.receives && e.now-e.reading > stall:
 		e.fail(wire.CodeTimeout, errStalled)
-	case e.sending > 0 && !e.lent && e.now-e.slice > lendAfter:
-		e.lent = true
-		e.room.Lend(e)
-		e.share()
 	}
 }
 

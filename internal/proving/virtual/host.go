@@ -70,6 +70,7 @@ type decider interface {
 const (
 	starts = iota
 	think  // decide
+	lends  // look for slow receivers
 	tick
 	dies  // is killed
 	stops // is told to end, and takes its leave of the tracker
@@ -86,6 +87,8 @@ func (h *host) act(what, _ int) {
 		if h.thinking = false; !h.frozen {
 			h.decider.think()
 		}
+	case lends:
+		h.lend()
 	case tick:
 		h.tick()
 	case dies:
@@ -109,6 +112,7 @@ func (h *host) start() {
 	}
 	h.think(0)
 	h.enter(h.now+swarm.TickEvery, h, tick, 0)
+	h.enter(h.now+room.Look, h, lends, 0)
 }
 
 func (h *host) config() swarm.Config {
@@ -146,6 +150,7 @@ func (h *host) tick() {
 		e.tend()
 	}
 	h.take(exchange.Tick{})
+	h.spare()
 }
 
 // die takes the host off the network: from now on it says and decides nothing.
@@ -187,8 +192,28 @@ func (h *host) leave(e *end) {
 
 // share grants the upload slots that are free.
 func (h *host) share() {
-	for e, chunk, ok := h.room.Next(); ok; e, chunk, ok = h.room.Next() {
+	for e, chunk, ok := h.room.Next(h.clock(h.now)); ok; e, chunk, ok = h.room.Next(h.clock(h.now)) {
 		e.grant(chunk)
+	}
+}
+
+// lend gives the slots of slow receivers on.
+func (h *host) lend() {
+	h.enter(h.now+room.Look, h, lends, 0)
+	if h.frozen {
+		return
+	}
+	for _, e := range h.room.Lend(h.clock(h.now)) {
+		h.take(exchange.Lent{To: e.id})
+		h.share()
+		h.spare()
+	}
+}
+
+// spare tells the daemon that its uplink has room.
+func (h *host) spare() {
+	if sends, busy := h.room.Free(); sends > 0 && len(h.open) > 0 {
+		h.take(exchange.Spare{Sends: sends, Busy: busy})
 	}
 }
 
@@ -265,9 +290,9 @@ func (e *end) carry(a exchange.Action) (follows exchange.Event) {
 	var err error
 	switch a := a.(type) {
 	case exchange.Send:
-		e.say(a.Kind, a.Chunk)
+		e.queue(line{a.Kind, int32(a.Chunk), int32(a.Amount)}, false)
 	case exchange.Tell:
-		e.queue(line{wire.KindHave, int32(a.Chunk)}, a.Later)
+		e.queue(line{kind: wire.KindHave, chunk: int32(a.Chunk)}, a.Later)
 	case exchange.SendBits:
 		e.bits = bitmap.Encode(e.held, e.chunks)
 		e.say(wire.KindBits, 0)

@@ -234,10 +234,10 @@ func (d *dialling) act(what, _ int) {
 		d.here = d.connect()
 		there := d.here.other
 		there.opened = true
-		d.to.take(exchange.Opened{ID: there.id, Peer: d.from.Name})
+		d.to.take(exchange.Opened{ID: there.id, Peer: d.from.Name, Version: 2})
 	case what == opens && d.here != nil && !d.here.closed:
 		d.here.opened = true
-		d.from.take(exchange.Opened{ID: d.here.id, Peer: d.to.Name, Address: d.address})
+		d.from.take(exchange.Opened{ID: d.here.id, Peer: d.to.Name, Address: d.address, Version: 2})
 		d.here.receive() // what the other side has said at once
 	case what == opens && d.here != nil: // over already, for a reason that the other side has told
 		why := d.here.other.why

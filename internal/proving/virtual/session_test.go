@@ -80,7 +80,7 @@ func (l *lab) run(d time.Duration) {
 
 // upload has a host send a chunk to its only neighbour, which has asked for it.
 func (h *host) upload(chunk int) {
-	h.watch(step{what: heardLine, by: h, on: h.open[0], line: line{wire.KindGet, int32(chunk)}})
+	h.watch(step{what: heardLine, by: h, on: h.open[0], line: line{kind: wire.KindGet, chunk: int32(chunk)}})
 	h.carry(exchange.Upload{To: h.open[0].id, Chunk: chunk})
 }
 
@@ -194,7 +194,8 @@ func TestStalls(t *testing.T) {
 			if a.share(); other.sending > 0 || other.granted {
 				t.Fatal("there were two slots")
 			}
-			l.run(lendAfter)
+			l.enter(l.now, a, lends, 0) // as of a daemon that has started
+			l.run(time.Second)
 			if events[exchange.Sent](a) == nil {
 				t.Error("the slot was not given on")
 			}
@@ -336,7 +337,7 @@ func oneSlot(h *host) {
 // What a session does, it does in the daemons' time, and the tracker answers as the real one.
 func TestLimitsAreTheDaemons(t *testing.T) {
 	l := chunkserver.DefaultLimits()
-	if stall != l.Stall || lendAfter != l.Lend || dialWithin != l.Handshake || requests != l.Requests {
+	if stall != l.Stall || dialWithin != l.Handshake || requests != l.Requests {
 		t.Errorf("the daemons have %+v", l)
 	}
 	if lease != table.DefaultLease || mostNamed != table.MaxPeers {

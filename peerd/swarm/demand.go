@@ -1,0 +1,265 @@
+package swarm
+
+import (
+	"time"
+
+	"fanout/internal/chunks/exchange"
+	"fanout/internal/chunks/wire"
+	"fanout/peerd/picker"
+)
+
+const (
+	// anysOpen is how many handouts a peer with neighbours asks for ahead.
+	anysOpen = 2
+	// backlogEach is how long, per neighbour, what waits for this peer's uplink may take to send while
+	// more handouts are asked for: one handout is to be sent to all of them.
+	backlogEach = 8 * time.Millisecond
+	// askAgain is how long after a NONE an origin is asked for handouts again, while
+	// there are chunks that nobody is known to hold.
+	askAgain = 200 * time.Millisecond
+	// offerAfter is how long after a chunk was heard of its owner's offer may come; to which
+	// is added that the offer may wait behind chunks on its way.
+	offerAfter = 50 * time.Millisecond
+	// pullsEach is how many chunks a neighbour is asked for that has not said that it has room.
+	pullsEach = 2
+	// orphaned is how long a chunk may be in nobody's hands, although everything is handed
+	// out, before it is fetched from the origin without a handout: its holder is out of reach.
+	orphaned = 2 * time.Second
+	// passNothing and passFull are for how many milliseconds a neighbour that has room is told to ask
+	// others, if it has nothing that is needed, and if enough is on its way.
+	passNothing = 250
+	passFull    = 100
+)
+
+// demand is the receiving side of a swarm download: it chooses what is asked of whom.
+type demand struct {
+	*shared
+	p       *picker.Picker
+	window  int // chunks that are to be on their way, and pulls of a neighbour of version 1
+	most    int // pulls outstanding in all
+	origins ledger[giver]
+	peers   ledger[partner]
+	moved   time.Time     // when a chunk last landed
+	pace    time.Duration // how long after another a chunk of one neighbour comes, on average
+	// stranded is set when chunks turn out to be held only by peers out of reach: they come
+	// from the origin until there are none.
+	stranded bool
+}
+
+// giver is what is kept of an origin.
+type giver struct {
+	supplier
+	anys    int       // handouts asked for
+	drained bool      // it has handed everything out
+	again   time.Time // when to ask it again after that
+	room    int       // the chunk that it would send; wire.NoChunk if it has not said so
+}
+
+// partner is what is kept of a peer.
+type partner struct {
+	supplier
+	supplied
+	room int // bytes that it has said it may be asked for; 0 once that is answered
+}
+
+func newDemand(s *shared, now time.Time) demand {
+	size := s.cfg.ChunkSize
+	return demand{
+		shared: s, p: picker.New(s.cfg.Chunks, s.has, s.cfg.Rand),
+		window: windowFor(size, 512<<10, 2, 8), most: windowFor(size, 4<<20, 8, 64),
+		origins: newLedger[giver](), peers: newLedger[partner](), moved: now, pace: firstPace,
+	}
+}
+
+// ask asks a supplier for a chunk.
+func (d *demand) ask(s *supplier, chunk int, now time.Time) {
+	s.begins(now)
+	d.p.Ask(s.view, chunk, now)
+	d.send(s.neighbour, wire.KindGet, chunk)
+}
+
+// fill asks for what is to be asked for.
+func (d *demand) fill(now time.Time) {
+	d.p.Ripen(now.Add(-offerAfter))
+	for p := range fromAnywhere(d.cfg.Rand, d.peers.all) {
+		d.takeRoom(p, now)
+	}
+	if d.p.Claimed() < d.window && d.p.Askable() {
+		d.pull(now)
+	}
+	for o := range fromAnywhere(d.cfg.Rand, d.origins.all) {
+		d.takeRoomOf(o, now)
+		d.askHandouts(o, now)
+	}
+}
+
+// takeRoom answers a peer that has room: with requests for what it holds and nobody is about to
+// send, or that there is no need.
+func (d *demand) takeRoom(p *partner, now time.Time) {
+	if p.room == 0 {
+		return
+	}
+	chunks := max(1, p.room/int(d.cfg.ChunkSize))
+	p.room = 0
+	for asked := range chunks {
+		full := d.p.Claimed() >= d.most
+		chunk, ok := d.p.Rarest(p.view)
+		if full || !ok {
+			if asked == 0 {
+				d.pass(p.neighbour, full)
+			}
+			return
+		}
+		d.ask(&p.supplier, chunk, now)
+	}
+}
+
+// takeRoomOf answers an origin that has room. Its uplink is for those whom peers cannot feed: it is
+// asked for what nobody else has in hand.
+func (d *demand) takeRoomOf(o *giver, now time.Time) {
+	if o.room == wire.NoChunk {
+		return
+	}
+	chunk := o.room
+	o.room = wire.NoChunk
+	if !d.p.Open(chunk) {
+		other, ok := d.p.Rarest(nil)
+		if !ok && o.drained { // what is not handed out yet comes by itself
+			other, ok = d.p.Orphan()
+		}
+		if !ok {
+			d.pass(o.neighbour, false)
+			return
+		}
+		chunk = other
+	}
+	d.ask(&o.supplier, chunk, now)
+}
+
+func (d *demand) pass(n *neighbour, full bool) {
+	wait := passNothing
+	if full {
+		wait = passFull
+	}
+	d.do(exchange.Send{To: n.id, Kind: wire.KindPass, Amount: wait})
+}
+
+// pull asks for some chunks of those who have not said that they have room, one of each in turn, so
+// that little is on its way at no time. Of version 1, who never says so, more are asked for.
+func (d *demand) pull(now time.Time) {
+	for asked := true; asked; {
+		asked = false
+		for p := range fromAnywhere(d.cfg.Rand, d.peers.all) {
+			most := pullsEach
+			if p.version < 2 {
+				most = d.window
+			}
+			if d.p.Claimed() >= d.window || p.view.Asked() >= p.windowOf(most) {
+				continue
+			}
+			if chunk, ok := d.p.Rarest(p.view); ok {
+				d.ask(&p.supplier, chunk, now)
+				asked = true
+			}
+		}
+	}
+}
+
+// askHandouts keeps handouts coming as long as they can be sent on, and somebody lacks what they
+// would bring.
+func (d *demand) askHandouts(o *giver, now time.Time) {
+	if o.drained {
+		if now.Before(o.again) || d.askOrphans(o, now) {
+			return
+		}
+		o.drained = false
+	}
+	if _, novel := d.p.Orphan(); !novel && (d.p.Claimed() >= d.window || !d.p.Askable()) {
+		return // peers bring everything
+	}
+	open := anysOpen
+	if len(d.peers.all) == 0 {
+		open = d.window
+	}
+	for o.anys < open && d.backlog() <= d.enough() {
+		o.anys++
+		d.send(o.neighbour, wire.KindAny, 0)
+	}
+}
+
+// enough is how many chunks may wait for this peer's uplink while more handouts are asked for. This is
+// what gives a slow peer few chunks to own.
+func (d *demand) enough() int {
+	peers := len(d.peers.all)
+	if d.uplink.Capacity == 0 {
+		return peers
+	}
+	return int(d.uplink.Capacity * backlogEach.Seconds() * float64(peers) / float64(d.cfg.ChunkSize))
+}
+
+// backlog is how many chunks wait for this peer's uplink: what waits for slow receivers does not.
+func (d *demand) backlog() (chunks int) {
+	for _, p := range d.peers.all {
+		if !p.slow {
+			chunks += min(len(p.queue), pushed)
+		}
+	}
+	return chunks
+}
+
+// askOrphans asks an origin that has handed everything out for what nobody holds, if that has gone
+// on for too long; false if there may be handouts again.
+func (d *demand) askOrphans(o *giver, now time.Time) bool {
+	chunk, ok := d.p.Orphan()
+	if !ok {
+		o.drain(now) // looking takes long in a large file
+		d.stranded = d.stranded && o.view.Asked() > 0
+		return true
+	}
+	if d.stranded = d.stranded || now.Sub(d.moved) > orphaned; !d.stranded {
+		return false
+	}
+	for ; ok && o.view.Asked() < o.windowOf(d.window); chunk, ok = d.p.Orphan() {
+		d.ask(&o.supplier, chunk, now)
+	}
+	return true
+}
+
+// drain notes that an origin has nothing to give, for now.
+func (o *giver) drain(now time.Time) { o.drained, o.again = true, now.Add(askAgain) }
+
+// endgame says that no origin has anything left to hand out.
+func (d *demand) endgame() bool {
+	for _, o := range d.origins.all {
+		if !o.drained {
+			return false
+		}
+	}
+	return true
+}
+
+// supplierOf finds whose view it is; nil if nobody's who is connected.
+func (d *demand) supplierOf(view *picker.Neighbour) *supplier {
+	for _, p := range d.peers.all {
+		if p.view == view {
+			return &p.supplier
+		}
+	}
+	for _, o := range d.origins.all {
+		if o.view == view {
+			return &o.supplier
+		}
+	}
+	return nil
+}
+
+// supplier returns what is kept of a neighbour as one to fetch from; nil if nothing is.
+func (d *demand) supplier(n *neighbour) *supplier {
+	if p := d.peers.of[n]; p != nil {
+		return &p.supplier
+	}
+	if o := d.origins.of[n]; o != nil {
+		return &o.supplier
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package swarm
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fanout/internal/chunks/exchange"
+	"fanout/internal/chunks/wire"
+)
+
+// free tells of room for so many sends.
+func (r *rig) free(sends int) { r.tell(exchange.Spare{Sends: sends}) }
+
+// Who can send more says so to the neighbour that holds least, and names what it would give; not to
+// one that lacks nothing, for which enough waits, or that does not know the word.
+func TestRoomGoesToThePoorest(t *testing.T) {
+	r := newRig(t, Swarm, 10, func(r *rig) { r.held = map[int]bool{0: true, 1: true, 2: true} }).begin()
+	rich, poor, whole := r.caller("rich"), r.caller("poor"), r.caller("whole")
+	r.version = 1
+	old := r.caller("old")
+	rich.shows(0, 5, 6)
+	poor.shows(5)
+	whole.shows(0, 1, 2)
+	for _, s := range []*fake{rich, poor, whole, old} {
+		s.heard()
+	}
+	r.free(1)
+	var bytes, chunk int
+	if got := poor.heard(); len(got) != 1 {
+		t.Fatalf("poor heard %q, want ROOM", got)
+	} else if fmt.Sscanf(got[0], "ROOM %d %d", &bytes, &chunk); bytes < roomLeast || !r.held[chunk] {
+		t.Errorf("poor heard %q", got)
+	}
+	for _, s := range []*fake{rich, whole, old} {
+		s.heard(nothing)
+	}
+	r.free(1) // the one that is open counts
+	rich.heard(nothing)
+	r.free(4)
+	if got := rich.heard(); len(got) != 1 {
+		t.Errorf("rich heard %q, want ROOM", got)
+	}
+	whole.heard(nothing)
+	old.heard(nothing)
+}
+
+// A neighbour that needs nothing is left in peace for the time that it says, unless something has come
+// here since; one that does not answer, for longer each time.
+func TestRoomIsNotPressed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 10, func(r *rig) { r.held = map[int]bool{0: true} }).begin()
+		a := r.caller("a")
+		told := func(want bool) {
+			t.Helper()
+			r.free(1)
+			room := slices.ContainsFunc(a.heard(), func(l string) bool { return l[:4] == "ROOM" })
+			if room != want {
+				t.Errorf("told of room %v, want %v", room, want)
+			}
+		}
+		time.Sleep(time.Second)
+		a.heard()
+		told(true)
+		a.passes(300)
+		time.Sleep(200 * time.Millisecond)
+		told(false)
+		time.Sleep(200 * time.Millisecond)
+		told(true)
+		a.passes(10000)
+		r.version = 1
+		r.caller("b").gives(1)
+		time.Sleep(10 * time.Millisecond)
+		told(true) // of something new
+		time.Sleep(600 * time.Millisecond)
+		told(false) // it has not answered
+		time.Sleep(300 * time.Millisecond)
+		told(true)
+		a.says(wire.KindGet, 0)
+		if !slices.Equal(a.queue, []int{0}) {
+			t.Errorf("queued %v", a.queue)
+		}
+		time.Sleep(10 * time.Millisecond)
+		told(true)
+	})
+}
+
+// The receiver chooses what it asks of who has room: not what is on its way already, and as much as
+// there is room for; if there is nothing, it says so.
+func TestRoomIsAnswered(t *testing.T) {
+	r := newRig(t, Swarm, 100).begin()
+	r.origin("o")
+	a, b := r.caller("a"), r.caller("b")
+	b.says(wire.KindOffer, 7)
+	for c := range 20 { // so that nothing has to be pulled
+		b.says(wire.KindOffer, 50+c)
+	}
+	a.shows(7, 8, 9)
+	a.heard(nothing)
+	a.offersRoom(2*chunkSize, 7)
+	got := a.asked()
+	slices.Sort(got)
+	if !slices.Equal(got, []int{8, 9}) {
+		t.Errorf("asked for %v, want 8 and 9", got)
+	}
+	a.offersRoom(2*chunkSize, wire.NoChunk)
+	a.heard(fmt.Sprint("PASS ", passNothing))
+	a.offersRoom(2*chunkSize, 10) // which it has not said that it holds
+	a.heard("GET 10")
+	for c := range 30 {
+		b.says(wire.KindOffer, 20+c)
+	}
+	for c := range 30 {
+		b.says(wire.KindOffer, 70+c)
+	}
+	a.shows(11)
+	a.offersRoom(2*chunkSize, 11)
+	a.heard(fmt.Sprint("PASS ", passFull))
+}
+
+// An origin that has room is asked for what nobody else has in hand: what it names, or what is held
+// and not on its way.
+func TestRoomOfAnOrigin(t *testing.T) {
+	r := newRig(t, Swarm, 100).begin()
+	o := r.origin("o")
+	a := r.caller("a")
+	for c := range 20 {
+		a.says(wire.KindOffer, c)
+	}
+	o.heard()
+	o.offersRoom(roomLeast, 50)
+	o.heard("GET 50")
+	o.offersRoom(roomLeast, 3) // a is about to send it
+	o.heard(fmt.Sprint("PASS ", passNothing))
+	a.shows(60)
+	o.offersRoom(roomLeast, 3)
+	o.heard("GET 60")
+	// What comes like this is not pushed, for it has been given to others, too.
+	o.gives(50)
+	if len(a.queue) != 0 {
+		t.Errorf("queued for a: %v", a.queue)
+	}
+	if got := a.heard(); !slices.Contains(got, "HAVE 50") {
+		t.Errorf("a heard %q", got)
+	}
+	if r.owned[50] {
+		t.Error("it counts as owned")
+	}
+}
+
+// A chunk that is late is taken from who has it in hand, by deed: nothing has come from it for long.
+// What it holds then counts for nothing, until something comes.
+func TestLateNeighbour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 4).begin()
+		r.origin("o")
+		a := r.caller("a")
+		a.shows(0)
+		a.says(wire.KindOffer, 1)
+		a.heard("GET 0")
+		b := r.caller("b")
+		r.pass(1500 * time.Millisecond)
+		a.heard(nothing)
+		r.pass(time.Second)
+		got := a.heard()
+		if !slices.Contains(got, "CANCEL 0") || !slices.Contains(got, "CANCEL 1") {
+			t.Errorf("a heard %q", got)
+		}
+		b.shows(0, 1)
+		if got := b.asked(); len(got) != 2 {
+			t.Errorf("b is asked for %v", got)
+		}
+		a.says(wire.KindOffer, 2)
+		if again := a.heard(); len(again) > 0 && again[len(again)-1] != "CANCEL 2" && !slices.Contains(again, "GET 2") {
+			t.Errorf("a heard %q", again)
+		}
+	})
+}
+
+// As long as bytes come nobody is late, however slow.
+func TestSlowNeighbourIsNotLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 2).begin()
+		r.origin("o")
+		a := r.caller("a")
+		a.shows(0)
+		a.heard("GET 0")
+		r.each(func() { r.Take(time.Now(), exchange.Received{From: a.id, At: time.Now()}) })
+		r.pass(time.Minute)
+		a.heard(nothing)
+	})
+}
+
+// One that is late again and again is tried with one chunk, less and less often.
+func TestDoubtGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 50).begin()
+		r.origin("o")
+		a := r.caller("a")
+		a.shows(0, 1, 2, 3, 4, 5, 6, 7)
+		first := len(a.asked())
+		asked := 0
+		for range 600 {
+			r.pass(100 * time.Millisecond)
+			asked += len(slices.DeleteFunc(a.heard(), func(l string) bool { return l[:3] != "GET" }))
+		}
+		if first != pullsEach || asked < 5 || asked > 25 {
+			t.Errorf("asked for %d at first, and %d times in a minute", first, asked)
+		}
+	})
+}
+
+// A neighbour whose link is slow does not keep this peer from bringing chunks to the others.
+func TestSlowReceiverIsNoBacklog(t *testing.T) {
+	r := newRig(t, Swarm, 100).begin()
+	slow := []*fake{r.caller("a"), r.caller("b"), r.caller("c"), r.caller("d")}
+	fast := r.caller("e")
+	o := r.origin("o")
+	for chunk := range 30 {
+		if o.anys() == 0 {
+			t.Fatalf("no handout is asked for after %d chunks", chunk)
+		}
+		o.gives(chunk)
+		for _, s := range slow {
+			r.tell(exchange.Lent{To: s.id})
+		}
+		fast.takes()
+	}
+}
