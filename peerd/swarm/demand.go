@@ -22,6 +22,8 @@ const (
 	offerAfter = 50 * time.Millisecond
 	// pullsEach is how many chunks a neighbour is asked for that has not said that it has room.
 	pullsEach = 2
+	// farTimes is how many times longer than from the fastest a chunk takes from who is far.
+	farTimes = 3
 	// orphaned is how long a chunk may be in nobody's hands, although everything is handed
 	// out, before it is fetched from the origin without a handout: its holder is out of reach.
 	orphaned = 2 * time.Second
@@ -163,6 +165,20 @@ func (d *demand) pull(now time.Time) {
 			}
 		}
 	}
+}
+
+// far says that chunks take far longer to come from a neighbour than from others, as over a trunk that
+// is shared. Of what such a one offers, one chunk at a time is accepted: the rest comes sooner, and over
+// the trunk once, from a near one that has accepted another. Nor is what is declined asked of it: where
+// nobody near gets it, the neighbour says ROOM.
+func (d *demand) far(p *partner) bool {
+	fastest := p.pace
+	for _, o := range d.peers.all {
+		if o.pace > 0 {
+			fastest = min(fastest, o.pace)
+		}
+	}
+	return p.pace > farTimes*fastest
 }
 
 // askHandouts keeps handouts coming as long as they can be sent on, and somebody lacks what they

@@ -95,7 +95,7 @@ func (w *dynamic) gotFromPeer(p *partner, m wire.Message, now time.Time) {
 	switch m.Kind {
 	case wire.KindOffer:
 		p.begins(now)
-		if !w.get.p.Offer(p.view, m.Chunk, now) {
+		if p.view.Claims() > 0 && w.get.far(p) || !w.get.p.Offer(p.view, m.Chunk, now) {
 			w.send(p.neighbour, wire.KindCancel, m.Chunk)
 		}
 	case wire.KindNone:
