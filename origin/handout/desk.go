@@ -22,14 +22,15 @@ type Desk struct {
 	takers map[exchange.ID]*taker
 	all    []*taker // in the order in which they came
 	gate   gate
-	idle   time.Time // since when nobody has asked for more, though there is room; zero if not so
-	look   time.Time // when to hear again what room there is; zero if nobody could use it
-	asked  time.Time // when a chunk was last asked for; zero if never
+	idle   time.Time     // since when nobody has asked for more, though there is room; zero if not so
+	wait   time.Duration // idleFor
+	look   time.Time     // when to hear again what room there is; zero if nobody could use it
+	asked  time.Time     // when a chunk was last asked for; zero if never
 }
 
 // New makes a desk with every chunk of a manifest to hand out, at the origin with the ID self.
 func New(self string, chunks int, r *rand.Rand) *Desk {
-	return &Desk{chunks: chunks, pool: NewPool(self, chunks, r), takers: map[exchange.ID]*taker{}}
+	return &Desk{chunks: chunks, wait: idleFor, pool: NewPool(self, chunks, r), takers: map[exchange.ID]*taker{}}
 }
 
 // taker is a session.

@@ -14,7 +14,7 @@ const (
 	inUse = 2
 	// idleFor is how long nobody must have asked although there is room: among peers that are
 	// equally fast the next request is on its way.
-	idleFor = 2 * time.Millisecond
+	idleFor = 5 * time.Millisecond
 	// lookEvery is how often to hear what room there is, if nothing is sent.
 	lookEvery = 100 * time.Millisecond
 	// roomBytes is the least that is offered at a time.
@@ -36,7 +36,7 @@ func (d *Desk) spare(room exchange.Spare, now time.Time) (do []exchange.Action) 
 	case d.idle.IsZero():
 		d.idle = now
 	}
-	if at := d.idle.Add(idleFor); now.Before(at) {
+	if at := d.idle.Add(d.wait); now.Before(at) {
 		d.look = at
 		return nil
 	}

@@ -83,6 +83,7 @@ func TestRooms(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := New("o", 8, newRand())
+			d.wait = time.Millisecond
 			for _, e := range tt.events {
 				var to []exchange.ID
 				for _, s := range rooms(d.Take(start.Add(time.Duration(e.ms*float64(time.Millisecond))), e.ev)) {

@@ -120,7 +120,7 @@ func TestReplacedByRename(t *testing.T) {
 func TestTouched(t *testing.T) {
 	r := newRig(t)
 	r.write("f", 30*chunkSize)
-	o := r.origin("f")
+	r.origin("f")
 	p := r.peer("", slowly(300<<10))
 	p.start(`{"file":"f"}`)
 	later := time.Now().Add(time.Hour)
@@ -129,11 +129,8 @@ func TestTouched(t *testing.T) {
 	}
 	d := p.finish(`{"file":"f"}`)
 	complete(t, d)
-	if text := r.get(o.http + "/metrics"); !strings.Contains(text, "fanout_origin_handouts_total 30\n") {
-		t.Error("not every chunk was handed out once")
-	}
 	if d.BytesFromOrigin != d.Size {
-		t.Errorf("%+v", d)
+		t.Errorf("not every chunk was sent once: %+v", d)
 	}
 }
 
