@@ -39,6 +39,11 @@ func (n *Neighbour) AskedFor(chunk int) bool { _, is := n.asked[chunk]; return i
 // Claims is how many chunks it has been asked for, or has offered with success.
 func (n *Neighbour) Claims() int { return len(n.asked) + len(n.offers) }
 
+// retract forgets an offer.
+func (n *Neighbour) retract(chunk int) {
+	n.offers = slices.DeleteFunc(n.offers, func(c int) bool { return c == chunk })
+}
+
 // Asked is the number of requests outstanding at the neighbour.
 func (n *Neighbour) Asked() int { return len(n.asked) }
 
@@ -173,7 +178,8 @@ func (p *Picker) Decline(n *Neighbour, chunk int) {
 	if p.offered[chunk].by != n {
 		return
 	}
-	p.forgetOffer(chunk)
+	delete(p.offered, chunk)
+	n.retract(chunk)
 	p.reopen(chunk)
 }
 
@@ -207,7 +213,8 @@ func (p *Picker) Land(from *Neighbour, chunk int) (cancel []*Neighbour) {
 		}
 	}
 	if o, ok := p.offered[chunk]; ok {
-		p.forgetOffer(chunk)
+		delete(p.offered, chunk)
+		o.by.retract(chunk)
 		if o.by != from {
 			cancel = append(cancel, o.by)
 		}
@@ -269,8 +276,8 @@ func (p *Picker) Askable() bool {
 }
 
 // Rarest returns a chunk to ask of a neighbour, or, if that is nil, of somebody who holds everything:
-// one that it holds, that nobody was asked
-// for and nobody has offered or is about to, the fewest neighbours hold; ties at random.
+// one that it holds, that nobody was asked for and nobody has offered or is about to, the fewest
+// neighbours hold; ties at random.
 func (p *Picker) Rarest(n *Neighbour) (chunk int, ok bool) {
 	if p.chunks == 0 || n != nil && n.doubted {
 		return 0, false
@@ -336,12 +343,6 @@ func (p *Picker) Overdue(n *Neighbour, before time.Time) (asked, offered []int) 
 	}
 	slices.Sort(asked)
 	return asked, offered
-}
-
-func (p *Picker) forgetOffer(chunk int) {
-	o := p.offered[chunk]
-	delete(p.offered, chunk)
-	o.by.offers = slices.DeleteFunc(o.by.offers, func(c int) bool { return c == chunk })
 }
 
 // reopen makes a chunk eligible again if it is missing and nobody has it in hand.

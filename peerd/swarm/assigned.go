@@ -155,8 +155,6 @@ func (a *assigned) landed(from *neighbour, l exchange.Landed, _ time.Time) {
 // waits is true for what this peer owns: it is on its way from the origin.
 func (a *assigned) waits(chunk int) bool { return a.mine.Test(uint(chunk)) }
 
-func (a *assigned) spare(exchange.Spare) {}
-
 func (a *assigned) met([]exchange.Contact, time.Time) {}
 
 func (a *assigned) fill(now time.Time) {

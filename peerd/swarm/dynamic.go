@@ -185,8 +185,6 @@ func (w *dynamic) tick(now time.Time) {
 	}
 }
 
-func (w *dynamic) spare(room exchange.Spare) { w.give.room = room }
-
 func (w *dynamic) fill(now time.Time) {
 	w.give.fill(now)
 	if !w.finished {

@@ -61,7 +61,8 @@ type shared struct {
 	neighbours neighbours
 	contacts   contacts
 	announces  announces
-	uplink     room.Uplink // what this download was seen to send
+	uplink     room.Uplink    // what this download was seen to send
+	room       exchange.Spare // what there is, and nobody was told of
 	out        []exchange.Action
 	spare      []exchange.Action
 }
@@ -78,7 +79,6 @@ type strategy interface {
 	waits(chunk int) bool // whether a GET for this missing chunk may wait for it
 	met(peers []exchange.Contact, now time.Time)
 	tick(now time.Time)
-	spare(room exchange.Spare)
 	fill(now time.Time)
 	claims(yield func(chunk int, of *neighbour)) // nil: of nobody
 }
@@ -127,7 +127,7 @@ func (e *Engine) Take(now time.Time, ev exchange.Event) {
 			n.slow, n.lent = true, true
 		}
 	case exchange.Spare:
-		e.strategy.spare(ev)
+		e.room = ev
 	case exchange.Withdrawn:
 		if n := e.neighbours.find(ev.To); n != nil {
 			n.unqueue(ev.Chunk)

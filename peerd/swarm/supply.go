@@ -32,7 +32,6 @@ type supply struct {
 	*shared
 	peers   *ledger[partner]
 	origins *ledger[giver]
-	room    exchange.Spare
 }
 
 // push offers a fresh chunk to every neighbour that lacks it, and queues it for them; one for which

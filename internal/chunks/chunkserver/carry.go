@@ -10,7 +10,8 @@ import (
 
 // Carry carries out an action that is for this session; of a Tell, the session's own part. It
 // returns the event that follows at once, nil if none does. A session that asks for more than
-// [Limits].Requests is failed. What the session's version does not have is not said. An action that is no session's (Dial, say) makes it panic.
+// [Limits].Requests is failed. What the session's version does not have is not said. An action that
+// is no session's (Dial, say) makes it panic.
 func (s *Session) Carry(a exchange.Action) (follows exchange.Event) {
 	var tooMany error
 	switch a := a.(type) {
