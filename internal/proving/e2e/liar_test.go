@@ -112,7 +112,8 @@ func TestLyingPeer(t *testing.T) {
 	}
 }
 
-// An owner that lies costs its chunks a way over the origin.
+// An owner that lies brings nothing: its chunks come from the origin, to one peer at least, which may
+// have them in time to give them to the other.
 func TestLyingOwner(t *testing.T) {
 	t.Parallel()
 	const chunks = 64
@@ -134,13 +135,15 @@ func TestLyingOwner(t *testing.T) {
 		t.Fatalf("upload: %s", uploaded.Body)
 	}
 	begun := r.begin(request("image.bin", peerapi.StrategyStatic), r.peers...)
+	var fromOrigin int64
 	for i, d := range r.complete(source, begun...) {
 		p := begun[i].peer
 		if r.metric(p.Daemon, "fanout_chunk_verify_failures_total") < 1 {
 			t.Errorf("%s found nothing wrong", p.Name())
 		}
-		if lied := int64(chunks / 2 * 32 * kib); d.BytesFromOrigin < lied {
-			t.Errorf("%s got %d bytes from the origin; the liar owes %d", p.Name(), d.BytesFromOrigin, lied)
-		}
+		fromOrigin += d.BytesFromOrigin
+	}
+	if want := int64(chunks * 32 * kib); fromOrigin < want {
+		t.Errorf("%d bytes came from the origin, fewer than the %d of the file: the liar was believed", fromOrigin, want)
 	}
 }
