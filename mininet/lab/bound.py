@@ -65,15 +65,15 @@ def for_point(point: plan.Point, kind: str, joined_at: Optional[float] = None) -
     """
     if point.bw is None:
         return None
-    ups, n, far, trunk = _rates(point)
-    downs = [point.bw] * n
+    ups, downs, far, trunk = _rates(point)
     if kind == CLIENT_SERVER:
         bound = client_server(point.size, point.bw, downs, far, trunk)
     else:
         bound = peer_to_peer(point.size, point.bw, ups, downs, far, trunk)
     bound += way(point)
     if joined_at is not None:
-        bound = max(bound, joined_at + seconds(point.size, min(downs)))
+        late = [down or 0.0 for down in point.peer_downlinks()][-len(point.latecomers()):]
+        bound = max(bound, joined_at + seconds(point.size, max(late)))
     return bound
 
 
@@ -84,8 +84,9 @@ def mean_for_point(point: plan.Point, kind: str) -> Optional[float]:
     which somebody sent: client/server the origin with u_s, peer-to-peer all with u_s + sum of
     u_i. And nobody has a file before it has left the origin and crossed a downlink, so
 
-        t_k >= max(F / min(u_s, d), k*F / capacity),
+        t_k >= max(F / min(u_s, d_k), k*F / capacity),
 
+    where d_k is the k-th fastest downlink, for of k peers one has that or a slower one,
     and the mean of these over k is a bound of the mean. For equal links it is (N+1)/2 * F/u
     with client/server and F/u with peer-to-peer. A trunk lets the j-th peer behind it finish no
     earlier than j*F/trunk (client/server), or any of them no earlier than F/trunk (peer-to-peer);
@@ -97,11 +98,14 @@ def mean_for_point(point: plan.Point, kind: str) -> Optional[float]:
     """
     if point.bw is None or point.join:
         return None
-    ups, n, far, trunk = _rates(point)
+    ups, downs, far, trunk = _rates(point)
+    downs.sort(reverse=True)
+    n = len(downs)
     senders = [point.bw] if kind == CLIENT_SERVER else [point.bw, *ups]
     times = []
     for k in range(1, n + 1):
-        least = max(seconds(point.size, point.bw), seconds(k * point.size, *senders))
+        least = max(seconds(point.size, point.bw), seconds(point.size, downs[k - 1]),
+                    seconds(k * point.size, *senders))
         behind = k - (n - far)  # of those behind the trunk, this is the how many-th
         if trunk and behind > 0:
             copies = behind if kind == CLIENT_SERVER else 1
@@ -115,9 +119,10 @@ def way(point: plan.Point) -> float:
     return 2 * point.delay_ms / 1e3
 
 
-def _rates(point: plan.Point) -> Tuple[List[float], int, int, Optional[float]]:
-    """All uplinks; how many peers are not killed, and how many of those are behind the trunk; its rate."""
+def _rates(point: plan.Point) -> Tuple[List[float], List[float], int, Optional[float]]:
+    """All uplinks; the downlinks of peers that are not killed; how many of those are behind the trunk; its rate."""
     first = point.kill.peers if point.kill else 0
     far = sum(1 for i in range(first, point.peers) if point.rack(i) == 2)
     trunk = point.trunk if point.topology == "two-racks" else None
-    return [up or 0.0 for up in point.peer_uplinks()], point.peers - first, far, trunk
+    downs = point.peer_downlinks()[first:]
+    return [up or 0.0 for up in point.peer_uplinks()], [down or 0.0 for down in downs], far, trunk

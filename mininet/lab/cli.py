@@ -53,7 +53,8 @@ def load_config(directory: str) -> Dict[str, Any]:
         for p in points:
             bound.for_point(p, known[p.system].kind)
             if not (isinstance(p.size, int) and p.size > 0 and p.corrupt >= 0 and p.switch in topology.SWITCHES
-                    and p.topology in topology.topologies() and len(p.peer_uplinks()) == p.peers > 0):
+                    and p.topology in topology.topologies()
+                    and len(p.peer_uplinks()) == len(p.peer_downlinks()) == p.peers > 0):
                 raise ValueError(f"no such experiment: {p}")
         if not points or len(set(points)) < len(points) or int(config["repeat"]) < 1:
             raise ValueError("no points, the same one twice, or no runs")

@@ -35,7 +35,7 @@ PRESETS: Dict[str, Dict[str, str]] = {
     "report": {"system": "direct,static-one,swarm", "bw": "100,none"},
     "single": {"system": "direct,static-one,swarm", "repeat": "1"},
 }
-GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "kill", "join", "corrupt", "topology",
+GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "links", "kill", "join", "corrupt", "topology",
         "trunk", "queue", "delay", "loss", "cc", "switch", "longest", "seed", "check", "out")
 
 
@@ -67,7 +67,9 @@ def parser() -> Parser:
     p.add_argument("--bw", metavar="LIST", help="of every link, both ways, in Mbit/s; none: as fast as the machine "
                    "(default 100)")
     p.add_argument("--repeat", metavar="N", help="runs per point (default 5)")
-    p.add_argument("--uplinks", metavar="LIST", help="of the peers in Mbit/s, like 100x4,20x4")
+    rates = p.add_mutually_exclusive_group()
+    rates.add_argument("--uplinks", metavar="LIST", help="of the peers in Mbit/s, like 100x4,20x4")
+    rates.add_argument("--links", metavar="LIST", help="of the peers in Mbit/s, both ways, like 100x4,5x8")
     p.add_argument("--kill", metavar="N@P%", help="kill -9 so many peers once they have P %% of the file")
     p.add_argument("--join", metavar="N@P%", help="so many peers come when the others have P %% of the file")
     p.add_argument("--corrupt", metavar="N", help="so many more hosts that serve wrong bytes")
@@ -173,13 +175,13 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
         seed = units.count(args.seed, "--seed", 0, 2**31) if args.seed else random.randrange(2**31)
         longest = units.milliseconds(args.longest, 86_400_000) / 1e3 if args.longest else 0.0
         base = scenario(args, links)
-        uplinks = base["uplinks"]
+        rates = base["uplinks"] or base["links"]
         if args.peers:
             peers = units.counts(args.peers)
-        elif args.hosts or not uplinks:
+        elif args.hosts or not rates:
             peers = [n - 1 for n in units.counts(of("hosts"), least=2)]
         else:
-            peers = [len(uplinks)]
+            peers = [len(rates)]
     except ValueError as e:
         raise Wrong(str(e)) from None
     check_scenario(base, peers)
@@ -196,7 +198,7 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
             raise Wrong(f"--longest {args.longest} leaves out all points")
     return {"points": [p.as_dict() for p in points], "repeat": repeat, "seed": seed, "check": bool(args.check),
             "programs": {name: list(commands) for name, commands in programs.items()}, "cwd": here(),
-            "keep_logs": args.keep_logs, "axis": "peers" if args.peers or uplinks else "hosts"}
+            "keep_logs": args.keep_logs, "axis": "peers" if args.peers or rates else "hosts"}
 
 
 def here() -> str:
@@ -209,7 +211,8 @@ def here() -> str:
 def scenario(args: argparse.Namespace, links: List[Optional[float]]) -> Dict[str, Any]:
     """What all points have in common, as arguments of plan.Point. ValueError, or Wrong."""
     base: Dict[str, Any] = {
-        "uplinks": tuple(units.uplinks(args.uplinks)) if args.uplinks else None,
+        **{name: tuple(units.rates(getattr(args, name), name)) if getattr(args, name) else None
+           for name in plan.RATES},
         "kill": units.event(args.kill) if args.kill else None,
         "join": units.event(args.join) if args.join else None,
         "corrupt": units.count(args.corrupt, "--corrupt", 0, 100) if args.corrupt else 0,
@@ -221,7 +224,7 @@ def scenario(args: argparse.Namespace, links: List[Optional[float]]) -> Dict[str
         "delay_ms": units.milliseconds(args.delay) if args.delay else 0.0,
         "loss": units.percent(args.loss) if args.loss else 0.0,
     }
-    for name in ("uplinks", "queue", "topology", "delay", "loss"):
+    for name in (*plan.RATES, "queue", "topology", "delay", "loss"):
         if None in links and getattr(args, name):
             raise Wrong(f"--{name} needs links with a rate: leave `none` out of --bw")
     return base
@@ -246,10 +249,11 @@ def check_scenario(base: Dict[str, Any], peers: List[int]) -> None:
         raise Wrong("--trunk needs --topology two-racks")
     if base["topology"] == "two-racks" and min(peers) < 2:
         raise Wrong("--topology two-racks needs at least 2 peers")
-    uplinks = base["uplinks"]
-    if uplinks and peers != [len(uplinks)]:
-        raise Wrong(f"--uplinks names {units.counted(len(uplinks), 'peer')}, the sweep has "
-                    + ",".join(map(str, peers)))
+    for name in ("uplinks", "links"):
+        rates = base[name]
+        if rates and peers != [len(rates)]:
+            raise Wrong(f"--{name} names {units.counted(len(rates), 'peer')}, the sweep has "
+                        + ",".join(map(str, peers)))
     gone = sum(e.peers for e in (base["kill"], base["join"]) if e)
     if gone >= min(peers):
         raise Wrong(f"--kill and --join take {units.counted(gone, 'peer')}; a point with {min(peers)} would have "

@@ -6,6 +6,8 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import units
 
+RATES = ("uplinks", "links")  # what a point has a rate a host of
+
 
 @dataclass(frozen=True)
 class Point:
@@ -18,6 +20,7 @@ class Point:
     size: int
     bw: Optional[float]
     uplinks: Optional[Tuple[float, ...]] = None
+    links: Optional[Tuple[float, ...]] = None
     kill: Optional[units.Event] = None
     join: Optional[units.Event] = None
     corrupt: int = 0
@@ -30,7 +33,16 @@ class Point:
     loss: float = 0.0
 
     def peer_uplinks(self) -> List[Optional[float]]:
-        return list(self.uplinks) if self.uplinks else [self.bw] * self.peers
+        return list(self.uplinks) if self.uplinks else self.peer_downlinks()
+
+    def peer_downlinks(self) -> List[Optional[float]]:
+        return list(self.links) if self.links else [self.bw] * self.peers
+
+    def fast(self) -> List[int]:
+        """The peers with the fastest links among those that are to have the file; none where all are alike."""
+        rates = {i: rate for i, rate in enumerate(self.links or ()) if i not in self.victims()}
+        most = max(rates.values(), default=0.0)
+        return [i for i, rate in rates.items() if rate == most] if len(set(rates.values())) > 1 else []
 
     def rack(self, peer: int) -> int:
         """Racks are 1 and 2; the second half of the peers is in rack 2."""
@@ -46,7 +58,7 @@ class Point:
 
     def network(self) -> Tuple[Any, ...]:
         """What the emulated network depends on: points that agree in it can share one."""
-        return (self.peers, self.bw, self.uplinks, self.corrupt, self.topology, self.trunk,
+        return (self.peers, self.bw, self.uplinks, self.links, self.corrupt, self.topology, self.trunk,
                 self.cc, self.switch, self.queue_ms, self.delay_ms, self.loss)
 
     def scenario(self) -> str:
@@ -56,6 +68,8 @@ class Point:
             words.append(f"{self.topology}, trunk {self.trunk:g} Mbit/s")
         if self.uplinks:
             words.append("uplinks " + compress(self.uplinks))
+        if self.links:
+            words.append("links " + compress(self.links))
         if self.kill:
             words.append(f"kill {self.kill}")
         if self.join:
@@ -76,7 +90,8 @@ class Point:
 
     def as_dict(self) -> Dict[str, Any]:
         d = asdict(self)
-        d["uplinks"] = list(self.uplinks) if self.uplinks else None
+        for k in RATES:
+            d[k] = list(d[k]) if d[k] else None
         d["kill"] = str(self.kill) if self.kill else None
         d["join"] = str(self.join) if self.join else None
         d["scenario"] = self.scenario()
@@ -86,7 +101,8 @@ class Point:
     def from_dict(cls, d: Dict[str, Any]) -> "Point":
         known = {f.name for f in fields(cls)}
         d = {k: v for k, v in d.items() if k in known}
-        d["uplinks"] = tuple(d["uplinks"]) if d.get("uplinks") else None
+        for k in RATES:
+            d[k] = tuple(d[k]) if d.get(k) else None
         for k in ("kill", "join"):
             d[k] = units.event(d[k]) if d.get(k) else None
         return cls(**d)
@@ -105,6 +121,8 @@ class Run:
         parts = [p.system, f"n{p.peers}", f"{p.size}B", "norate" if p.bw is None else f"{p.bw:.15g}M"]
         if p.uplinks:
             parts.append("up" + compress(p.uplinks).replace(",", "_"))
+        if p.links:
+            parts.append("links" + compress(p.links).replace(",", "_"))
         if p.kill:
             parts.append(f"kill{p.kill.peers}at{p.kill.at * 100:.15g}")
         if p.join:

@@ -65,7 +65,10 @@ def table(all_rows: Sequence[Row]) -> str:
         ("hosts", "--:", lambda r: str(r.point.peers + 1)),
         ("peers", "--:", lambda r: str(r.point.peers)),
         ("average (s)", "--:", lambda r: r.mean.text()),
-        ("distribution (s)", "--:", lambda r: r.distribution.text()),
+        ("distribution (s)", "--:", lambda r: r.distribution.text())]
+    if any(r.point.fast() for r in all_rows):
+        columns.append(("fast ones (s)", "--:", lambda r: r.fast.text()))
+    columns += [
         ("bound (s)", "--:", lambda r: r.bound.text(spread=False)),
         ("÷ bound", "--:", lambda r: r.ratio.text(spread=False) + (" ○" if r.disturbed else "")),
         ("origin sent (× file)", "--:", lambda r: r.origin.text(spread=False)),
@@ -89,6 +92,7 @@ def markdown(config: Config, records: Sequence[Record]) -> str:
            "Times are medians over the runs that the processors did not disturb, with the 95 % interval "
            "of the median (bootstrap; of five runs or fewer it goes from the fastest to the slowest). "
            "*average* is the mean transfer time of the peers, *distribution* ends with the last of them. "
+           "*fast ones* are the peers with the fastest links, where links differ: the time of their last. "
            "*bound* is that of the last peer. *available* counts peers that have the whole file, byte for "
            "byte. Every run, peer and host is in `runs.csv`, `peers.csv` and `hosts.csv`; "
            f"`{tidy.DICTIONARY}` says what their columns mean.", "",

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type
 
 from . import bound, guard, line, topology, units
-from .plan import Run
+from .plan import Point, Run
 from .procs import Procs
 from .systems import Bench, Finish, System, same
 
@@ -210,6 +210,7 @@ class Runner:
             "bound_seconds": limit,
             "mean_bound_seconds": bound.mean_for_point(p, self.kind),
             "distribution_seconds": took,
+            "fast_seconds": None if error else fastest(p, outcomes),
             "mean_seconds": None if error else sum(o.seconds or 0.0 for o in done) / len(done),
             "ratio": took / limit if took and limit else None,
             "available": len(done), "expected": len(expected),
@@ -254,6 +255,13 @@ def failure(expected: Sequence[Outcome], done: Sequence[Outcome]) -> Optional[st
     if len(done) == len(expected):
         return None
     return "; ".join(o.error for o in expected if o.error) or "not complete in time"
+
+
+def fastest(point: Point, outcomes: Sequence[Outcome]) -> Optional[float]:
+    """When the last of the peers with the fastest links had the file, from the common start; None where links are
+    alike. Slow members may take long, but are not to hold up the others."""
+    ends = [outcomes[i].ended() for i in point.fast()]
+    return max((t for t in ends if t is not None), default=None)
 
 
 def too_fast(seconds: float, least: Optional[float]) -> Optional[str]:

@@ -77,6 +77,7 @@ class Row:
         self.mean_bound = Stat(r.get("mean_bound_seconds") for r in self.used or records)
         self.mean = self._stat(lambda r: r["mean_seconds"])
         self.distribution = self._stat(lambda r: r["distribution_seconds"])
+        self.fast = self._stat(lambda r: r.get("fast_seconds"))
         self.ratio = self._stat(lambda r: r["ratio"])
         self.daemon = self._stat(slowest_daemon)
         self.origin = self._stat(lambda r: r["origin"]["sent_bytes"] / size)

@@ -54,9 +54,12 @@ def last_daemon(record: Record) -> Optional[float]:
     return stats.slowest_daemon(record) if record["status"] == "ok" else None
 
 
-def uplinks(record: Record) -> Optional[str]:
-    rates = record["point"].get("uplinks")
-    return plan.compress(rates) if rates else None
+def rates(name: str) -> Callable[[Record], Optional[str]]:
+    """The rates of hosts' links, as they are typed."""
+    def get(record: Record) -> Optional[str]:
+        found = record["point"].get(name)
+        return plan.compress(tuple(found)) if found else None
+    return get
 
 
 def versions(record: Record) -> str:
@@ -90,7 +93,10 @@ RUNS: Columns = (
     *RUN,
     ("title", "the system's name in tables and figures", at("title")),
     ("kind", "client-server or p2p (peer-to-peer): which bound applies", at("kind")),
-    ("uplinks_mbit_per_second", "the peers' uplinks as RATExPEERS, where they differ from their links", uplinks),
+    ("uplinks_mbit_per_second", "the peers' uplinks as RATExPEERS, where they differ from their links",
+     rates("uplinks")),
+    ("links_mbit_per_second", "the peers' links, both ways, as RATExPEERS, where they differ from the origin's",
+     rates("links")),
     ("kill", "PEERS@PERCENT: so many peers were killed once they had so much of the file", at("point", "kill")),
     ("join", "PEERS@PERCENT: so many peers came once the others had so much of the file", at("point", "join")),
     ("lying_hosts", "hosts that served wrong bytes", at("point", "corrupt")),
@@ -111,6 +117,7 @@ RUNS: Columns = (
     ("mean_ratio", "mean_seconds / mean_bound_seconds", mean_ratio),
     ("distribution_seconds", "from the common start until the last peer had the file",
      at("distribution_seconds")),
+    ("fast_seconds", "the same for the peers with the fastest links; empty: all are alike", at("fast_seconds")),
     ("bound_seconds", "least possible distribution time; empty: no rate", at("bound_seconds")),
     ("distribution_ratio", "distribution_seconds / bound_seconds", at("ratio")),
     ("daemon_distribution_seconds", "the last peer's time by its program's own clock, from the common start",
@@ -210,6 +217,8 @@ SUMMARY: Columns = (
     ("mean_bound_seconds", "least possible mean; empty: no rate, or peers joined late", lambda r: r.mean_bound.median),
     *spread("distribution{}_seconds", "from the common start until the last peer had the file",
             lambda r: r.distribution),
+    *spread("fast{}_seconds", "the same for the peers with the fastest links; empty: all are alike",
+            lambda r: r.fast),
     ("daemon_distribution_seconds", "the last peer's time by its program's own clock: median",
      lambda r: r.daemon.median),
     ("bound_seconds", "least possible distribution time; empty: no rate", lambda r: r.bound.median),

@@ -61,6 +61,13 @@ def peer_name(index: int) -> str:
     return f"h{index + 2}"
 
 
+def host_links(point: plan.Point) -> List[Tuple[str, Optional[float], Optional[float]]]:
+    """(name, uplink, downlink) of every host with a shaped link. Pure."""
+    peers = zip(point.peer_uplinks(), point.peer_downlinks())
+    return [("h1", point.bw, point.bw), *((peer_name(i), up, down) for i, (up, down) in enumerate(peers)),
+            *((f"x{i + 1}", point.bw, point.bw) for i in range(point.corrupt))]
+
+
 def parse_rates(text: str) -> List[float]:
     """The HTB rates in the output of `tc class show`, in Mbit/s. Pure."""
     return [float(m[1]) * _UNITS[m[2]]
@@ -187,10 +194,8 @@ class Network:
         switches = {n: self.net.addSwitch(f"s{n}") for n in sorted({1, *elsewhere.values()})}
 
         addresses = SUBNET.hosts()
-        uplinks = {"h1": p.bw, **{peer_name(i): up for i, up in enumerate(p.peer_uplinks())},
-                   **{f"x{i + 1}": p.bw for i in range(p.corrupt)}}
-        for name, up in uplinks.items():
-            self._add(name, next(addresses), switches[elsewhere.get(name, 1)], up, p.bw, **shaped)
+        for name, up, down in host_links(p):
+            self._add(name, next(addresses), switches[elsewhere.get(name, 1)], up, down, **shaped)
         self._add("tracker", TRACKER, switches[1])
         self._add("root", ROOT, switches[1])
         for a, b, mbit in trunks:
@@ -251,7 +256,8 @@ class Network:
         """What a host sends as one packet is no more than the bound allows for, on all links of its way, and, where
         queues are bounded, than a quarter of the shortest: it would fit no queue."""
         shaped = [end for end in self._ends if end.mbit]
-        way = min((bound.burst(mbit) for mbit in (self.point.bw, self.point.trunk) if mbit), default=0)
+        downlinks = [down for _, _, down in host_links(self.point)]
+        way = min((bound.burst(mbit) for mbit in (*downlinks, self.point.trunk) if mbit), default=0)
         ms = self.point.queue_ms
         shortest = min((queue_bytes(end.mbit, ms) for end in shaped if end.mbit), default=0) if ms else 1 << 20
         for end in shaped:

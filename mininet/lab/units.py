@@ -103,13 +103,13 @@ def names(text: str, known: Collection[str], what: str) -> List[str]:
     return found
 
 
-def uplinks(text: str) -> List[float]:
-    """'100x4,20x4' -> [100.0]*4 + [20.0]*4, one uplink a peer."""
+def rates(text: str, what: str) -> List[float]:
+    """'100x4,20x4' -> [100.0]*4 + [20.0]*4, one rate a host; `what` names them in the error."""
     found: List[float] = []
     for part in text.split(","):
         value, x, times = part.partition("x")
         if x and not re.fullmatch(r"\s*[1-9]\d{0,4}\s*", times):
-            raise ValueError(f"uplinks {text!r}: expected RATExPEERS, like 100x4,20x4")
+            raise ValueError(f"{what} {text!r}: expected RATExHOSTS, like 100x4,20x4")
         found += [rate(value)] * int(times or 1)
     return found
 

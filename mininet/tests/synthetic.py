@@ -52,6 +52,7 @@ def record(p, repeat=1, exhausted=None, status="ok", seconds=None, env=None, tit
     copies = p.peers if kind == "client-server" else 1.03 + 0.01 * p.peers
     return {**head, "bound_seconds": limit, "mean_bound_seconds": bound.mean_for_point(p, kind),
             "distribution_seconds": max(ends), "mean_seconds": sum(o["driver_seconds"] for o in there) / len(there),
+            "fast_seconds": max((ends[i] for i in p.fast()), default=None),
             "ratio": max(ends) / limit if limit else None, "available": len(there), "expected": len(there),
             "start_skew_seconds": 0.002, "buffers": {"rmem": "4096 131072 6291456", "wmem": "4096 16384 4194304"},
             "queue": {"limit_packets": 1000, "limit_bytes": None, "dropped": 3}, "retransmits": 12, "peers": peers,

@@ -53,6 +53,22 @@ def test_slowest_downlink_binds():
     assert bound.client_server(F, 100, [100, 10]) == near(10 * T)
 
 
+def test_links_are_downlinks_and_uplinks():
+    p = point(links=(100.0,) * 4 + (20.0,) * 4)
+    assert bound.for_point(p, "p2p") == near(5 * T)           # a file over the slowest downlink
+    assert bound.for_point(p, "client-server") == near(8 * T)
+    few = point(links=(100.0,) + (40.0,) * 7, bw=200.0)
+    assert bound.for_point(few, "p2p") == near(2.5 * T)
+    assert bound.for_point(point(links=(60.0,) * 8, bw=50.0), "p2p") == near(2 * T)
+    alone = point(links=(2.0,) + (100.0,) * 7, kill=units.Event(1, 0.5))
+    assert bound.for_point(alone, "p2p") == near(T)           # who is killed needs nothing
+
+
+def test_links_of_latecomers_bind_them_alone():
+    p = point(links=(10.0,) * 6 + (50.0, 100.0), join=units.Event(2, 0.5))
+    assert bound.for_point(p, "p2p", joined_at=100.0) == near(100 + T)
+
+
 def test_trunk_carries_one_copy_or_one_a_peer():
     p = point(topology="two-racks", trunk=20.0)
     assert bound.for_point(p, "p2p") == near(5 * T)
@@ -75,6 +91,7 @@ def test_latecomers_cannot_be_done_before_a_file_after_they_came():
 KINDS = ["client-server", "p2p"]
 POINTS = [point(), point(peers=1), point(peers=32), point(bw=5.0, size=1 << 20),
           point(uplinks=(100.0,) * 4 + (20.0,) * 4), point(uplinks=(1.0,) * 8),
+          point(links=(100.0,) * 4 + (5.0,) * 4), point(links=(300.0,) * 4 + (90.0,) * 4),
           point(topology="two-racks", trunk=20.0), point(topology="two-racks", trunk=500.0),
           point(topology="two-racks", trunk=20.0, peers=1),
           point(kill=units.Event(3, 0.5)), point(topology="two-racks", trunk=20.0, kill=units.Event(6, 0.5))]
@@ -111,6 +128,12 @@ def test_slow_uplinks_let_only_some_peers_finish_early():
     # 140 Mbit/s in all: the k-th of 4 not before k/1.4, and none before one copy.
     p = point(peers=4, uplinks=(10.0,) * 4)
     assert bound.mean_for_point(p, "p2p") == near((1 + 2 / 1.4 + 3 / 1.4 + 4 / 1.4) / 4 * T)
+
+
+def test_slow_downlinks_hold_back_only_their_peers():
+    p = point(peers=4, links=(100.0, 100.0, 20.0, 10.0))
+    assert bound.mean_for_point(p, "p2p") == near((1 + 1 + 5 + 10) / 4 * T)
+    assert bound.mean_for_point(p, "client-server") == near((1 + 2 + 5 + 10) / 4 * T)
 
 
 def test_the_trunk_holds_back_only_the_peers_behind_it():

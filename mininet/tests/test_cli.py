@@ -67,6 +67,11 @@ def test_uplinks_say_how_many_peers():
     assert p["peers"] == 8 and p["scenario"] == "uplinks 100x4,20x4"
 
 
+def test_links_say_how_many_peers():
+    p, = grid("--links", "100x2,5x3", "--system", "nginx")["points"]
+    assert p["peers"] == 5 and p["links"] == [100.0, 100.0, 5.0, 5.0, 5.0] and p["scenario"] == "links 100x2,5x3"
+
+
 def test_trunk_is_half_by_default():
     assert grid("--topology", "two-racks", "--peers", "4")["points"][0]["trunk"] == 50
 
@@ -85,6 +90,10 @@ def test_trunk_is_half_by_default():
     (["--trunk", "10"], "--trunk needs --topology two-racks"),
     (["--topology", "two-racks", "--peers", "1"], "at least 2 peers"),
     (["--uplinks", "100x4", "--peers", "8"], "--uplinks names 4 peers, the sweep has 8"),
+    (["--links", "100x4", "--peers", "8"], "--links names 4 peers, the sweep has 8"),
+    (["--links", "5x2", "--uplinks", "5x2"], "not allowed with"),
+    (["--links", "5x2", "--bw", "none"], "--links needs links with a rate"),
+    (["--links", "100xx4"], "links '100xx4': expected RATExHOSTS"),
     (["--uplinks", "100by4"], "rate '100by4'"),
     (["--kill", "half"], "expected PEERS@PERCENT"),
     (["--kill", "2@50%", "--peers", "2"], "none left"),
@@ -245,7 +254,7 @@ def test_again_takes_an_earlier_sweep(capsys):
     '{"points": [{"system": "swarm", "peers": "2", "size": 5, "bw": 5.0}], "repeat": 1}',
     *(json.dumps({"points": [{"system": "swarm", "peers": 2, "size": 5, "bw": 5.0, **odd}], "repeat": 1}) for odd in (
         {"size": 0}, {"size": 1000.5}, {"peers": 0}, {"corrupt": None}, {"switch": "x"}, {"topology": "ring"},
-        {"uplinks": [1.0]})),
+        {"uplinks": [1.0]}, {"links": [1.0]})),
     '{"points": [{"system": "swarm", "peers": 2, "size": 5, "bw": 5.0}], "repeat": 0}',
     '{"points": [{"system": "swarm", "peers": 2, "size": 5, "bw": 5.0}], "repeat": 1, "seed": [1]}'])
 def test_a_broken_sweep_is_told_in_a_line(tmp_path, text, capsys):

@@ -6,8 +6,8 @@ def point(**kw):
 
 
 ODD = dict(uplinks=(100.0, 100.0, 20.0, 20.0), kill=units.Event(1, 0.5), join=units.Event(2, 0.25),
-           corrupt=1, topology="two-racks", trunk=50.0, cc="cubic", switch="ovs", queue_ms=50.0, delay_ms=25.0,
-           loss=0.5)
+           links=(100.0, 5.0, 5.0, 5.0), corrupt=1, topology="two-racks", trunk=50.0, cc="cubic", switch="ovs",
+           queue_ms=50.0, delay_ms=25.0, loss=0.5)
 
 
 def test_a_point_survives_json():
@@ -21,12 +21,12 @@ def test_keys_tell_runs_apart_and_never_change():
             for v in (v,) if k != "topology"}
     keys |= {plan.Run(point(topology="two-racks", trunk=t), 1).key for t in (50.0, 20.0)}
     keys.add(plan.Run(point(bw=None), 1).key)
-    assert len(keys) == 12
+    assert len(keys) == 13
 
 
 def test_scenario_in_words():
     assert point().scenario() == ""
-    assert point(**ODD).scenario() == ("two-racks, trunk 50 Mbit/s; uplinks 100x2,20x2; kill 1@50%; "
+    assert point(**ODD).scenario() == ("two-racks, trunk 50 Mbit/s; uplinks 100x2,20x2; links 100x1,5x3; kill 1@50%; "
                                        "join 2@25%; 1 lying; queues of 50 ms; delay 25 ms; loss 0.5 %; cubic; ovs")
 
 
@@ -34,6 +34,20 @@ def test_first_peers_are_killed_last_ones_join():
     p = point(**ODD)
     assert (p.victims(), p.latecomers()) == ([0], [2, 3])
     assert [p.rack(i) for i in range(4)] == [1, 1, 2, 2]
+
+
+def test_the_fast_ones_are_those_with_the_fastest_links_that_are_to_have_the_file():
+    links = (100.0, 5.0, 100.0, 50.0)
+    assert point(links=links).fast() == [0, 2]
+    assert point(links=links, kill=units.Event(1, 0.5)).fast() == [2]
+    assert point(links=links, kill=units.Event(3, 0.5)).fast() == point(links=(5.0,) * 4).fast() == point().fast() == []
+
+
+def test_links_are_both_ways():
+    p = point(links=(100.0, 5.0, 5.0, 5.0))
+    assert p.peer_uplinks() == p.peer_downlinks() == [100.0, 5.0, 5.0, 5.0]
+    assert point(uplinks=(5.0,) * 4).peer_downlinks() == [100.0] * 4
+    assert len({q.network() for q in (p, point(), point(uplinks=p.links))}) == 3
 
 
 def test_the_order_is_by_chance_but_every_point_is_measured_once_a_round():

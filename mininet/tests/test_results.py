@@ -112,6 +112,15 @@ def test_the_interval_of_many_runs_is_narrower_than_their_spread_and_always_the_
     assert stats.interval(values) == (low, high)
 
 
+def test_the_fast_ones_have_a_column_only_where_links_differ():
+    assert "fast ones" not in results.table([stats.Row([run()])])
+    slow = record(point(peers=4, links=(100.0, 100.0, 5.0, 5.0)), seconds=9.0)
+    slow["fast_seconds"] = 1.25
+    lines = results.table([stats.Row([run()]), stats.Row([slow])]).splitlines()
+    at = lines[0].split(" | ").index("fast ones (s)")
+    assert [line.split(" | ")[at] for line in lines[2:]] == ["–", "1.25"]
+
+
 def test_one_run_has_no_interval():
     assert stats.Stat([1.5]).text() == "1.50" and stats.Stat([]).text() == "–"
 

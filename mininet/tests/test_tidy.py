@@ -83,6 +83,15 @@ def test_a_line_a_host_with_its_counters(sweep):
         assert all(r[column] for r in rows)
 
 
+def test_links_that_differ_and_when_the_fastest_had_the_file(tmp_path):
+    results.append(tmp_path, record(point(peers=3, links=(100.0, 100.0, 5.0))))
+    results.write(tmp_path, {})
+    row, = read(tmp_path, "runs.csv")
+    summary, = read(tmp_path, "summary.csv")
+    assert row["links_mbit_per_second"] == "100x2,5x1" and row["uplinks_mbit_per_second"] == ""
+    assert 0 < float(row["fast_seconds"]) == float(summary["fast_seconds"])
+
+
 def test_killed_and_late_peers_say_when_and_at_which_share(tmp_path):
     synthetic.sweep(tmp_path, synthetic.kill()[:1] + synthetic.join()[:1], repeat=1)
     results.write(tmp_path, {})

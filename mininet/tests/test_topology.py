@@ -1,6 +1,6 @@
 import pytest
 
-from lab import topology
+from lab import plan, topology
 
 TC = """class htb 5:1 root prio 0 rate 100Mbit ceil 100Mbit burst 15337b cburst 1600b """
 
@@ -41,3 +41,10 @@ def test_drops_are_counted_once():
 def test_payload_takes_the_headers_off():
     assert topology.payload(10 * 1514, 10) == 10 * 1448
     assert topology.payload(5 * 66, 5) == 0  # acknowledgements only
+
+
+def test_the_links_of_the_hosts():
+    def links(**scenario):
+        return topology.host_links(plan.Point("swarm", 2, 1 << 20, 100.0, **scenario))
+    assert links(links=(100.0, 5.0)) == [("h1", 100.0, 100.0), ("h2", 100.0, 100.0), ("h3", 5.0, 5.0)]
+    assert links(uplinks=(50.0, 5.0))[1:] == [("h2", 50.0, 100.0), ("h3", 5.0, 100.0)]

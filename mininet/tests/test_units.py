@@ -50,11 +50,11 @@ def test_names():
         units.names("a,c", ("a", "b"), "system")
 
 
-def test_uplinks():
-    assert units.uplinks("100x2,20") == [100.0, 100.0, 20.0]
+def test_rates():
+    assert units.rates("100x2,20", "links") == [100.0, 100.0, 20.0]
     for bad in ("", "100x", "100x0", "x4", "100xfour", "100,"):
         with pytest.raises(ValueError):
-            units.uplinks(bad)
+            units.rates(bad, "links")
 
 
 def test_event():
