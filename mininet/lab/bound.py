@@ -36,22 +36,23 @@ def seconds(size: float, *mbit: float) -> float:
     return max(0.0, size / GOODPUT - early) / (sum(mbit) * 1e6 / 8)
 
 
-def client_server(size: int, up: float, downs: Sequence[float], far: int = 0,
+def client_server(size: int, origins: Sequence[float], downs: Sequence[float], far: int = 0,
                   trunk: Optional[float] = None) -> float:
-    """Every peer gets its own copy from the origin: N*F/u_s, or the slowest downlink.
+    """Every peer gets its own copy from the origins: N*F/u_s, or the slowest downlink. Several are as fast as one
+    with the sum of their uplinks.
 
     `far` peers sit behind a trunk that must carry a copy for each of them.
     """
-    times = [seconds(len(downs) * size, up), seconds(size, min(downs))]
+    times = [seconds(len(downs) * size, *origins), seconds(size, min(downs))]
     if far and trunk:
         times.append(seconds(far * size, trunk))
     return max(times)
 
 
-def peer_to_peer(size: int, up: float, ups: Sequence[float], downs: Sequence[float], far: int = 0,
-                 trunk: Optional[float] = None) -> float:
+def peer_to_peer(size: int, origins: Sequence[float], ups: Sequence[float], downs: Sequence[float],
+                 far: int = 0, trunk: Optional[float] = None) -> float:
     """Kumar-Ross: max(F/u_s, F/d_min, N*F/(u_s + sum of u_i)); one copy over the trunk."""
-    times = [seconds(size, up), seconds(size, min(downs)), seconds(len(downs) * size, up, *ups)]
+    times = [seconds(size, *origins), seconds(size, min(downs)), seconds(len(downs) * size, *origins, *ups)]
     if far and trunk:
         times.append(seconds(size, trunk))
     return max(times)
@@ -66,13 +67,14 @@ def for_point(point: plan.Point, kind: str, joined_at: Optional[float] = None) -
     if point.bw is None:
         return None
     ups, downs, far, trunk = _rates(point)
+    origins = known(point.origin_rates())
     if kind == CLIENT_SERVER:
-        bound = client_server(point.size, point.bw, downs, far, trunk)
+        bound = client_server(point.size, origins, downs, far, trunk)
     else:
-        bound = peer_to_peer(point.size, point.bw, ups, downs, far, trunk)
+        bound = peer_to_peer(point.size, origins, ups, downs, far, trunk)
     bound += way(point)
     if joined_at is not None:
-        late = [down or 0.0 for down in point.peer_downlinks()][-len(point.latecomers()):]
+        late = known(point.peer_downlinks())[-len(point.latecomers()):]
         bound = max(bound, joined_at + seconds(point.size, max(late)))
     return bound
 
@@ -101,10 +103,11 @@ def mean_for_point(point: plan.Point, kind: str) -> Optional[float]:
     ups, downs, far, trunk = _rates(point)
     downs.sort(reverse=True)
     n = len(downs)
-    senders = [point.bw] if kind == CLIENT_SERVER else [point.bw, *ups]
+    origins = known(point.origin_rates())
+    senders = origins if kind == CLIENT_SERVER else [*origins, *ups]
     times = []
     for k in range(1, n + 1):
-        least = max(seconds(point.size, point.bw), seconds(point.size, downs[k - 1]),
+        least = max(seconds(point.size, *origins), seconds(point.size, downs[k - 1]),
                     seconds(k * point.size, *senders))
         behind = k - (n - far)  # of those behind the trunk, this is the how many-th
         if trunk and behind > 0:
@@ -124,5 +127,9 @@ def _rates(point: plan.Point) -> Tuple[List[float], List[float], int, Optional[f
     first = point.kill.peers if point.kill else 0
     far = sum(1 for i in range(first, point.peers) if point.rack(i) == 2)
     trunk = point.trunk if point.topology == "two-racks" else None
-    downs = point.peer_downlinks()[first:]
-    return [up or 0.0 for up in point.peer_uplinks()], [down or 0.0 for down in downs], far, trunk
+    return known(point.peer_uplinks()), known(point.peer_downlinks())[first:], far, trunk
+
+
+def known(rates: Sequence[Optional[float]]) -> List[float]:
+    """The rates of links that have one, as all do that a bound is reckoned of."""
+    return [rate for rate in rates if rate is not None]

@@ -35,8 +35,9 @@ def most_peers(memory: int, data: Optional[int], size: int) -> Tuple[int, str]:
 
 
 def most_hosts(config: Dict[str, Any]) -> int:
-    """Peers and liars of the largest point."""
-    return max(p["peers"] + p["corrupt"] for p in config["points"])
+    """Peers and all others of the largest point, but for its first origin."""
+    points = [plan.Point.from_dict(p) for p in config["points"]]
+    return max(p.peers + p.others() for p in points)
 
 
 def available_memory() -> int:

@@ -21,6 +21,7 @@ MAX_CHUNK = 64 << 20
 
 
 class Fanout(System):
+    scenarios = System.scenarios | {"origins"}
     strategy = ""
     built = True
 
@@ -52,15 +53,20 @@ class Fanout(System):
                                "--listen", f"{b.tracker.ip}:{TRACKER}",
                                "--data-dir", b.dir_of(b.tracker))
         b.wait_http(b.tracker, TRACKER, "/readyz", tracker)
-        size = self.chunk_size()
-        origin = self._daemon(b.origin, "origin", "--insecure", "--tracker", self.tracker_url,
-                              "--listen", f"{b.origin.ip}:{ORIGIN}", "--http", f"{b.origin.ip}:{ORIGIN_HTTP}",
-                              *(["--chunk-size", f"{size}B"] if size else []), b.file)
-        b.wait_http(b.origin, ORIGIN_HTTP, "/readyz", origin)
+        for host in b.origins:
+            self._origin(host)
         for host in b.liars:
             liar = self._daemon(host, "liar", "--tracker", self.tracker_url,
                                 "--listen", f"{host.ip}:{PEER}", "--id", host.name, b.file_name)
             self._wait_listens(host, liar)
+
+    def _origin(self, host: Host) -> None:
+        """Several publish the same file under the same name, and share the work."""
+        b, size = self.bench, self.chunk_size()
+        origin = self._daemon(host, "origin", "--insecure", "--tracker", self.tracker_url,
+                              "--listen", f"{host.ip}:{ORIGIN}", "--http", f"{host.ip}:{ORIGIN_HTTP}",
+                              *(["--chunk-size", f"{size}B"] if size else []), b.file)
+        b.wait_http(host, ORIGIN_HTTP, "/readyz", origin)
 
     @staticmethod
     def _wait_listens(host: Host, proc: Proc) -> None:
@@ -113,8 +119,14 @@ class Fanout(System):
         return total
 
     def origin_bytes(self) -> Optional[int]:
-        _, body = netns.get(self.bench.origin, ORIGIN_HTTP, "/metrics")
-        return metric_sum(body.decode(), "fanout_sent_bytes_total")
+        total = 0
+        for host in self.bench.origins:
+            _, body = netns.get(host, ORIGIN_HTTP, "/metrics")
+            sent = metric_sum(body.decode(), "fanout_sent_bytes_total")
+            if sent is None:
+                return None
+            total += sent
+        return total
 
 
 class Direct(Fanout):
@@ -143,7 +155,7 @@ class StaticOne(Fanout):
 
 
 class Swarm(Fanout):
-    scenarios = frozenset({"kill", "join", "corrupt"})  # the others never ask a peer whom the table does not name
+    scenarios = Fanout.scenarios | {"corrupt"}  # the others never ask a peer whom the table does not name
     name = strategy = "swarm"
     title = "fanout swarm"
 

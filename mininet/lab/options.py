@@ -35,8 +35,8 @@ PRESETS: Dict[str, Dict[str, str]] = {
     "report": {"system": "direct,static-one,swarm", "bw": "100,none"},
     "single": {"system": "direct,static-one,swarm", "repeat": "1"},
 }
-GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "links", "kill", "join", "corrupt", "topology",
-        "trunk", "queue", "delay", "loss", "cc", "switch", "longest", "seed", "check", "out")
+GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "links", "origins", "kill", "join", "corrupt",
+        "topology", "trunk", "queue", "delay", "loss", "cc", "switch", "longest", "seed", "check", "out")
 
 
 class Wrong(Exception):
@@ -70,6 +70,8 @@ def parser() -> Parser:
     rates = p.add_mutually_exclusive_group()
     rates.add_argument("--uplinks", metavar="LIST", help="of the peers in Mbit/s, like 100x4,20x4")
     rates.add_argument("--links", metavar="LIST", help="of the peers in Mbit/s, both ways, like 100x4,5x8")
+    p.add_argument("--origins", metavar="LIST", help="of the origins in Mbit/s, both ways, like 40x2 (default one, "
+                   "as fast as --bw)")
     p.add_argument("--kill", metavar="N@P%", help="kill -9 so many peers once they have P %% of the file")
     p.add_argument("--join", metavar="N@P%", help="so many peers come when the others have P %% of the file")
     p.add_argument("--corrupt", metavar="N", help="so many more hosts that serve wrong bytes")
@@ -187,7 +189,7 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
     check_scenario(base, peers)
     known = registry.systems(programs)
     for name in chosen:
-        for what in ("kill", "join", "corrupt"):
+        for what in ("kill", "join", "corrupt", "origins"):
             if base[what] and what not in known[name].scenarios:
                 raise Wrong(f"{name} cannot do --{what}")
     points = [plan.Point(system=name, peers=n, size=size, bw=bw, **with_trunk(base, bw))

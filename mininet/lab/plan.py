@@ -6,12 +6,13 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import units
 
-RATES = ("uplinks", "links")  # what a point has a rate a host of
+RATES = ("uplinks", "links", "origins")  # what a point has a rate a host of
 
 
 @dataclass(frozen=True)
 class Point:
-    """One experiment. Peers are numbered from 0 and live on hosts h2, h3, ...; h1 is the origin.
+    """One experiment. Peers are numbered from 0 and live on hosts h2, h3, ...; h1 is the origin, and o2, o3, ... are
+    further ones.
 
     Rates are in Mbit/s. Without `bw`, links have no rate: they are as fast as the machine.
     """
@@ -21,6 +22,7 @@ class Point:
     bw: Optional[float]
     uplinks: Optional[Tuple[float, ...]] = None
     links: Optional[Tuple[float, ...]] = None
+    origins: Optional[Tuple[float, ...]] = None
     kill: Optional[units.Event] = None
     join: Optional[units.Event] = None
     corrupt: int = 0
@@ -31,6 +33,13 @@ class Point:
     queue_ms: Optional[float] = None
     delay_ms: float = 0.0
     loss: float = 0.0
+
+    def origin_rates(self) -> List[Optional[float]]:
+        return list(self.origins) if self.origins else [self.bw]
+
+    def others(self) -> int:
+        """How many hosts there are besides the peers, the first origin and the tracker."""
+        return len(self.origin_rates()) - 1 + self.corrupt
 
     def peer_uplinks(self) -> List[Optional[float]]:
         return list(self.uplinks) if self.uplinks else self.peer_downlinks()
@@ -58,7 +67,7 @@ class Point:
 
     def network(self) -> Tuple[Any, ...]:
         """What the emulated network depends on: points that agree in it can share one."""
-        return (self.peers, self.bw, self.uplinks, self.links, self.corrupt, self.topology, self.trunk,
+        return (self.peers, self.bw, self.uplinks, self.links, self.origins, self.corrupt, self.topology, self.trunk,
                 self.cc, self.switch, self.queue_ms, self.delay_ms, self.loss)
 
     def scenario(self) -> str:
@@ -70,6 +79,8 @@ class Point:
             words.append("uplinks " + compress(self.uplinks))
         if self.links:
             words.append("links " + compress(self.links))
+        if self.origins:
+            words.append("origins " + compress(self.origins))
         if self.kill:
             words.append(f"kill {self.kill}")
         if self.join:
@@ -123,6 +134,8 @@ class Run:
             parts.append("up" + compress(p.uplinks).replace(",", "_"))
         if p.links:
             parts.append("links" + compress(p.links).replace(",", "_"))
+        if p.origins:
+            parts.append("origins" + compress(p.origins).replace(",", "_"))
         if p.kill:
             parts.append(f"kill{p.kill.peers}at{p.kill.at * 100:.15g}")
         if p.join:

@@ -76,7 +76,7 @@ class Runner:
                 for i, h in enumerate(self.bench.peers)]
 
     def _measure(self, outcomes: List[Outcome]) -> Dict[str, Any]:
-        hosts = [self.bench.origin, self.bench.tracker, *self.bench.peers, *self.bench.liars]
+        hosts = [*self.bench.origins, self.bench.tracker, *self.bench.peers, *self.bench.liars]
         interval = min(1.0, max(0.05, (bound.for_point(self.point, self.kind) or 0.0) / 100))
         before, drops, switching = counters(hosts), self.net.dropped(), self.net.switch_cpu()
         self.net.line()
@@ -190,7 +190,8 @@ class Runner:
                 carried: Optional[Dict[str, Any]], switching: float) -> Dict[str, Any]:
         p = self.point
         delta = {n: {k: after[n][k] - before[n][k] for k in after[n]} for n in after}
-        link = topology.payload(delta["h1"]["tx_bytes"], delta["h1"]["tx_packets"])
+        link = sum(topology.payload(delta[h.name]["tx_bytes"], delta[h.name]["tx_packets"])
+                   for h in self.bench.origins)
         for d in delta.values():
             d["received_payload"] = topology.payload(d["rx_bytes"], d["rx_packets"])
             d["sent_payload"] = topology.payload(d["tx_bytes"], d["tx_packets"])
@@ -220,6 +221,8 @@ class Runner:
             "origin": {"sent_bytes": int(sent if sent is not None else link),
                        "sent_source": "system" if sent is not None else "link",
                        "cpu_seconds": host_cpu(cpu, self.bench.origin), **delta["h1"]},
+            "more_origins": [{"host": h.name, "cpu_seconds": host_cpu(cpu, h), **delta[h.name]}
+                             for h in self.bench.origins[1:]],
             "tracker": {"cpu_seconds": host_cpu(cpu, self.bench.tracker), **delta["tracker"]},
             "liars": [{"host": h.name, "lies": liars[h.name], "cpu_seconds": host_cpu(cpu, h), **delta[h.name]}
                       for h in self.bench.liars],

@@ -32,7 +32,7 @@ class System:
     name = ""
     title = ""            # in tables and plots
     kind = "p2p"          # or "client-server": which bound applies
-    scenarios: FrozenSet[str] = frozenset({"kill", "join"})   # and "corrupt"
+    scenarios: FrozenSet[str] = frozenset({"kill", "join"})   # and "corrupt", "origins"
     commands: Tuple[str, ...] = ()   # what must be in PATH
     built = False         # whether it is this repository's daemons, which Prometheus finds at the tracker
 
@@ -72,7 +72,7 @@ class System:
         return 0
 
     def origin_bytes(self) -> Optional[int]:
-        """Payload bytes the origin sent, or None to take them from its link's counter."""
+        """Payload bytes that all origins sent, or None to take them from their links' counters."""
         return None
 
 
@@ -83,7 +83,8 @@ class Bench:
         self.point, self.net, self.procs, self.repo = point, net, procs, repo
         self.data_dir, self.file = data_dir, file
         self.file_name = os.path.basename(file)
-        self.origin, self.tracker = net.hosts["h1"], net.hosts["tracker"]
+        self.origins = net.origins()
+        self.origin, self.tracker = self.origins[0], net.hosts["tracker"]
         self.peers, self.liars = net.peers(), net.liars()
 
     def dir_of(self, host: Host) -> str:

@@ -97,6 +97,8 @@ RUNS: Columns = (
      rates("uplinks")),
     ("links_mbit_per_second", "the peers' links, both ways, as RATExPEERS, where they differ from the origin's",
      rates("links")),
+    ("origins_mbit_per_second", "the origins' links, both ways, as RATExORIGINS; empty: one as fast as the links",
+     rates("origins")),
     ("kill", "PEERS@PERCENT: so many peers were killed once they had so much of the file", at("point", "kill")),
     ("join", "PEERS@PERCENT: so many peers came once the others had so much of the file", at("point", "join")),
     ("lying_hosts", "hosts that served wrong bytes", at("point", "corrupt")),
@@ -123,7 +125,7 @@ RUNS: Columns = (
     ("daemon_distribution_seconds", "the last peer's time by its program's own clock, from the common start",
      last_daemon),
     ("start_skew_seconds", "between the first and the last peer's being told to start", at("start_skew_seconds")),
-    ("origin_sent_bytes", "payload the origin sent", at("origin", "sent_bytes")),
+    ("origin_sent_bytes", "payload the origin, or all origins together, sent", at("origin", "sent_bytes")),
     ("origin_sent_source", "system: the program told; link: reckoned from its interface", at("origin", "sent_source")),
     ("origin_sent_ratio", "origin_sent_bytes / size_bytes", files_sent),
     ("peer_received_ratio", "payload that reached a peer with the whole file, on average / size_bytes; "
@@ -154,8 +156,8 @@ RUNS: Columns = (
     ("versions", "every program and its version", versions))
 
 TRAFFIC: Columns = (
-    ("host", "emulated host: h1 is the origin, h2 the first peer, x1 the first liar, tracker the tracker",
-     at("host")),
+    ("host", "emulated host: h1 is the origin, o2 the second one, h2 the first peer, x1 the first liar, "
+     "tracker the tracker", at("host")),
     ("role", "origin, tracker, peer, late (a peer that joined later), killed, or liar (it serves wrong bytes)",
      at("role")),
     ("received_payload_bytes", "payload received, reckoned from the interface: file, messages, and what TCP sent again",
@@ -237,6 +239,7 @@ def run_hosts(record: Record) -> Iterator[Record]:
     """The hosts of a run that got so far as to be measured."""
     if "origin" in record:
         yield {"host": "h1", "role": "origin", **record["origin"]}
+        yield from ({"role": "origin", **host} for host in record.get("more_origins", ()))
         yield {"host": "tracker", "role": "tracker", **record["tracker"]}
     yield from record.get("peers", ())
     for liar in record.get("liars", ()):

@@ -2,6 +2,7 @@
 
     h1       the origin                 tracker  on a link of its own, not shaped
     h2...    the peers                  root     the driver's namespace (Prometheus), not shaped
+    o2...    further origins, with --origins
     x1...    lying peers, with --corrupt
 
 Lives in the sweep's own network namespace, in which the driver runs, too; see space.py. What
@@ -52,7 +53,7 @@ def star(point: plan.Point) -> Placement:
 
 
 def two_racks(point: plan.Point) -> Placement:
-    """Origin, tracker and the first half of the peers on switch 1, the others on switch 2."""
+    """Origins, tracker and the first half of the peers on switch 1, the others on switch 2."""
     far = {peer_name(i): 2 for i in range(point.peers) if point.rack(i) == 2}
     return far, [(1, 2, point.trunk or 0.0)]
 
@@ -61,10 +62,15 @@ def peer_name(index: int) -> str:
     return f"h{index + 2}"
 
 
+def origin_name(index: int) -> str:
+    return f"o{index + 1}" if index else "h1"
+
+
 def host_links(point: plan.Point) -> List[Tuple[str, Optional[float], Optional[float]]]:
     """(name, uplink, downlink) of every host with a shaped link. Pure."""
     peers = zip(point.peer_uplinks(), point.peer_downlinks())
-    return [("h1", point.bw, point.bw), *((peer_name(i), up, down) for i, (up, down) in enumerate(peers)),
+    return [*((origin_name(i), mbit, mbit) for i, mbit in enumerate(point.origin_rates())),
+            *((peer_name(i), up, down) for i, (up, down) in enumerate(peers)),
             *((f"x{i + 1}", point.bw, point.bw) for i in range(point.corrupt))]
 
 
@@ -175,7 +181,7 @@ class Network:
                 self._beat("", 0.0)
 
     def _step(self, what: str) -> None:
-        self._beat(f"building a network of {self.point.peers + 1} hosts, {what}", STUCK)
+        self._beat(f"building a network of {len(host_links(self.point))} hosts, {what}", STUCK)
 
     def _build(self) -> None:
         from mininet.link import TCLink
@@ -312,6 +318,9 @@ class Network:
         lost = self.net.pingAll(timeout=2)
         if lost:
             raise TopologyError(f"pingAll lost {lost:g} % of its packets")
+
+    def origins(self) -> List[Host]:
+        return [self.hosts[origin_name(i)] for i in range(len(self.point.origin_rates()))]
 
     def peers(self) -> List[Host]:
         return [self.hosts[peer_name(i)] for i in range(self.point.peers)]

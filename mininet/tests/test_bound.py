@@ -23,9 +23,9 @@ def test_goodput_of_a_link():
 
 def test_the_shaper_lets_a_bucket_and_a_last_packet_pass_at_once():
     early = 15360 + 2 * 1514
-    assert bound.client_server(1 << 18, 5, [5, 5]) == pytest.approx((2 * (1 << 18) * 1514 / 1448 - early) / 625e3)
+    assert bound.client_server(1 << 18, [5], [5, 5]) == pytest.approx((2 * (1 << 18) * 1514 / 1448 - early) / 625e3)
     assert bound.seconds(1000, 5) == 0
-    assert bound.peer_to_peer(1 << 18, 5, [1, 1], [5, 5]) == pytest.approx(
+    assert bound.peer_to_peer(1 << 18, [5], [1, 1], [5, 5]) == pytest.approx(
         (2 * (1 << 18) * 1514 / 1448 - 3 * early) / 875e3)
     assert (bound.burst(100), bound.burst(1000)) == (25000, 65536)
 
@@ -49,8 +49,8 @@ def test_slow_uplinks_bind_once_they_cannot_carry_the_copies():
 
 
 def test_slowest_downlink_binds():
-    assert bound.peer_to_peer(F, 100, [100, 100], [100, 10]) == near(10 * T)
-    assert bound.client_server(F, 100, [100, 10]) == near(10 * T)
+    assert bound.peer_to_peer(F, [100], [100, 100], [100, 10]) == near(10 * T)
+    assert bound.client_server(F, [100], [100, 10]) == near(10 * T)
 
 
 def test_links_are_downlinks_and_uplinks():
@@ -67,6 +67,15 @@ def test_links_are_downlinks_and_uplinks():
 def test_links_of_latecomers_bind_them_alone():
     p = point(links=(10.0,) * 6 + (50.0, 100.0), join=units.Event(2, 0.5))
     assert bound.for_point(p, "p2p", joined_at=100.0) == near(100 + T)
+
+
+def test_origins_are_as_fast_as_one_with_the_sum_of_their_uplinks():
+    p = point(origins=(30.0, 20.0))
+    assert bound.for_point(p, "p2p") == near(2 * T)
+    assert bound.for_point(p, "client-server") == near(8 * 2 * T)
+    assert bound.mean_for_point(p, "p2p") == near(2 * T)
+    assert bound.mean_for_point(p, "client-server") == near(4.5 * 2 * T)
+    assert bound.for_point(point(origins=(50.0, 50.0), uplinks=(10.0,) * 8), "p2p") == near(8 / 1.8 * T)
 
 
 def test_trunk_carries_one_copy_or_one_a_peer():
@@ -92,7 +101,8 @@ KINDS = ["client-server", "p2p"]
 POINTS = [point(), point(peers=1), point(peers=32), point(bw=5.0, size=1 << 20),
           point(uplinks=(100.0,) * 4 + (20.0,) * 4), point(uplinks=(1.0,) * 8),
           point(links=(100.0,) * 4 + (5.0,) * 4), point(links=(300.0,) * 4 + (90.0,) * 4),
-          point(topology="two-racks", trunk=20.0), point(topology="two-racks", trunk=500.0),
+          point(origins=(80.0, 80.0)), point(topology="two-racks", trunk=20.0),
+          point(topology="two-racks", trunk=500.0),
           point(topology="two-racks", trunk=20.0, peers=1),
           point(kill=units.Event(3, 0.5)), point(topology="two-racks", trunk=20.0, kill=units.Event(6, 0.5))]
 
@@ -107,7 +117,7 @@ def test_least_mean_with_equal_links(n):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_least_mean_lies_between_one_copy_and_the_last_peer(p, kind):
     mean = bound.mean_for_point(p, kind)
-    assert bound.seconds(p.size, p.bw) <= mean * (1 + 1e-9)
+    assert bound.seconds(p.size, sum(p.origins or [p.bw])) <= mean * (1 + 1e-9)
     assert mean <= bound.for_point(p, kind) * (1 + 1e-9)
 
 

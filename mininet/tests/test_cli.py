@@ -94,6 +94,8 @@ def test_trunk_is_half_by_default():
     (["--links", "5x2", "--uplinks", "5x2"], "not allowed with"),
     (["--links", "5x2", "--bw", "none"], "--links needs links with a rate"),
     (["--links", "100xx4"], "links '100xx4': expected RATExHOSTS"),
+    (["--origins", "40x2", "--system", "swarm,aria2"], "aria2 cannot do --origins"),
+    (["--origins", "40x2", "--bw", "none"], "--origins needs links with a rate"),
     (["--uplinks", "100by4"], "rate '100by4'"),
     (["--kill", "half"], "expected PEERS@PERCENT"),
     (["--kill", "2@50%", "--peers", "2"], "none left"),
@@ -130,6 +132,11 @@ def test_more_hosts_than_the_machine_holds(monkeypatch):
     assert checks.most_peers(9999 * gib, None, 1) == (checks.BRIDGE_PORTS, "ports of a Linux bridge")
     with pytest.raises(options.Wrong, match="90000 peers with 10 MiB each: this machine holds"):
         checks.choose_data(grid("--peers", "90000"), None)
+
+
+def test_all_hosts_of_a_point_are_counted():
+    assert checks.most_hosts(grid("--peers", "2,5", "--system", "swarm")) == 5
+    assert checks.most_hosts(grid("--peers", "2,5", "--system", "swarm", "--origins", "40x3", "--corrupt", "4")) == 11
 
 
 def test_data_directory_must_be_writable():

@@ -53,6 +53,19 @@ def test_three_peers_get_a_file_by_every_strategy(tmp_path):
 
 
 @pytest.mark.skipif(daemons_missing(), reason="bin/ is not built: run `make build`")
+def test_two_origins_and_links_that_differ(tmp_path):
+    done = sweep("--system", "swarm", "--links", "20,20,5", "--origins", "10x2", "--bw", "20", "--size", "1MiB",
+                 "--repeat", "1", "--no-prometheus", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    record, = results.load(tmp_path)
+    assert record["available"] == 3 and record["ratio"] >= 1
+    assert record["fast_seconds"] == max(p["driver_seconds"] for p in record["peers"][:2])
+    second, = record["more_origins"]
+    assert second["host"] == "o2" and second["sent_payload"] > 100 << 10  # of 1 MiB, of which it sends about half
+    assert record["origin"]["sent_bytes"] >= 1 << 20
+
+
+@pytest.mark.skipif(daemons_missing(), reason="bin/ is not built: run `make build`")
 def test_what_happened_is_recorded(tmp_path):
     done = sweep("--system", "swarm", "--peers", "4", "--size", "4MiB", "--bw", "20", "--repeat", "1",
                  "--kill", "1@40%", "--join", "1@40%", "--corrupt", "1", "--queue", "50ms", "--no-prometheus",

@@ -92,6 +92,15 @@ def test_links_that_differ_and_when_the_fastest_had_the_file(tmp_path):
     assert 0 < float(row["fast_seconds"]) == float(summary["fast_seconds"])
 
 
+def test_every_origin_has_a_line(tmp_path):
+    second = {"host": "o2", **synthetic.traffic(0, 1 << 20)}
+    results.append(tmp_path, record(point(peers=1, origins=(40.0, 40.0)), more_origins=[second]))
+    results.write(tmp_path, {})
+    assert read(tmp_path, "runs.csv")[0]["origins_mbit_per_second"] == "40x2"
+    assert [(r["host"], r["role"]) for r in read(tmp_path, "hosts.csv")] == [
+        ("h1", "origin"), ("o2", "origin"), ("tracker", "tracker"), ("h2", "peer")]
+
+
 def test_killed_and_late_peers_say_when_and_at_which_share(tmp_path):
     synthetic.sweep(tmp_path, synthetic.kill()[:1] + synthetic.join()[:1], repeat=1)
     results.write(tmp_path, {})
