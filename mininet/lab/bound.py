@@ -61,7 +61,7 @@ def peer_to_peer(size: int, origins: Sequence[float], ups: Sequence[float], down
 def for_point(point: plan.Point, kind: str, joined_at: Optional[float] = None) -> Optional[float]:
     """The bound of the last peer, in seconds, for a system of that kind; None without a rate.
 
-    Killed peers need nothing, but may have given until they were; peers that joined late cannot be
+    Killed and frozen peers need nothing, but may have given until they were; peers that joined late cannot be
     done before the moment they joined (`joined_at`, measured) plus one file over their downlink.
     """
     if point.bw is None:
@@ -96,7 +96,7 @@ def mean_for_point(point: plan.Point, kind: str) -> Optional[float]:
     that near peer back, too.
 
     None without a rate, and with latecomers: when they may begin was measured, and times count
-    from each peer's own start. Killed peers count as in `for_point`.
+    from each peer's own start. Killed and frozen peers count as in `for_point`.
     """
     if point.bw is None or point.join:
         return None
@@ -123,8 +123,9 @@ def way(point: plan.Point) -> float:
 
 
 def _rates(point: plan.Point) -> Tuple[List[float], List[float], int, Optional[float]]:
-    """All uplinks; the downlinks of peers that are not killed; how many of those are behind the trunk; its rate."""
-    first = point.kill.peers if point.kill else 0
+    """All uplinks; the downlinks of peers that are to have the file; how many of them are behind the trunk; its
+    rate."""
+    first = len(point.gone())
     far = sum(1 for i in range(first, point.peers) if point.rack(i) == 2)
     trunk = point.trunk if point.topology == "two-racks" else None
     return known(point.peer_uplinks()), known(point.peer_downlinks())[first:], far, trunk

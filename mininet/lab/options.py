@@ -35,8 +35,8 @@ PRESETS: Dict[str, Dict[str, str]] = {
     "report": {"system": "direct,static-one,swarm", "bw": "100,none"},
     "single": {"system": "direct,static-one,swarm", "repeat": "1"},
 }
-GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "links", "origins", "kill", "join", "corrupt",
-        "topology", "trunk", "queue", "delay", "loss", "cc", "switch", "longest", "seed", "check", "out")
+GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "links", "origins", "kill", "freeze", "join",
+        "corrupt", "topology", "trunk", "queue", "delay", "loss", "cc", "switch", "longest", "seed", "check", "out")
 
 
 class Wrong(Exception):
@@ -73,6 +73,8 @@ def parser() -> Parser:
     p.add_argument("--origins", metavar="LIST", help="of the origins in Mbit/s, both ways, like 40x2 (default one, "
                    "as fast as --bw)")
     p.add_argument("--kill", metavar="N@P%", help="kill -9 so many peers once they have P %% of the file")
+    p.add_argument("--freeze", metavar="N@P%", help="SIGSTOP so many peers once they have P %% of the file: they "
+                   "never go on")
     p.add_argument("--join", metavar="N@P%", help="so many peers come when the others have P %% of the file")
     p.add_argument("--corrupt", metavar="N", help="so many more hosts that serve wrong bytes")
     p.add_argument("--topology", metavar="NAME", help="of " + ",".join(topology.topologies()) + " (default star)")
@@ -189,7 +191,7 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
     check_scenario(base, peers)
     known = registry.systems(programs)
     for name in chosen:
-        for what in ("kill", "join", "corrupt", "origins"):
+        for what in (*plan.EVENTS, "corrupt", "origins"):
             if base[what] and what not in known[name].scenarios:
                 raise Wrong(f"{name} cannot do --{what}")
     points = [plan.Point(system=name, peers=n, size=size, bw=bw, **with_trunk(base, bw))
@@ -215,8 +217,7 @@ def scenario(args: argparse.Namespace, links: List[Optional[float]]) -> Dict[str
     base: Dict[str, Any] = {
         **{name: tuple(units.rates(getattr(args, name), name)) if getattr(args, name) else None
            for name in plan.RATES},
-        "kill": units.event(args.kill) if args.kill else None,
-        "join": units.event(args.join) if args.join else None,
+        **{name: units.event(getattr(args, name)) if getattr(args, name) else None for name in plan.EVENTS},
         "corrupt": units.count(args.corrupt, "--corrupt", 0, 100) if args.corrupt else 0,
         "topology": one(args.topology, topology.topologies(), "topology", "star"),
         "trunk": units.rate(args.trunk) if args.trunk else None,
@@ -256,10 +257,10 @@ def check_scenario(base: Dict[str, Any], peers: List[int]) -> None:
         if rates and peers != [len(rates)]:
             raise Wrong(f"--{name} names {units.counted(len(rates), 'peer')}, the sweep has "
                         + ",".join(map(str, peers)))
-    gone = sum(e.peers for e in (base["kill"], base["join"]) if e)
+    gone = sum(e.peers for e in (base[name] for name in plan.EVENTS) if e)
     if gone >= min(peers):
-        raise Wrong(f"--kill and --join take {units.counted(gone, 'peer')}; a point with {min(peers)} would have "
-                    "none left that is there from start to end")
+        raise Wrong(f"--kill, --freeze and --join take {units.counted(gone, 'peer')}; a point with {min(peers)} would "
+                    "have none left that is there from start to end")
 
 
 def directory_argument(argv: List[str], what: str) -> str:

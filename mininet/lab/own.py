@@ -20,7 +20,7 @@ import shlex
 import signal
 import sys
 import time
-from typing import Any, Callable, Collection, Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple, Type
+from typing import Any, Callable, Collection, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Type
 
 from .procs import Proc, tail, which
 from .systems import Bench, Finish, System, alive, same
@@ -233,7 +233,6 @@ def address(text: str) -> Any:
 class OwnSystem(System):
     """What all systems of one's own share; make_class adds the commands."""
     server = client = cwd = ""
-    scenarios: FrozenSet[str] = frozenset({"kill", "join"})
 
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench)

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from . import units
 
 RATES = ("uplinks", "links", "origins")  # what a point has a rate a host of
+EVENTS = ("kill", "freeze", "join")      # what happens to some peers in the middle of a run
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Point:
     links: Optional[Tuple[float, ...]] = None
     origins: Optional[Tuple[float, ...]] = None
     kill: Optional[units.Event] = None
+    freeze: Optional[units.Event] = None
     join: Optional[units.Event] = None
     corrupt: int = 0
     topology: str = "star"
@@ -49,7 +51,7 @@ class Point:
 
     def fast(self) -> List[int]:
         """The peers with the fastest links among those that are to have the file; none where all are alike."""
-        rates = {i: rate for i, rate in enumerate(self.links or ()) if i not in self.victims()}
+        rates = {i: rate for i, rate in enumerate(self.links or ()) if i not in self.gone()}
         most = max(rates.values(), default=0.0)
         return [i for i, rate in rates.items() if rate == most] if len(set(rates.values())) > 1 else []
 
@@ -58,8 +60,17 @@ class Point:
         return 2 if self.topology == "two-racks" and peer >= self.peers // 2 else 1
 
     def victims(self) -> List[int]:
-        """The first peers are killed ..."""
+        """The first peers are killed, ..."""
         return list(range(self.kill.peers)) if self.kill else []
+
+    def frozen(self) -> List[int]:
+        """... the next ones are stopped and never go on, ..."""
+        first = len(self.victims())
+        return list(range(first, first + self.freeze.peers)) if self.freeze else []
+
+    def gone(self) -> List[int]:
+        """Those that are not to have the file."""
+        return self.victims() + self.frozen()
 
     def latecomers(self) -> List[int]:
         """... and the last ones join late."""
@@ -83,6 +94,8 @@ class Point:
             words.append("origins " + compress(self.origins))
         if self.kill:
             words.append(f"kill {self.kill}")
+        if self.freeze:
+            words.append(f"freeze {self.freeze}")
         if self.join:
             words.append(f"join {self.join}")
         if self.corrupt:
@@ -103,8 +116,8 @@ class Point:
         d = asdict(self)
         for k in RATES:
             d[k] = list(d[k]) if d[k] else None
-        d["kill"] = str(self.kill) if self.kill else None
-        d["join"] = str(self.join) if self.join else None
+        for k in EVENTS:
+            d[k] = str(getattr(self, k)) if getattr(self, k) else None
         d["scenario"] = self.scenario()
         return d
 
@@ -114,7 +127,7 @@ class Point:
         d = {k: v for k, v in d.items() if k in known}
         for k in RATES:
             d[k] = tuple(d[k]) if d.get(k) else None
-        for k in ("kill", "join"):
+        for k in EVENTS:
             d[k] = units.event(d[k]) if d.get(k) else None
         return cls(**d)
 
@@ -136,10 +149,10 @@ class Run:
             parts.append("links" + compress(p.links).replace(",", "_"))
         if p.origins:
             parts.append("origins" + compress(p.origins).replace(",", "_"))
-        if p.kill:
-            parts.append(f"kill{p.kill.peers}at{p.kill.at * 100:.15g}")
-        if p.join:
-            parts.append(f"join{p.join.peers}at{p.join.at * 100:.15g}")
+        for name in EVENTS:
+            event = getattr(p, name)
+            if event:
+                parts.append(f"{name}{event.peers}at{event.at * 100:.15g}")
         if p.corrupt:
             parts.append(f"corrupt{p.corrupt}")
         if p.topology != "star":

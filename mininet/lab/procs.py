@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 TICK = os.sysconf("SC_CLK_TCK")
 LINE = 300  # characters of a log's line in an error message
@@ -92,6 +92,7 @@ class Procs:
     def __init__(self, log_dir: str, data_dir: str):
         self._dir, self._data = log_dir, data_dir
         self._all: List[Proc] = []
+        self._frozen: Set[int] = set()  # hosts' shells
         self._lock = threading.Lock()
 
     def home(self, host: Any) -> str:
@@ -128,8 +129,16 @@ class Procs:
         for p in self.of(host=host):
             p.poll()
 
+    def freeze(self, host: Any) -> None:
+        """SIGSTOP to all that runs on a host, as where its disk or its hypervisor hangs: connections stay, and
+        nobody answers."""
+        self._frozen.add(host.pid)
+        freeze_all({host.pid})
+
     def stop(self, grace: float = 3.0) -> None:
-        """Ask all to end, then insist."""
+        """Ask all to end, then insist. Who is frozen cannot hear."""
+        if self._frozen:
+            kill_all(self._frozen)
         procs = self.of()
         for p in procs:
             p.signal(signal.SIGTERM)
@@ -144,13 +153,29 @@ class Procs:
 
 def kill_all(shells: Set[int]) -> None:
     """Ends whatever lives in the networks of Mininet's shells but these: it may have left session and parent."""
+    signal_all(shells, signal.SIGKILL, lambda pid: False)
+
+
+def freeze_all(shells: Set[int]) -> None:
+    """Stops the same."""
+    signal_all(shells, signal.SIGSTOP, stopped)
+
+
+def stopped(pid: int) -> bool:
+    """Whether a process is stopped, or has ended and nobody has asked for its status."""
+    return _stat(pid)[0] in "TZ"
+
+
+def signal_all(shells: Set[int], number: int, has_obeyed: Callable[[int], bool]) -> None:
+    """Sends a signal until no process is left in the networks of these shells that has not obeyed it: one may be
+    born while the others are looked through."""
     networks = {os.readlink(f"/proc/{pid}/ns/net") for pid in shells} - {os.readlink("/proc/self/ns/net")}
-    for _ in range(100):  # a process may be born while these are looked through
+    for _ in range(100):
         left = False
         for pid in (int(p) for p in os.listdir("/proc") if p.isdigit()):
             try:
-                if pid not in shells and os.readlink(f"/proc/{pid}/ns/net") in networks:
-                    os.kill(pid, signal.SIGKILL)
+                if (pid not in shells and os.readlink(f"/proc/{pid}/ns/net") in networks and not has_obeyed(pid)):
+                    os.kill(pid, number)
                     left = True
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended meanwhile

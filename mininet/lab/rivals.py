@@ -82,7 +82,7 @@ class Nginx(System):
                       self.bench.point.size, 0)
 
     def origin_bytes(self) -> Optional[int]:
-        if self.bench.point.kill:
+        if self.bench.point.gone():
             return None  # nginx counts what a killed peer's socket had taken, sent or not
         # A worker writes its log line after the client has seen the last byte.
         with open(self._sent, encoding="ascii") as f:

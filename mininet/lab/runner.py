@@ -20,15 +20,19 @@ class Outcome:
     """What became of one peer. Moments are in seconds after the common start."""
 
     def __init__(self, host: topology.Host, role: str):
-        self.host, self.role = host, role   # role: peer, late or killed
+        self.host, self.role = host, role   # role: peer, late, killed or frozen
         self.started = 0.0                  # when its time begins: late for a latecomer
         self.asked: Optional[float] = None  # when it was told to start
         self.seconds: Optional[float] = None  # from its own start, as the driver sees it
         self.finish: Optional[Finish] = None
         self.error: Optional[str] = None
         self.verified = False
-        self.killed: Optional[Tuple[float, float]] = None  # when, and what share of the file it had
+        self.gone: Optional[Tuple[float, float]] = None  # when it was killed or frozen, and what share it had
         self.joined: Optional[Tuple[float, float]] = None  # when, and what share the others had
+
+    def expected(self) -> bool:
+        """Whether it is to have the file."""
+        return self.role in ("peer", "late")
 
     def ended(self) -> Optional[float]:
         return None if self.seconds is None else self.started + self.seconds
@@ -71,9 +75,9 @@ class Runner:
         self._beat(f"{self.run.title()}, starting its programs, {host.name} done")
 
     def _outcomes(self) -> List[Outcome]:
-        killed, late = set(self.point.victims()), set(self.point.latecomers())
-        return [Outcome(h, "killed" if i in killed else "late" if i in late else "peer")
-                for i, h in enumerate(self.bench.peers)]
+        roles = {**dict.fromkeys(self.point.victims(), "killed"), **dict.fromkeys(self.point.frozen(), "frozen"),
+                 **dict.fromkeys(self.point.latecomers(), "late")}
+        return [Outcome(h, roles.get(i, "peer")) for i, h in enumerate(self.bench.peers)]
 
     def _measure(self, outcomes: List[Outcome]) -> Dict[str, Any]:
         hosts = [*self.bench.origins, self.bench.tracker, *self.bench.peers, *self.bench.liars]
@@ -89,7 +93,7 @@ class Runner:
             watch.begin(time.monotonic())
             barrier.wait(30)
             threads.update(self._events(outcomes, watch, threads))
-            self._join({o: t for o, t in threads.items() if o.role != "killed"}, watch)
+            self._join({o: t for o, t in threads.items() if o.expected()}, watch)
         finally:
             watch.finish()
         switching = (self.net.switch_cpu() - switching) / self._since_start()
@@ -144,18 +148,13 @@ class Runner:
 
     def _events(self, outcomes: List[Outcome], watch: guard.Watch,
                 threads: Dict[Outcome, threading.Thread]) -> Dict[Outcome, threading.Thread]:
-        """Kill and let join when it is time; returns the latecomers' threads."""
-        doomed = [o for o in outcomes if o.role == "killed"]
+        """Kill, freeze and let join when it is time; returns the latecomers' threads."""
+        doomed = [o for o in outcomes if o.role in ("killed", "frozen")]
         late = [o for o in outcomes if o.role == "late"]
         early = [o for o in outcomes if o.role == "peer"]
         added: Dict[Outcome, threading.Thread] = {}
         while (doomed or late) and self._since_start() < self.limit:
-            for o in list(doomed):
-                share = watch.progress(o.host.name)
-                if self.point.kill and share >= self.point.kill.at:
-                    self.procs.kill(o.host)
-                    o.killed = (self._since_start(), share)
-                    doomed.remove(o)
+            doomed = [o for o in doomed if not self._strike(o, watch.progress(o.host.name))]
             if late and self.point.join:
                 mean = sum(watch.progress(o.host.name) for o in early) / len(early)
                 if mean >= self.point.join.at:
@@ -168,9 +167,18 @@ class Runner:
             time.sleep(0.005)
         return added
 
+    def _strike(self, o: Outcome, share: float) -> bool:
+        """Kills or freezes a peer once it has the share of the file that it is to have then."""
+        event = self.point.kill if o.role == "killed" else self.point.freeze
+        if not event or share < event.at:
+            return False
+        self.procs.kill(o.host) if o.role == "killed" else self.procs.freeze(o.host)
+        o.gone = (self._since_start(), share)
+        return True
+
     def _verify(self, o: Outcome) -> None:
         """Believe no one: compare what is on the disk with what the origin offered."""
-        if not o.finish or o.role == "killed":
+        if not o.finish or not o.expected():
             return
         try:
             o.verified = same(o.finish.path, self.bench.file)
@@ -196,7 +204,7 @@ class Runner:
             d["received_payload"] = topology.payload(d["rx_bytes"], d["rx_packets"])
             d["sent_payload"] = topology.payload(d["tx_bytes"], d["tx_packets"])
         liars = {h.name: self.system.lies(h) for h in self.bench.liars}
-        expected = [o for o in outcomes if o.role != "killed"]
+        expected = [o for o in outcomes if o.expected()]
         done = [o for o in expected if o.verified]
         error = failure(expected, done) or missed(outcomes, liars)
         ends = [t for t in (o.ended() for o in done) if t is not None]
@@ -237,13 +245,17 @@ class Runner:
 
     @staticmethod
     def _peer(o: Outcome) -> Dict[str, Any]:
-        killed, joined = o.killed or (None, None), o.joined or (None, None)
+        nothing = (None, None)
+        killed = (o.gone if o.role == "killed" else None) or nothing
+        frozen = (o.gone if o.role == "frozen" else None) or nothing
+        joined = o.joined or nothing
         return {"host": o.host.name, "role": o.role, "verified": o.verified, "error": o.error,
                 "started": round(o.started, 6), "asked": o.asked, "driver_seconds": o.seconds,
                 "daemon_seconds": o.finish.seconds if o.finish else None,
                 "bytes_from_origin": o.finish.from_origin if o.finish else None,
                 "bytes_from_peers": o.finish.from_peers if o.finish else None,
                 "killed_at_seconds": killed[0], "killed_share": killed[1],
+                "frozen_at_seconds": frozen[0], "frozen_share": frozen[1],
                 "joined_at_seconds": joined[0], "joined_share": joined[1]}
 
 
@@ -276,13 +288,13 @@ def too_fast(seconds: float, least: Optional[float]) -> Optional[str]:
 
 def missed(outcomes: Sequence[Outcome], liars: Dict[str, int]) -> Optional[str]:
     """Why the scenario did not happen, or None: a run without its kill is no run with a kill."""
-    for o in (o for o in outcomes if o.role == "killed"):
+    for o in (o for o in outcomes if not o.expected()):
         ended = o.ended()
-        if not o.killed:
-            return f"{o.host.name} was not killed: the transfer ended before it was time"
+        if not o.gone:
+            return f"{o.host.name} was not {o.role}: the transfer ended before it was time"
         if ended is not None:
-            return (f"{o.host.name} was not killed in its transfer: it had the file after {ended:.2f} s, "
-                    f"and was killed after {o.killed[0]:.2f} s ({o.killed[1] * 100:.0f} %)")
+            return (f"{o.host.name} was not {o.role} in its transfer: it had the file after {ended:.2f} s, "
+                    f"and was {o.role} after {o.gone[0]:.2f} s ({o.gone[1] * 100:.0f} %)")
     early = [t for t in (o.ended() for o in outcomes if o.role == "peer") if t is not None]
     for o in (o for o in outcomes if o.role == "late"):
         if not o.joined:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Dict, FrozenSet, Optional, Tuple
 
 from . import netns
-from .plan import Point
+from .plan import EVENTS, Point
 from .procs import Proc, ProcDied, Procs, ended, tail, which
 from .topology import Host, Network
 
@@ -32,7 +32,7 @@ class System:
     name = ""
     title = ""            # in tables and plots
     kind = "p2p"          # or "client-server": which bound applies
-    scenarios: FrozenSet[str] = frozenset({"kill", "join"})   # and "corrupt", "origins"
+    scenarios: FrozenSet[str] = frozenset(EVENTS)   # and "corrupt", "origins"
     commands: Tuple[str, ...] = ()   # what must be in PATH
     built = False         # whether it is this repository's daemons, which Prometheus finds at the tracker
 

@@ -100,6 +100,8 @@ RUNS: Columns = (
     ("origins_mbit_per_second", "the origins' links, both ways, as RATExORIGINS; empty: one as fast as the links",
      rates("origins")),
     ("kill", "PEERS@PERCENT: so many peers were killed once they had so much of the file", at("point", "kill")),
+    ("freeze", "PEERS@PERCENT: so many peers were stopped for good once they had so much of the file",
+     at("point", "freeze")),
     ("join", "PEERS@PERCENT: so many peers came once the others had so much of the file", at("point", "join")),
     ("lying_hosts", "hosts that served wrong bytes", at("point", "corrupt")),
     ("topology", "star, or two-racks: a switch each, a trunk between", at("point", "topology")),
@@ -113,7 +115,7 @@ RUNS: Columns = (
     ("error", "why it failed", at("error")),
     ("ended_at", "when the run had ended, ISO 8601, UTC", at("ended_at")),
     ("available_peers", "peers that had the whole file, byte for byte", at("available")),
-    ("expected_peers", "peers that were to have it: all that were not killed", at("expected")),
+    ("expected_peers", "peers that were to have it: all that were not killed or frozen", at("expected")),
     ("mean_seconds", "mean of the peers' times, each from its own start", at("mean_seconds")),
     ("mean_bound_seconds", "least possible mean; empty: no rate, or peers joined late", at("mean_bound_seconds")),
     ("mean_ratio", "mean_seconds / mean_bound_seconds", mean_ratio),
@@ -158,7 +160,7 @@ RUNS: Columns = (
 TRAFFIC: Columns = (
     ("host", "emulated host: h1 is the origin, o2 the second one, h2 the first peer, x1 the first liar, "
      "tracker the tracker", at("host")),
-    ("role", "origin, tracker, peer, late (a peer that joined later), killed, or liar (it serves wrong bytes)",
+    ("role", "origin, tracker, peer, late (a peer that joined later), killed, frozen, or liar (it serves wrong bytes)",
      at("role")),
     ("received_payload_bytes", "payload received, reckoned from the interface: file, messages, and what TCP sent again",
      at("received_payload")),
@@ -178,6 +180,8 @@ PEERS: Columns = (
     ("from_peers_bytes", "payload it got from other peers, by its own account", at("bytes_from_peers")),
     ("killed_at_seconds", "when it was killed, from the common start", at("killed_at_seconds")),
     ("killed_at_percent", "how much of the file it had then", percent("killed_share")),
+    ("frozen_at_seconds", "when it was frozen, from the common start", at("frozen_at_seconds")),
+    ("frozen_at_percent", "how much of the file it had then", percent("frozen_share")),
     ("joined_at_seconds", "when it was told to join, from the common start: its program starts then",
      at("joined_at_seconds")),
     ("joined_at_percent", "how much of the file the others had then, on average", percent("joined_share")))

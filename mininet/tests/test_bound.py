@@ -91,6 +91,13 @@ def test_killed_peers_need_nothing_but_may_have_given():
     assert bound.for_point(slow, "p2p") == near(max(1.0, 3 / 2.03) * T)
 
 
+def test_frozen_peers_count_as_killed_ones():
+    for kind in ("client-server", "p2p"):
+        for of in (bound.for_point, bound.mean_for_point):
+            assert (of(point(freeze=units.Event(1, 0.5), kill=units.Event(2, 0.5)), kind)
+                    == of(point(kill=units.Event(3, 0.5)), kind))
+
+
 def test_latecomers_cannot_be_done_before_a_file_after_they_came():
     p = point(join=units.Event(2, 0.5))
     assert bound.for_point(p, "p2p", joined_at=0.6) == near(0.6 + T)

@@ -99,6 +99,8 @@ def test_trunk_is_half_by_default():
     (["--uplinks", "100by4"], "rate '100by4'"),
     (["--kill", "half"], "expected PEERS@PERCENT"),
     (["--kill", "2@50%", "--peers", "2"], "none left"),
+    (["--kill", "1@50%", "--freeze", "1@50%", "--peers", "2"], "none left"),
+    (["--freeze", "1"], "expected PEERS@PERCENT"),
     (["--corrupt", "x"], "--corrupt 'x'"),
     (["--corrupt", "1", "--system", "nginx"], "nginx cannot do --corrupt"),
     (["--sise", "10MiB"], "unrecognized arguments"),

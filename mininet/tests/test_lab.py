@@ -94,6 +94,19 @@ def test_a_kill_reaches_what_has_left_its_session(tmp_path):
     assert_nothing_left()
 
 
+def test_a_frozen_host_says_nothing_more_and_leaves_nothing(tmp_path):
+    client = "sh -c 'setsid -w curl -qso {out} http://{server}:8000/{name}'"
+    done = sweep("--system", f'mine="{SERVE}","{client}"', "--peers", "2", "--size", "2MiB", "--bw", "20",
+                 "--repeat", "1", "--freeze", "1@30%", "--no-prometheus", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    record, = results.load(tmp_path)
+    frozen, other = record["peers"]
+    assert frozen["role"] == "frozen" and 0.3 <= frozen["frozen_share"] and frozen["frozen_at_seconds"] > 0
+    assert not frozen["verified"] and frozen["killed_share"] is None
+    assert record["available"] == record["expected"] == 1 and other["verified"]
+    assert_nothing_left()
+
+
 def test_a_client_that_takes_the_file_from_the_disk_is_found_out(tmp_path):
     client = "sh -c 'cp /run/fanout-lab/origin/*/{name} {out}'"
     done = sweep("--system", f'mine="{SERVE}","{client}"', "--peers", "2", "--size", "2MiB", "--bw", "20",

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -142,16 +143,31 @@ def test_silence_is_broken(monkeypatch, capfd):
     p.stop()
 
 
-def outcome(role="peer", started=0.0, seconds=None, killed=None, joined=None):
+def test_who_is_stopped_has_obeyed():
+    with subprocess.Popen(["sleep", "60"]) as p:
+        try:
+            assert not procs.stopped(p.pid)
+            p.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, p.pid, os.WSTOPPED)
+            assert procs.stopped(p.pid)
+        finally:
+            p.kill()
+
+
+def outcome(role="peer", started=0.0, seconds=None, gone=None, joined=None):
     o = runner.Outcome(SimpleNamespace(name="h2"), role)
-    o.started, o.seconds, o.killed, o.joined = started, seconds, killed, joined
+    o.started, o.seconds, o.gone, o.joined = started, seconds, gone, joined
     return o
 
 
 @pytest.mark.parametrize("outcomes, lies, why", [
-    ([outcome("killed", killed=(0.4, 0.5)), outcome(seconds=1.0)], {}, None),
+    ([outcome("killed", gone=(0.4, 0.5)), outcome(seconds=1.0)], {}, None),
+    ([outcome("frozen", gone=(0.4, 0.5)), outcome(seconds=1.0)], {}, None),
+    ([outcome("frozen"), outcome(seconds=1.0)], {}, "was not frozen: the transfer ended"),
+    ([outcome("frozen", seconds=0.88, gone=(0.89, 1.0)), outcome(seconds=1.0)], {}, "had the file after 0.88 s, .*"
+     "frozen after 0.89 s"),
     ([outcome("killed", seconds=0.88), outcome(seconds=1.0)], {}, "was not killed: the transfer ended"),
-    ([outcome("killed", seconds=0.88, killed=(0.89, 1.0)), outcome(seconds=1.0)], {}, r"had the file after 0.88 s, .*"
+    ([outcome("killed", seconds=0.88, gone=(0.89, 1.0)), outcome(seconds=1.0)], {}, r"had the file after 0.88 s, .*"
      r"killed after 0.89 s \(100 %\)"),
     ([outcome("late", started=0.5, joined=(0.5, 0.5)), outcome(seconds=1.0)], {}, None),
     ([outcome("late"), outcome(seconds=1.0)], {}, "did not join"),

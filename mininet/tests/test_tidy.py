@@ -10,7 +10,7 @@ from lab import results, tidy
 UNITS = re.compile(r"_(seconds|bytes|segments|packets|percent|ratio|milliseconds|mbit_per_second|seconds_per_gib|"
                    r"gib|minute|peers|hosts|runs)$")
 BARE = re.compile(r"^(run|system|title|kind|peers|hosts|runs|scenario|repeat|position|seed|\w+_at|fanout_version|"
-                  r"machine|kernel|command|prometheus|kill|join|topology|switch|status|error|error_of_peer|"
+                  r"machine|kernel|command|prometheus|kill|freeze|join|topology|switch|status|error|error_of_peer|"
                   r"origin_sent_source|disturbed_by|congestion_control|cpus|cpu_model|versions|host|role|verified)$")
 
 
