@@ -51,7 +51,8 @@ def client_server(size: int, origins: Sequence[float], downs: Sequence[float], f
 
 def peer_to_peer(size: int, origins: Sequence[float], ups: Sequence[float], downs: Sequence[float],
                  far: int = 0, trunk: Optional[float] = None) -> float:
-    """Kumar-Ross: max(F/u_s, F/d_min, N*F/(u_s + sum of u_i)); one copy over the trunk."""
+    """Kumar-Ross: max(F/u_s, F/d_min, N*F/(u_s + sum of u_i)); one copy over the trunk. A seeder is one of the
+    origins."""
     times = [seconds(size, *origins), seconds(size, min(downs)), seconds(len(downs) * size, *origins, *ups)]
     if far and trunk:
         times.append(seconds(size, trunk))
@@ -71,7 +72,7 @@ def for_point(point: plan.Point, kind: str, joined_at: Optional[float] = None) -
     if kind == CLIENT_SERVER:
         bound = client_server(point.size, origins, downs, far, trunk)
     else:
-        bound = peer_to_peer(point.size, origins, ups, downs, far, trunk)
+        bound = peer_to_peer(point.size, [*origins, *known([point.seeder])], ups, downs, far, trunk)
     bound += way(point)
     if joined_at is not None:
         late = known(point.peer_downlinks())[-len(point.latecomers()):]
@@ -103,11 +104,14 @@ def mean_for_point(point: plan.Point, kind: str) -> Optional[float]:
     ups, downs, far, trunk = _rates(point)
     downs.sort(reverse=True)
     n = len(downs)
-    origins = known(point.origin_rates())
-    senders = origins if kind == CLIENT_SERVER else [*origins, *ups]
+    sources = known(point.origin_rates())
+    senders = sources
+    if kind == PEER_TO_PEER:
+        sources = [*sources, *known([point.seeder])]
+        senders = [*sources, *ups]
     times = []
     for k in range(1, n + 1):
-        least = max(seconds(point.size, *origins), seconds(point.size, downs[k - 1]),
+        least = max(seconds(point.size, *sources), seconds(point.size, downs[k - 1]),
                     seconds(k * point.size, *senders))
         behind = k - (n - far)  # of those behind the trunk, this is the how many-th
         if trunk and behind > 0:

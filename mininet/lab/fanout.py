@@ -17,6 +17,7 @@ TRACKER, ORIGIN, ORIGIN_HTTP, PEER, PEER_HTTP = 2680, 2684, 2694, 2685, 2695
 # the machine's for its own, and wakes threads on them that find nothing to do.
 ONE_CORE = {"GOMAXPROCS": "1"}
 WAIT = 30  # seconds a call may hang in the daemon: Prefer: wait
+SEED = 120  # seconds that a seeder has to verify its file
 MAX_CHUNK = 64 << 20
 
 
@@ -55,6 +56,8 @@ class Fanout(System):
         b.wait_http(b.tracker, TRACKER, "/readyz", tracker)
         for host in b.origins:
             self._origin(host)
+        if b.seeder:
+            self._seed(b.seeder)
         for host in b.liars:
             liar = self._daemon(host, "liar", "--tracker", self.tracker_url,
                                 "--listen", f"{host.ip}:{PEER}", "--id", host.name, b.file_name)
@@ -75,6 +78,16 @@ class Fanout(System):
             netns.connect(host.pid, (host.ip, PEER), 1).close()
             return True
         netns.wait_until(listens, 10, f"the liar on {host.name} did not listen")
+
+    def _seed(self, host: Host) -> None:
+        """A peer that has the file under its final name, verifies it, and is complete without a byte from anyone."""
+        self.bench.give(host)
+        self.ready(host)
+        self.start(host)
+        finish = self.wait(host, time.monotonic() + SEED)
+        if finish.from_origin or finish.from_peers:
+            raise RuntimeError(f"the seeder had the file, and fetched {finish.from_origin} bytes from the origin "
+                               f"and {finish.from_peers} from peers")
 
     def ready(self, peer: Host) -> None:
         b = self.bench
@@ -155,7 +168,7 @@ class StaticOne(Fanout):
 
 
 class Swarm(Fanout):
-    scenarios = Fanout.scenarios | {"corrupt"}  # the others never ask a peer whom the table does not name
+    scenarios = Fanout.scenarios | {"corrupt", "seeder"}  # the others never ask a peer whom the table does not name
     name = strategy = "swarm"
     title = "fanout swarm"
 

@@ -35,8 +35,9 @@ PRESETS: Dict[str, Dict[str, str]] = {
     "report": {"system": "direct,static-one,swarm", "bw": "100,none"},
     "single": {"system": "direct,static-one,swarm", "repeat": "1"},
 }
-GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "links", "origins", "kill", "freeze", "join",
-        "corrupt", "topology", "trunk", "queue", "delay", "loss", "cc", "switch", "longest", "seed", "check", "out")
+GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "links", "origins", "seeder", "kill", "freeze",
+        "join", "corrupt", "topology", "trunk", "queue", "delay", "loss", "cc", "switch", "longest", "seed", "check",
+        "out")
 
 
 class Wrong(Exception):
@@ -72,6 +73,7 @@ def parser() -> Parser:
     rates.add_argument("--links", metavar="LIST", help="of the peers in Mbit/s, both ways, like 100x4,5x8")
     p.add_argument("--origins", metavar="LIST", help="of the origins in Mbit/s, both ways, like 40x2 (default one, "
                    "as fast as --bw)")
+    p.add_argument("--seeder", metavar="MBIT", help="the uplink of one more host, which has the file before the start")
     p.add_argument("--kill", metavar="N@P%", help="kill -9 so many peers once they have P %% of the file")
     p.add_argument("--freeze", metavar="N@P%", help="SIGSTOP so many peers once they have P %% of the file: they "
                    "never go on")
@@ -191,7 +193,7 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
     check_scenario(base, peers)
     known = registry.systems(programs)
     for name in chosen:
-        for what in (*plan.EVENTS, "corrupt", "origins"):
+        for what in (*plan.EVENTS, "corrupt", "origins", "seeder"):
             if base[what] and what not in known[name].scenarios:
                 raise Wrong(f"{name} cannot do --{what}")
     points = [plan.Point(system=name, peers=n, size=size, bw=bw, **with_trunk(base, bw))
@@ -220,6 +222,7 @@ def scenario(args: argparse.Namespace, links: List[Optional[float]]) -> Dict[str
         **{name: units.event(getattr(args, name)) if getattr(args, name) else None for name in plan.EVENTS},
         "corrupt": units.count(args.corrupt, "--corrupt", 0, 100) if args.corrupt else 0,
         "topology": one(args.topology, topology.topologies(), "topology", "star"),
+        "seeder": units.rate(args.seeder) if args.seeder else None,
         "trunk": units.rate(args.trunk) if args.trunk else None,
         "cc": args.cc,
         "switch": one(args.switch, topology.SWITCHES, "switch", "bridge"),
@@ -227,7 +230,7 @@ def scenario(args: argparse.Namespace, links: List[Optional[float]]) -> Dict[str
         "delay_ms": units.milliseconds(args.delay) if args.delay else 0.0,
         "loss": units.percent(args.loss) if args.loss else 0.0,
     }
-    for name in (*plan.RATES, "queue", "topology", "delay", "loss"):
+    for name in (*plan.RATES, "seeder", "queue", "topology", "delay", "loss"):
         if None in links and getattr(args, name):
             raise Wrong(f"--{name} needs links with a rate: leave `none` out of --bw")
     return base

@@ -24,6 +24,7 @@ class Point:
     uplinks: Optional[Tuple[float, ...]] = None
     links: Optional[Tuple[float, ...]] = None
     origins: Optional[Tuple[float, ...]] = None
+    seeder: Optional[float] = None  # the uplink of one more host, which has the file before
     kill: Optional[units.Event] = None
     freeze: Optional[units.Event] = None
     join: Optional[units.Event] = None
@@ -41,7 +42,7 @@ class Point:
 
     def others(self) -> int:
         """How many hosts there are besides the peers, the first origin and the tracker."""
-        return len(self.origin_rates()) - 1 + self.corrupt
+        return len(self.origin_rates()) - 1 + bool(self.seeder) + self.corrupt
 
     def peer_uplinks(self) -> List[Optional[float]]:
         return list(self.uplinks) if self.uplinks else self.peer_downlinks()
@@ -78,7 +79,8 @@ class Point:
 
     def network(self) -> Tuple[Any, ...]:
         """What the emulated network depends on: points that agree in it can share one."""
-        return (self.peers, self.bw, self.uplinks, self.links, self.origins, self.corrupt, self.topology, self.trunk,
+        return (self.peers, self.bw, self.uplinks, self.links, self.origins, self.seeder, self.corrupt,
+                self.topology, self.trunk,
                 self.cc, self.switch, self.queue_ms, self.delay_ms, self.loss)
 
     def scenario(self) -> str:
@@ -92,6 +94,8 @@ class Point:
             words.append("links " + compress(self.links))
         if self.origins:
             words.append("origins " + compress(self.origins))
+        if self.seeder:
+            words.append(f"seeder {self.seeder:g} Mbit/s")
         if self.kill:
             words.append(f"kill {self.kill}")
         if self.freeze:
@@ -149,6 +153,8 @@ class Run:
             parts.append("links" + compress(p.links).replace(",", "_"))
         if p.origins:
             parts.append("origins" + compress(p.origins).replace(",", "_"))
+        if p.seeder:
+            parts.append(f"seeder{p.seeder:.15g}M")
         for name in EVENTS:
             event = getattr(p, name)
             if event:

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import time
 import urllib.parse
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import netns
 from .procs import Proc, ProcDied, output, readable, which
@@ -91,7 +91,8 @@ class Nginx(System):
 
 
 class BitTorrent(System):
-    """What the BitTorrent rivals share: a .torrent, opentracker, a seed on the origin."""
+    """What the BitTorrent rivals share: a .torrent, opentracker, a seed on the origin, and on the seeder, if any."""
+    scenarios = System.scenarios | {"seeder"}
     ANNOUNCE = 6969
 
     def _torrent(self, piece: int) -> Tuple[str, bytes, bytes]:
@@ -122,12 +123,19 @@ class BitTorrent(System):
         netns.wait_until(lambda: alive(proc) and netns.get(b.tracker, self.ANNOUNCE, "/stats"),
                          10, "opentracker did not answer")
 
-    def _wait_seed(self, proc: Proc) -> None:
+    def _seeds(self, seed: Callable[[Host, str], Proc]) -> None:
+        """Starts seed(host, directory) where the file is; returns once the tracker lists them all."""
+        b = self.bench
+        self._wait_seed(seed(b.origin, os.path.dirname(b.file)), 1)
+        if b.seeder:
+            self._wait_seed(seed(b.seeder, os.path.dirname(b.give(b.seeder))), 2)
+
+    def _wait_seed(self, proc: Proc, count: int) -> None:
         b = self.bench
 
         def listed() -> bool:
             alive(proc)
-            return complete(netns.get(b.tracker, self.ANNOUNCE, self._scrape)[1]) >= 1
+            return complete(netns.get(b.tracker, self.ANNOUNCE, self._scrape)[1]) >= count
         netns.wait_until(listed, 20, "the seed was not listed by opentracker", interval=0.05)
 
 
@@ -172,9 +180,8 @@ class Aria2(BitTorrent):
             f.write("#!/bin/sh\necho done > \"$LAB_FIFO\"\n")
         os.chmod(self._hook, 0o755)
         self._opentracker(info_hash)
-        self._seed = b.procs.start(b.origin, "aria2c", ["aria2c", *self.FLAGS, "--bt-seed-unverified=true",
-                                                        "-d", os.path.dirname(b.file), torrent])
-        self._wait_seed(self._seed)
+        self._seeds(lambda host, home: b.procs.start(
+            host, "aria2c", ["aria2c", *self.FLAGS, "--bt-seed-unverified=true", "-d", home, torrent]))
 
     def ready(self, peer: Host) -> None:
         b = self.bench
@@ -247,12 +254,10 @@ class Libtorrent(BitTorrent):
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def setup(self) -> None:
-        b = self.bench
-        piece = (64 if b.point.size <= 32 << 20 else 256) << 10
+        piece = (64 if self.bench.point.size <= 32 << 20 else 256) << 10
         self._file, _, info_hash = self._torrent(piece)
         self._opentracker(info_hash)
-        self._seed = self._process(b.origin, "seed", self._file, os.path.dirname(b.file))
-        self._wait_seed(self._seed)
+        self._seeds(lambda host, home: self._process(host, "seed", self._file, home))
 
     def ready(self, peer: Host) -> None:
         proc = self._process(peer, "peer", self._file, self.bench.dir_of(peer))

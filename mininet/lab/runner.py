@@ -81,6 +81,7 @@ class Runner:
 
     def _measure(self, outcomes: List[Outcome]) -> Dict[str, Any]:
         hosts = [*self.bench.origins, self.bench.tracker, *self.bench.peers, *self.bench.liars]
+        hosts += [self.bench.seeder] if self.bench.seeder else []
         interval = min(1.0, max(0.05, (bound.for_point(self.point, self.kind) or 0.0) / 100))
         before, drops, switching = counters(hosts), self.net.dropped(), self.net.switch_cpu()
         self.net.line()
@@ -212,7 +213,7 @@ class Runner:
         limit = bound.for_point(p, self.kind, max(late) if late else None)
         error = error or too_fast(max(ends, default=0.0), limit)
         took = max(ends) if ends and not error else None
-        seen = watch.cpu()
+        seen, seeder = watch.cpu(), self.bench.seeder
         asked = [o.asked - o.started for o in outcomes if o.asked is not None]
         return {
             "status": "failed" if error else "ok", "error": error,
@@ -232,6 +233,8 @@ class Runner:
             "more_origins": [{"host": h.name, "cpu_seconds": host_cpu(cpu, h), **delta[h.name]}
                              for h in self.bench.origins[1:]],
             "tracker": {"cpu_seconds": host_cpu(cpu, self.bench.tracker), **delta["tracker"]},
+            "seeder": {"host": seeder.name, "cpu_seconds": host_cpu(cpu, seeder), **delta[seeder.name]}
+            if seeder else None,
             "liars": [{"host": h.name, "lies": liars[h.name], "cpu_seconds": host_cpu(cpu, h), **delta[h.name]}
                       for h in self.bench.liars],
             "retransmits": sum(d["retransmits"] for d in delta.values()),

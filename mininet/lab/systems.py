@@ -32,7 +32,7 @@ class System:
     name = ""
     title = ""            # in tables and plots
     kind = "p2p"          # or "client-server": which bound applies
-    scenarios: FrozenSet[str] = frozenset(EVENTS)   # and "corrupt", "origins"
+    scenarios: FrozenSet[str] = frozenset(EVENTS)   # and "corrupt", "origins", "seeder"
     commands: Tuple[str, ...] = ()   # what must be in PATH
     built = False         # whether it is this repository's daemons, which Prometheus finds at the tracker
 
@@ -86,9 +86,14 @@ class Bench:
         self.origins = net.origins()
         self.origin, self.tracker = self.origins[0], net.hosts["tracker"]
         self.peers, self.liars = net.peers(), net.liars()
+        self.seeder = net.hosts.get("seeder")
 
     def dir_of(self, host: Host) -> str:
         return self.procs.home(host)
+
+    def give(self, host: Host) -> str:
+        """Puts the whole file into a host's directory, as if it had it from before; where it is."""
+        return shutil.copyfile(self.file, os.path.join(self.dir_of(host), self.file_name))
 
     def wipe(self) -> None:
         shutil.rmtree(self.data_dir, ignore_errors=True)

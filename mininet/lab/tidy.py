@@ -99,6 +99,7 @@ RUNS: Columns = (
      rates("links")),
     ("origins_mbit_per_second", "the origins' links, both ways, as RATExORIGINS; empty: one as fast as the links",
      rates("origins")),
+    ("seeder_mbit_per_second", "uplink of a host that had the file before; empty: none did", at("point", "seeder")),
     ("kill", "PEERS@PERCENT: so many peers were killed once they had so much of the file", at("point", "kill")),
     ("freeze", "PEERS@PERCENT: so many peers were stopped for good once they had so much of the file",
      at("point", "freeze")),
@@ -160,8 +161,8 @@ RUNS: Columns = (
 TRAFFIC: Columns = (
     ("host", "emulated host: h1 is the origin, o2 the second one, h2 the first peer, x1 the first liar, "
      "tracker the tracker", at("host")),
-    ("role", "origin, tracker, peer, late (a peer that joined later), killed, frozen, or liar (it serves wrong bytes)",
-     at("role")),
+    ("role", "origin, tracker, peer, late (a peer that joined later), killed, frozen, seeder, or liar (it serves wrong "
+     "bytes)", at("role")),
     ("received_payload_bytes", "payload received, reckoned from the interface: file, messages, and what TCP sent again",
      at("received_payload")),
     ("host_retransmitted_segments", "TCP segments this host sent again", at("retransmits")),
@@ -246,6 +247,8 @@ def run_hosts(record: Record) -> Iterator[Record]:
         yield from ({"role": "origin", **host} for host in record.get("more_origins", ()))
         yield {"host": "tracker", "role": "tracker", **record["tracker"]}
     yield from record.get("peers", ())
+    if record.get("seeder"):
+        yield {"role": "seeder", **record["seeder"]}
     for liar in record.get("liars", ()):
         yield {"role": "liar", **liar}
 

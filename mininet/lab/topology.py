@@ -3,6 +3,7 @@
     h1       the origin                 tracker  on a link of its own, not shaped
     h2...    the peers                  root     the driver's namespace (Prometheus), not shaped
     o2...    further origins, with --origins
+    seeder   has the file before, with --seeder
     x1...    lying peers, with --corrupt
 
 Lives in the sweep's own network namespace, in which the driver runs, too; see space.py. What
@@ -71,6 +72,7 @@ def host_links(point: plan.Point) -> List[Tuple[str, Optional[float], Optional[f
     peers = zip(point.peer_uplinks(), point.peer_downlinks())
     return [*((origin_name(i), mbit, mbit) for i, mbit in enumerate(point.origin_rates())),
             *((peer_name(i), up, down) for i, (up, down) in enumerate(peers)),
+            *([("seeder", point.seeder, point.bw)] if point.seeder else []),
             *((f"x{i + 1}", point.bw, point.bw) for i in range(point.corrupt))]
 
 

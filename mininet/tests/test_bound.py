@@ -78,6 +78,15 @@ def test_origins_are_as_fast_as_one_with_the_sum_of_their_uplinks():
     assert bound.for_point(point(origins=(50.0, 50.0), uplinks=(10.0,) * 8), "p2p") == near(8 / 1.8 * T)
 
 
+def test_a_seeder_gives_as_an_origin_does_and_needs_nothing():
+    assert bound.for_point(point(bw=50.0, seeder=50.0, links=(100.0,) * 8), "p2p") == near(T)
+    slow = point(uplinks=(10.0,) * 8, seeder=20.0)
+    assert bound.for_point(slow, "p2p") == near(8 / 2 * T)
+    assert bound.mean_for_point(point(bw=50.0, seeder=50.0, links=(100.0,) * 8), "p2p") == near(T)
+    for of in (bound.for_point, bound.mean_for_point):  # a client/server system asks nobody but the origin
+        assert of(point(seeder=50.0), "client-server") == of(point(), "client-server")
+
+
 def test_trunk_carries_one_copy_or_one_a_peer():
     p = point(topology="two-racks", trunk=20.0)
     assert bound.for_point(p, "p2p") == near(5 * T)

@@ -96,6 +96,8 @@ def test_trunk_is_half_by_default():
     (["--links", "100xx4"], "links '100xx4': expected RATExHOSTS"),
     (["--origins", "40x2", "--system", "swarm,aria2"], "aria2 cannot do --origins"),
     (["--origins", "40x2", "--bw", "none"], "--origins needs links with a rate"),
+    (["--seeder", "5", "--system", "swarm,static"], "static cannot do --seeder"),
+    (["--seeder", "fast"], "rate 'fast'"),
     (["--uplinks", "100by4"], "rate '100by4'"),
     (["--kill", "half"], "expected PEERS@PERCENT"),
     (["--kill", "2@50%", "--peers", "2"], "none left"),
@@ -138,7 +140,8 @@ def test_more_hosts_than_the_machine_holds(monkeypatch):
 
 def test_all_hosts_of_a_point_are_counted():
     assert checks.most_hosts(grid("--peers", "2,5", "--system", "swarm")) == 5
-    assert checks.most_hosts(grid("--peers", "2,5", "--system", "swarm", "--origins", "40x3", "--corrupt", "4")) == 11
+    assert checks.most_hosts(grid("--peers", "2,5", "--system", "swarm", "--origins", "40x3", "--corrupt", "4",
+                                  "--seeder", "5")) == 12
 
 
 def test_data_directory_must_be_writable():

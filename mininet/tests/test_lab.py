@@ -66,6 +66,16 @@ def test_two_origins_and_links_that_differ(tmp_path):
 
 
 @pytest.mark.skipif(daemons_missing(), reason="bin/ is not built: run `make build`")
+def test_a_seeder_has_the_file_before_and_gives(tmp_path):
+    done = sweep("--system", "swarm,aria2,libtorrent", "--seeder", "20", "--peers", "2", "--bw", "20", "--size", "1MiB",
+                 "--repeat", "1", "--no-prometheus", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for record in results.load(tmp_path):
+        assert record["available"] == record["expected"] == 2 and record["ratio"] >= 1
+        assert record["seeder"]["received_payload"] < 512 << 10 and record["seeder"]["sent_payload"] > 64 << 10
+
+
+@pytest.mark.skipif(daemons_missing(), reason="bin/ is not built: run `make build`")
 def test_what_happened_is_recorded(tmp_path):
     done = sweep("--system", "swarm", "--peers", "4", "--size", "4MiB", "--bw", "20", "--repeat", "1",
                  "--kill", "1@40%", "--join", "1@40%", "--corrupt", "1", "--queue", "50ms", "--no-prometheus",

@@ -7,7 +7,7 @@ def point(**kw):
 
 ODD = dict(uplinks=(100.0, 100.0, 20.0, 20.0), kill=units.Event(1, 0.5),
            freeze=units.Event(1, 0.4), join=units.Event(2, 0.25),
-           links=(100.0, 5.0, 5.0, 5.0), origins=(40.0, 40.0), corrupt=1, topology="two-racks",
+           links=(100.0, 5.0, 5.0, 5.0), origins=(40.0, 40.0), seeder=5.0, corrupt=1, topology="two-racks",
            trunk=50.0, cc="cubic", switch="ovs",
            queue_ms=50.0, delay_ms=25.0, loss=0.5)
 
@@ -23,13 +23,13 @@ def test_keys_tell_runs_apart_and_never_change():
             for v in (v,) if k != "topology"}
     keys |= {plan.Run(point(topology="two-racks", trunk=t), 1).key for t in (50.0, 20.0)}
     keys.add(plan.Run(point(bw=None), 1).key)
-    assert len(keys) == 15
+    assert len(keys) == 16
 
 
 def test_scenario_in_words():
     assert point().scenario() == ""
     assert point(**ODD).scenario() == ("two-racks, trunk 50 Mbit/s; uplinks 100x2,20x2; links 100x1,5x3; "
-                                       "origins 40x2; kill 1@50%; freeze 1@40%; join 2@25%; 1 lying; "
+                                       "origins 40x2; seeder 5 Mbit/s; kill 1@50%; freeze 1@40%; join 2@25%; 1 lying; "
                                        "queues of 50 ms; delay 25 ms; loss 0.5 %; cubic; ovs")
 
 

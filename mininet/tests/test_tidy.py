@@ -101,6 +101,13 @@ def test_every_origin_has_a_line(tmp_path):
         ("h1", "origin"), ("o2", "origin"), ("tracker", "tracker"), ("h2", "peer")]
 
 
+def test_a_seeder_has_a_line(tmp_path):
+    results.append(tmp_path, record(point(peers=1, seeder=5.0), seeder={"host": "seeder", **synthetic.traffic(0, 1)}))
+    results.write(tmp_path, {})
+    assert read(tmp_path, "runs.csv")[0]["seeder_mbit_per_second"] == "5"
+    assert [(r["host"], r["role"]) for r in read(tmp_path, "hosts.csv")][-1] == ("seeder", "seeder")
+
+
 def test_killed_and_late_peers_say_when_and_at_which_share(tmp_path):
     synthetic.sweep(tmp_path, synthetic.kill()[:1] + synthetic.join()[:1], repeat=1)
     results.write(tmp_path, {})

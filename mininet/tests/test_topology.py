@@ -48,4 +48,5 @@ def test_the_links_of_the_hosts():
         return topology.host_links(plan.Point("swarm", 2, 1 << 20, 100.0, **scenario))
     assert links(links=(100.0, 5.0)) == [("h1", 100.0, 100.0), ("h2", 100.0, 100.0), ("h3", 5.0, 5.0)]
     assert links(origins=(40.0, 30.0))[:3] == [("h1", 40.0, 40.0), ("o2", 30.0, 30.0), ("h2", 100.0, 100.0)]
+    assert links(seeder=5.0)[-1] == ("seeder", 5.0, 100.0)
     assert links(uplinks=(50.0, 5.0))[1:] == [("h2", 50.0, 100.0), ("h3", 5.0, 100.0)]
