@@ -34,7 +34,7 @@ measure rivals --system swarm,nginx,aria2,libtorrent --peers 1,2,4,8,16 --size 6
 	measure uplinks $four $eight --uplinks 100x4,20x4
 	measure kill $four $eight --kill 1@50%
 	measure join $four $eight --join 2@50%
-	measure corrupt --system swarm $eight --corrupt 1
+	measure liar --system swarm $eight --hostile liar:1
 	measure two-racks $four $eight --topology two-racks
 }
 measure many --system swarm,libtorrent --peers 32 --bw 20 --size 16MiB

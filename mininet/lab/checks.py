@@ -113,7 +113,7 @@ def check_programs(config: Dict[str, Any], known: Dict[str, Type[System]], build
     targets = []
     if any(system.built for system in chosen):
         targets += ["./tracker", "./origin", "./peerd"]
-    if any(p["corrupt"] for p in config["points"]):
+    if any(plan.Point.from_dict(p).hostile for p in config["points"]):
         targets.append("./internal/proving/liar")
     far = any(p.get("delay_ms") or p.get("loss") for p in config["points"])
     if far and not line.has_netem():

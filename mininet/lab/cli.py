@@ -52,7 +52,7 @@ def load_config(directory: str) -> Dict[str, Any]:
         known, _ = known_systems(config), int(config["repeat"])
         for p in points:
             bound.for_point(p, known[p.system].kind)
-            if not (isinstance(p.size, int) and p.size > 0 and p.corrupt >= 0 and p.switch in topology.SWITCHES
+            if not (isinstance(p.size, int) and p.size > 0 and p.switch in topology.SWITCHES
                     and p.topology in topology.topologies()
                     and len(p.peer_uplinks()) == len(p.peer_downlinks()) == p.peers > 0):
                 raise ValueError(f"no such experiment: {p}")

@@ -11,6 +11,7 @@ from . import netns
 from .procs import Proc, output
 from .systems import Bench, Finish, System, alive
 from .topology import Host
+from .units import HOSTILE
 
 TRACKER, ORIGIN, ORIGIN_HTTP, PEER, PEER_HTTP = 2680, 2684, 2694, 2685, 2695
 # An emulated host has one core. Left to itself, the Go runtime of every daemon takes all of
@@ -19,10 +20,12 @@ ONE_CORE = {"GOMAXPROCS": "1"}
 WAIT = 30  # seconds a call may hang in the daemon: Prefer: wait
 SEED = 120  # seconds that a seeder has to verify its file
 MAX_CHUNK = 64 << 20
+DOES = {"liar": "lie", "claimer": "claim"}  # the deeds of bin/liar whose names are not their kind's
 
 
 class Fanout(System):
     scenarios = System.scenarios | {"origins"}
+    hostile = frozenset({"mute", "idle", "drip"})  # whom a table does not name, only swarm asks for anything
     strategy = ""
     built = True
 
@@ -58,10 +61,8 @@ class Fanout(System):
             self._origin(host)
         if b.seeder:
             self._seed(b.seeder)
-        for host in b.liars:
-            liar = self._daemon(host, "liar", "--tracker", self.tracker_url,
-                                "--listen", f"{host.ip}:{PEER}", "--id", host.name, b.file_name)
-            self._wait_listens(host, liar)
+        for host in b.intruders:
+            self._intrude(host)
 
     def _origin(self, host: Host) -> None:
         """Several publish the same file under the same name, and share the work."""
@@ -71,13 +72,24 @@ class Fanout(System):
                               *(["--chunk-size", f"{size}B"] if size else []), b.file)
         b.wait_http(host, ORIGIN_HTTP, "/readyz", origin)
 
+    def _intrude(self, host: Host) -> None:
+        """A hostile member; one that is listed as a peer must be there before the others come."""
+        hostile = self.bench.point.hostile
+        assert hostile
+        listed = hostile.kind in ("liar", "claimer")
+        how = ["--listen", f"{host.ip}:{PEER}"] if listed else ["--sessions", str(hostile.count)]
+        proc = self._daemon(host, "liar", "--tracker", self.tracker_url, "--id", host.name,
+                            "--does", DOES.get(hostile.kind, hostile.kind), *how, self.bench.file_name)
+        if listed:
+            self._wait_listens(host, proc)
+
     @staticmethod
     def _wait_listens(host: Host, proc: Proc) -> None:
         def listens() -> bool:
             alive(proc)
             netns.connect(host.pid, (host.ip, PEER), 1).close()
             return True
-        netns.wait_until(listens, 10, f"the liar on {host.name} did not listen")
+        netns.wait_until(listens, 10, f"the {proc.role} on {host.name} did not listen")
 
     def _seed(self, host: Host) -> None:
         """A peer that has the file under its final name, verifies it, and is complete without a byte from anyone."""
@@ -124,11 +136,12 @@ class Fanout(System):
                 raise RuntimeError(f"download {d['state']}: {d.get('error') or 'no reason given'}")
             self.start(peer)  # the same file again gives the same download
 
-    def lies(self, host: Host) -> int:
-        total = 0
+    def deeds(self, host: Host) -> int:
+        hostile, total = self.bench.point.hostile, 0
+        sign = "lied about chunk" if hostile and hostile.kind == "liar" else "session with"
         for proc in self.bench.procs.of(host, "liar"):
             with open(proc.log, encoding="utf-8", errors="replace") as log:
-                total += sum(line.startswith("lied about chunk") for line in log)
+                total += sum(line.startswith(sign) for line in log)
         return total
 
     def origin_bytes(self) -> Optional[int]:
@@ -168,7 +181,8 @@ class StaticOne(Fanout):
 
 
 class Swarm(Fanout):
-    scenarios = Fanout.scenarios | {"corrupt", "seeder"}  # the others never ask a peer whom the table does not name
+    scenarios = Fanout.scenarios | {"seeder"}
+    hostile = frozenset(HOSTILE)
     name = strategy = "swarm"
     title = "fanout swarm"
 

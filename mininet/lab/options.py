@@ -36,7 +36,7 @@ PRESETS: Dict[str, Dict[str, str]] = {
     "single": {"system": "direct,static-one,swarm", "repeat": "1"},
 }
 GRID = ("hosts", "peers", "system", "size", "bw", "repeat", "uplinks", "links", "origins", "seeder", "kill", "freeze",
-        "join", "corrupt", "topology", "trunk", "queue", "delay", "loss", "cc", "switch", "longest", "seed", "check",
+        "join", "hostile", "topology", "trunk", "queue", "delay", "loss", "cc", "switch", "longest", "seed", "check",
         "out")
 
 
@@ -78,7 +78,9 @@ def parser() -> Parser:
     p.add_argument("--freeze", metavar="N@P%", help="SIGSTOP so many peers once they have P %% of the file: they "
                    "never go on")
     p.add_argument("--join", metavar="N@P%", help="so many peers come when the others have P %% of the file")
-    p.add_argument("--corrupt", metavar="N", help="so many more hosts that serve wrong bytes")
+    p.add_argument("--hostile", metavar="KIND:N", help="hostile members: liar (so many more hosts that serve wrong "
+                   "bytes), claimer (that claim to have all and send nothing), or so many sessions with every daemon that read "
+                   "nothing (mute), say nothing (idle), or send what nobody asked for (drip)")
     p.add_argument("--topology", metavar="NAME", help="of " + ",".join(topology.topologies()) + " (default star)")
     p.add_argument("--trunk", metavar="MBIT", help="between the racks of two-racks (default half of --bw)")
     p.add_argument("--queue", metavar="TIME", help="what the queues of links hold at most, like 50ms "
@@ -193,9 +195,11 @@ def grid(args: argparse.Namespace) -> Dict[str, Any]:
     check_scenario(base, peers)
     known = registry.systems(programs)
     for name in chosen:
-        for what in (*plan.EVENTS, "corrupt", "origins", "seeder"):
+        for what in (*plan.EVENTS, "origins", "seeder"):
             if base[what] and what not in known[name].scenarios:
                 raise Wrong(f"{name} cannot do --{what}")
+        if base["hostile"] and base["hostile"].kind not in known[name].hostile:
+            raise Wrong(f"{name} cannot do --hostile {base['hostile'].kind}")
     points = [plan.Point(system=name, peers=n, size=size, bw=bw, **with_trunk(base, bw))
               for size in sizes for bw in links for n in peers for name in chosen]
     if args.longest:
@@ -220,7 +224,7 @@ def scenario(args: argparse.Namespace, links: List[Optional[float]]) -> Dict[str
         **{name: tuple(units.rates(getattr(args, name), name)) if getattr(args, name) else None
            for name in plan.RATES},
         **{name: units.event(getattr(args, name)) if getattr(args, name) else None for name in plan.EVENTS},
-        "corrupt": units.count(args.corrupt, "--corrupt", 0, 100) if args.corrupt else 0,
+        "hostile": units.hostile(args.hostile) if args.hostile else None,
         "topology": one(args.topology, topology.topologies(), "topology", "star"),
         "seeder": units.rate(args.seeder) if args.seeder else None,
         "trunk": units.rate(args.trunk) if args.trunk else None,

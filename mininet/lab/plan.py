@@ -28,7 +28,7 @@ class Point:
     kill: Optional[units.Event] = None
     freeze: Optional[units.Event] = None
     join: Optional[units.Event] = None
-    corrupt: int = 0
+    hostile: Optional[units.Hostile] = None
     topology: str = "star"
     trunk: Optional[float] = None
     cc: Optional[str] = None
@@ -42,7 +42,11 @@ class Point:
 
     def others(self) -> int:
         """How many hosts there are besides the peers, the first origin and the tracker."""
-        return len(self.origin_rates()) - 1 + bool(self.seeder) + self.corrupt
+        return len(self.origin_rates()) - 1 + bool(self.seeder) + self.intruders()
+
+    def intruders(self) -> int:
+        """How many hosts of hostile members."""
+        return self.hostile.hosts() if self.hostile else 0
 
     def peer_uplinks(self) -> List[Optional[float]]:
         return list(self.uplinks) if self.uplinks else self.peer_downlinks()
@@ -79,7 +83,7 @@ class Point:
 
     def network(self) -> Tuple[Any, ...]:
         """What the emulated network depends on: points that agree in it can share one."""
-        return (self.peers, self.bw, self.uplinks, self.links, self.origins, self.seeder, self.corrupt,
+        return (self.peers, self.bw, self.uplinks, self.links, self.origins, self.seeder, self.intruders(),
                 self.topology, self.trunk,
                 self.cc, self.switch, self.queue_ms, self.delay_ms, self.loss)
 
@@ -102,8 +106,8 @@ class Point:
             words.append(f"freeze {self.freeze}")
         if self.join:
             words.append(f"join {self.join}")
-        if self.corrupt:
-            words.append(f"{self.corrupt} lying")
+        if self.hostile:
+            words.append(f"hostile {self.hostile}")
         if self.queue_ms:
             words.append(f"queues of {self.queue_ms:g} ms")
         if self.delay_ms:
@@ -122,17 +126,21 @@ class Point:
             d[k] = list(d[k]) if d[k] else None
         for k in EVENTS:
             d[k] = str(getattr(self, k)) if getattr(self, k) else None
+        d["hostile"] = str(self.hostile) if self.hostile else None
         d["scenario"] = self.scenario()
         return d
 
     @classmethod
     def from_dict(cls, d: Dict[str, Any]) -> "Point":
+        if d.get("corrupt"):  # what earlier versions called it
+            d = {"hostile": f"liar:{d['corrupt']}", **d}
         known = {f.name for f in fields(cls)}
         d = {k: v for k, v in d.items() if k in known}
         for k in RATES:
             d[k] = tuple(d[k]) if d.get(k) else None
         for k in EVENTS:
             d[k] = units.event(d[k]) if d.get(k) else None
+        d["hostile"] = units.hostile(d["hostile"]) if d.get("hostile") else None
         return cls(**d)
 
 
@@ -159,8 +167,8 @@ class Run:
             event = getattr(p, name)
             if event:
                 parts.append(f"{name}{event.peers}at{event.at * 100:.15g}")
-        if p.corrupt:
-            parts.append(f"corrupt{p.corrupt}")
+        if p.hostile:  # liars have the name that they had before there were others
+            parts.append(f"{'corrupt' if p.hostile.kind == 'liar' else p.hostile.kind}{p.hostile.count}")
         if p.topology != "star":
             parts.append(f"{p.topology}{p.trunk:.15g}M")
         if p.queue_ms:

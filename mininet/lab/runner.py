@@ -80,7 +80,7 @@ class Runner:
         return [Outcome(h, roles.get(i, "peer")) for i, h in enumerate(self.bench.peers)]
 
     def _measure(self, outcomes: List[Outcome]) -> Dict[str, Any]:
-        hosts = [*self.bench.origins, self.bench.tracker, *self.bench.peers, *self.bench.liars]
+        hosts = [*self.bench.origins, self.bench.tracker, *self.bench.peers, *self.bench.intruders]
         hosts += [self.bench.seeder] if self.bench.seeder else []
         interval = min(1.0, max(0.05, (bound.for_point(self.point, self.kind) or 0.0) / 100))
         before, drops, switching = counters(hosts), self.net.dropped(), self.net.switch_cpu()
@@ -204,10 +204,10 @@ class Runner:
         for d in delta.values():
             d["received_payload"] = topology.payload(d["rx_bytes"], d["rx_packets"])
             d["sent_payload"] = topology.payload(d["tx_bytes"], d["tx_packets"])
-        liars = {h.name: self.system.lies(h) for h in self.bench.liars}
+        deeds = {h.name: self.system.deeds(h) for h in self.bench.intruders}
         expected = [o for o in outcomes if o.expected()]
         done = [o for o in expected if o.verified]
-        error = failure(expected, done) or missed(outcomes, liars)
+        error = failure(expected, done) or missed(outcomes, p.hostile.kind if p.hostile else "", deeds)
         ends = [t for t in (o.ended() for o in done) if t is not None]
         late = [o.started for o in done if o.role == "late"]
         limit = bound.for_point(p, self.kind, max(late) if late else None)
@@ -235,8 +235,8 @@ class Runner:
             "tracker": {"cpu_seconds": host_cpu(cpu, self.bench.tracker), **delta["tracker"]},
             "seeder": {"host": seeder.name, "cpu_seconds": host_cpu(cpu, seeder), **delta[seeder.name]}
             if seeder else None,
-            "liars": [{"host": h.name, "lies": liars[h.name], "cpu_seconds": host_cpu(cpu, h), **delta[h.name]}
-                      for h in self.bench.liars],
+            "hostile": [{"host": h.name, "deeds": deeds[h.name], "cpu_seconds": host_cpu(cpu, h), **delta[h.name]}
+                        for h in self.bench.intruders],
             "retransmits": sum(d["retransmits"] for d in delta.values()),
             "queue": {**self.net.queue(), "dropped": dropped},
             "buffers": {"rmem": topology.BUFFERS, "wmem": topology.BUFFERS},
@@ -289,7 +289,7 @@ def too_fast(seconds: float, least: Optional[float]) -> Optional[str]:
     return None
 
 
-def missed(outcomes: Sequence[Outcome], liars: Dict[str, int]) -> Optional[str]:
+def missed(outcomes: Sequence[Outcome], kind: str, deeds: Dict[str, int]) -> Optional[str]:
     """Why the scenario did not happen, or None: a run without its kill is no run with a kill."""
     for o in (o for o in outcomes if not o.expected()):
         ended = o.ended()
@@ -305,9 +305,9 @@ def missed(outcomes: Sequence[Outcome], liars: Dict[str, int]) -> Optional[str]:
         if early and max(early) < o.started:
             return (f"{o.host.name} came too late: it joined after {o.started:.2f} s, when the others "
                     f"had been done since {max(early):.2f} s")
-    for name, lies in liars.items():
-        if not lies:
-            return f"{name} did not lie: nobody asked it for anything"
+    for name in (name for name, count in deeds.items() if not count):
+        return (f"{name} did not lie: nobody asked it for anything" if kind == "liar" else
+                f"{name}, which is to be a {kind}, had no session with anyone")
     return None
 
 

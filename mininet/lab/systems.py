@@ -32,7 +32,8 @@ class System:
     name = ""
     title = ""            # in tables and plots
     kind = "p2p"          # or "client-server": which bound applies
-    scenarios: FrozenSet[str] = frozenset(EVENTS)   # and "corrupt", "origins", "seeder"
+    scenarios: FrozenSet[str] = frozenset(EVENTS)   # and "origins", "seeder"
+    hostile: FrozenSet[str] = frozenset()   # of units.HOSTILE, what it can be measured with
     commands: Tuple[str, ...] = ()   # what must be in PATH
     built = False         # whether it is this repository's daemons, which Prometheus finds at the tracker
 
@@ -67,8 +68,9 @@ class System:
         """Block until the peer has the file; a Finish. deadline is of time.monotonic()."""
         raise NotImplementedError
 
-    def lies(self, host: Host) -> int:
-        """How often a lying host has sent wrong bytes; only for systems that can do --corrupt."""
+    def deeds(self, host: Host) -> int:
+        """How often a hostile host has sent wrong bytes, as a liar, or has had a session; only for systems that can do
+        --hostile."""
         return 0
 
     def origin_bytes(self) -> Optional[int]:
@@ -85,7 +87,7 @@ class Bench:
         self.file_name = os.path.basename(file)
         self.origins = net.origins()
         self.origin, self.tracker = self.origins[0], net.hosts["tracker"]
-        self.peers, self.liars = net.peers(), net.liars()
+        self.peers, self.intruders = net.peers(), net.intruders()
         self.seeder = net.hosts.get("seeder")
 
     def dir_of(self, host: Host) -> str:

@@ -62,6 +62,16 @@ def rates(name: str) -> Callable[[Record], Optional[str]]:
     return get
 
 
+def hostile(record: Record) -> Optional[str]:
+    found = plan.Point.from_dict(record["point"]).hostile
+    return str(found) if found else None
+
+
+def deeds(record: Record) -> Optional[int]:
+    counts = [host["deeds"] for host in record.get("hostile", ())]
+    return sum(counts) if counts else None
+
+
 def versions(record: Record) -> str:
     return "; ".join(f"{k} {v}" for k, v in record.get("env", {}).get("versions", {}).items())
 
@@ -104,7 +114,10 @@ RUNS: Columns = (
     ("freeze", "PEERS@PERCENT: so many peers were stopped for good once they had so much of the file",
      at("point", "freeze")),
     ("join", "PEERS@PERCENT: so many peers came once the others had so much of the file", at("point", "join")),
-    ("lying_hosts", "hosts that served wrong bytes", at("point", "corrupt")),
+    ("hostile", "KIND:N, hostile members: liar (N hosts that served wrong bytes), claimer (N that claimed to have "
+     "everything and sent nothing), or N sessions with every daemon that read nothing (mute), said nothing (idle) or "
+     "sent what nobody asked for (drip); empty: none", hostile),
+    ("hostile_deeds", "how often liars sent a wrong chunk; of other kinds, sessions they had; empty: none", deeds),
     ("topology", "star, or two-racks: a switch each, a trunk between", at("point", "topology")),
     ("trunk_mbit_per_second", "rate of the trunk between the racks", at("point", "trunk")),
     ("queue_milliseconds", "bound of the queues, as time at the link's rate; empty: the kernel's default",
@@ -159,10 +172,10 @@ RUNS: Columns = (
     ("versions", "every program and its version", versions))
 
 TRAFFIC: Columns = (
-    ("host", "emulated host: h1 is the origin, o2 the second one, h2 the first peer, x1 the first liar, "
+    ("host", "emulated host: h1 is the origin, o2 the second one, h2 the first peer, x1 the first hostile one, "
      "tracker the tracker", at("host")),
-    ("role", "origin, tracker, peer, late (a peer that joined later), killed, frozen, seeder, or liar (it serves wrong "
-     "bytes)", at("role")),
+    ("role", "origin, tracker, peer, late (a peer that joined later), killed, frozen, seeder, or hostile",
+     at("role")),
     ("received_payload_bytes", "payload received, reckoned from the interface: file, messages, and what TCP sent again",
      at("received_payload")),
     ("host_retransmitted_segments", "TCP segments this host sent again", at("retransmits")),
@@ -249,8 +262,8 @@ def run_hosts(record: Record) -> Iterator[Record]:
     yield from record.get("peers", ())
     if record.get("seeder"):
         yield {"role": "seeder", **record["seeder"]}
-    for liar in record.get("liars", ()):
-        yield {"role": "liar", **liar}
+    for intruder in (*record.get("hostile", ()), *record.get("liars", ())):  # earlier versions had liars only
+        yield {"role": "hostile", **intruder}
 
 
 # file, what a row is, columns
@@ -258,7 +271,7 @@ FILES: Dict[str, Tuple[str, Columns]] = {
     "summary.csv": ("a row per point: medians over its runs", SUMMARY),
     "runs.csv": ("a row per run, failed ones, too", RUNS),
     "peers.csv": ("a row per peer and run", (*RUN, *PEERS)),
-    "hosts.csv": ("a row per host and run: origin, tracker, peers and liars, with their interfaces' counters",
+    "hosts.csv": ("a row per host and run: origins, tracker, peers and others, with their interfaces' counters",
                   (*RUN, *HOSTS))}
 
 

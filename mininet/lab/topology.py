@@ -4,7 +4,7 @@
     h2...    the peers                  root     the driver's namespace (Prometheus), not shaped
     o2...    further origins, with --origins
     seeder   has the file before, with --seeder
-    x1...    lying peers, with --corrupt
+    x1...    hostile members, with --hostile
 
 Lives in the sweep's own network namespace, in which the driver runs, too; see space.py. What
 Mininet was asked for is compared with what the kernel reports before anything is measured:
@@ -73,7 +73,7 @@ def host_links(point: plan.Point) -> List[Tuple[str, Optional[float], Optional[f
     return [*((origin_name(i), mbit, mbit) for i, mbit in enumerate(point.origin_rates())),
             *((peer_name(i), up, down) for i, (up, down) in enumerate(peers)),
             *([("seeder", point.seeder, point.bw)] if point.seeder else []),
-            *((f"x{i + 1}", point.bw, point.bw) for i in range(point.corrupt))]
+            *((f"x{i + 1}", point.bw, point.bw) for i in range(point.intruders()))]
 
 
 def parse_rates(text: str) -> List[float]:
@@ -327,8 +327,8 @@ class Network:
     def peers(self) -> List[Host]:
         return [self.hosts[peer_name(i)] for i in range(self.point.peers)]
 
-    def liars(self) -> List[Host]:
-        return [self.hosts[f"x{i + 1}"] for i in range(self.point.corrupt)]
+    def intruders(self) -> List[Host]:
+        return [self.hosts[f"x{i + 1}"] for i in range(self.point.intruders())]
 
     def empty(self) -> None:
         """Ends what still lives on the hosts, Mininet's shells aside: a program may have left its session."""

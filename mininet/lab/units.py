@@ -132,6 +132,32 @@ def event(text: str) -> Event:
     return Event(int(m[1]), float(m[2]) / 100)
 
 
+HOSTILE = ("liar", "mute", "idle", "drip", "claimer")
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """So many hostile members of a kind: 'mute:20'."""
+    kind: str
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.count}"
+
+    def hosts(self) -> int:
+        """Who is listed as a peer needs an address of its own; of the others one host has as many sessions with every
+        daemon."""
+        return self.count if self.kind in ("liar", "claimer") else 1
+
+
+def hostile(text: str) -> Hostile:
+    """'liar:2' -> Hostile('liar', 2)."""
+    kind, _, number = text.partition(":")
+    if kind not in HOSTILE:
+        raise ValueError(f"--hostile {text!r}: expected KIND:N, with a kind of {', '.join(HOSTILE)}, like liar:1")
+    return Hostile(kind, count(number, f"--hostile {kind}", 1, 100))
+
+
 def human_size(n: int) -> str:
     """10485760 -> '10 MiB'."""
     for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):

@@ -103,8 +103,10 @@ def test_trunk_is_half_by_default():
     (["--kill", "2@50%", "--peers", "2"], "none left"),
     (["--kill", "1@50%", "--freeze", "1@50%", "--peers", "2"], "none left"),
     (["--freeze", "1"], "expected PEERS@PERCENT"),
-    (["--corrupt", "x"], "--corrupt 'x'"),
-    (["--corrupt", "1", "--system", "nginx"], "nginx cannot do --corrupt"),
+    (["--hostile", "1"], "--hostile '1': expected KIND:N"),
+    (["--hostile", "liar:0"], "--hostile liar '0': expected"),
+    (["--hostile", "mute:3", "--system", "swarm,nginx"], "nginx cannot do --hostile mute"),
+    (["--hostile", "liar:1", "--system", "direct"], "direct cannot do --hostile liar"),
     (["--sise", "10MiB"], "unrecognized arguments"),
     (["--queue", "50"], "time '50': expected ms or s"),
     (["--delay", "20s"], "at most 10s"),
@@ -140,7 +142,7 @@ def test_more_hosts_than_the_machine_holds(monkeypatch):
 
 def test_all_hosts_of_a_point_are_counted():
     assert checks.most_hosts(grid("--peers", "2,5", "--system", "swarm")) == 5
-    assert checks.most_hosts(grid("--peers", "2,5", "--system", "swarm", "--origins", "40x3", "--corrupt", "4",
+    assert checks.most_hosts(grid("--peers", "2,5", "--system", "swarm", "--origins", "40x3", "--hostile", "liar:4",
                                   "--seeder", "5")) == 12
 
 
@@ -265,7 +267,7 @@ def test_again_takes_an_earlier_sweep(capsys):
     '{"points": [{"system": "foo", "peers": 2, "size": 5, "bw": 5.0}], "repeat": 1}',
     '{"points": [{"system": "swarm", "peers": "2", "size": 5, "bw": 5.0}], "repeat": 1}',
     *(json.dumps({"points": [{"system": "swarm", "peers": 2, "size": 5, "bw": 5.0, **odd}], "repeat": 1}) for odd in (
-        {"size": 0}, {"size": 1000.5}, {"peers": 0}, {"corrupt": None}, {"switch": "x"}, {"topology": "ring"},
+        {"size": 0}, {"size": 1000.5}, {"peers": 0}, {"hostile": "thief:1"}, {"switch": "x"}, {"topology": "ring"},
         {"uplinks": [1.0]}, {"links": [1.0]})),
     '{"points": [{"system": "swarm", "peers": 2, "size": 5, "bw": 5.0}], "repeat": 0}',
     '{"points": [{"system": "swarm", "peers": 2, "size": 5, "bw": 5.0}], "repeat": 1, "seed": [1]}'])

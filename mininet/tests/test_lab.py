@@ -67,25 +67,39 @@ def test_two_origins_and_links_that_differ(tmp_path):
 
 @pytest.mark.skipif(daemons_missing(), reason="bin/ is not built: run `make build`")
 def test_a_seeder_has_the_file_before_and_gives(tmp_path):
-    done = sweep("--system", "swarm,aria2,libtorrent", "--seeder", "20", "--peers", "2", "--bw", "20", "--size", "1MiB",
+    done = sweep("--system", "swarm,aria2,libtorrent", "--seeder", "20", "--peers", "2", "--bw", "20", "--size", "4MiB",
                  "--repeat", "1", "--no-prometheus", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     for record in results.load(tmp_path):
         assert record["available"] == record["expected"] == 2 and record["ratio"] >= 1
-        assert record["seeder"]["received_payload"] < 512 << 10 and record["seeder"]["sent_payload"] > 64 << 10
+        assert record["seeder"]["received_payload"] < 512 << 10
+        if record["point"]["system"] == "swarm":  # others may ask the origin alone for so little
+            assert record["seeder"]["sent_payload"] > 64 << 10
+
+
+@pytest.mark.skipif(daemons_missing(), reason="bin/ is not built: run `make build`")
+@pytest.mark.parametrize("hostile, hosts", [("mute:2", 1), ("idle:2", 1), ("drip:2", 1), ("claimer:2", 2)])
+def test_hostile_members_have_sessions_and_the_others_the_file(tmp_path, hostile, hosts):
+    done = sweep("--system", "swarm", "--hostile", hostile, "--peers", "2", "--bw", "20", "--size", "1MiB",
+                 "--repeat", "1", "--no-prometheus", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    record, = results.load(tmp_path)
+    assert record["available"] == 2 and len(record["hostile"]) == hosts
+    assert all(h["deeds"] > 0 for h in record["hostile"])
+    assert_nothing_left()
 
 
 @pytest.mark.skipif(daemons_missing(), reason="bin/ is not built: run `make build`")
 def test_what_happened_is_recorded(tmp_path):
     done = sweep("--system", "swarm", "--peers", "4", "--size", "4MiB", "--bw", "20", "--repeat", "1",
-                 "--kill", "1@40%", "--join", "1@40%", "--corrupt", "1", "--queue", "50ms", "--no-prometheus",
+                 "--kill", "1@40%", "--join", "1@40%", "--hostile", "liar:1", "--queue", "50ms", "--no-prometheus",
                  "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     record, = results.load(tmp_path)
     killed, late = record["peers"][0], record["peers"][3]
     assert killed["role"] == "killed" and 0.4 <= killed["killed_share"] and killed["killed_at_seconds"] > 0
     assert late["role"] == "late" and 0.4 <= late["joined_share"] and late["started"] >= late["joined_at_seconds"]
-    assert record["liars"][0]["host"] == "x1" and record["liars"][0]["lies"] > 0
+    assert record["hostile"][0]["host"] == "x1" and record["hostile"][0]["deeds"] > 0
     assert record["queue"]["limit_bytes"] == 125_000 and record["queue"]["limit_packets"] is None
 
 

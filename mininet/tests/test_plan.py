@@ -7,7 +7,7 @@ def point(**kw):
 
 ODD = dict(uplinks=(100.0, 100.0, 20.0, 20.0), kill=units.Event(1, 0.5),
            freeze=units.Event(1, 0.4), join=units.Event(2, 0.25),
-           links=(100.0, 5.0, 5.0, 5.0), origins=(40.0, 40.0), seeder=5.0, corrupt=1, topology="two-racks",
+           links=(100.0, 5.0, 5.0, 5.0), origins=(40.0, 40.0), seeder=5.0, hostile=units.Hostile("mute", 3), topology="two-racks",
            trunk=50.0, cc="cubic", switch="ovs",
            queue_ms=50.0, delay_ms=25.0, loss=0.5)
 
@@ -29,7 +29,7 @@ def test_keys_tell_runs_apart_and_never_change():
 def test_scenario_in_words():
     assert point().scenario() == ""
     assert point(**ODD).scenario() == ("two-racks, trunk 50 Mbit/s; uplinks 100x2,20x2; links 100x1,5x3; "
-                                       "origins 40x2; seeder 5 Mbit/s; kill 1@50%; freeze 1@40%; join 2@25%; 1 lying; "
+                                       "origins 40x2; seeder 5 Mbit/s; kill 1@50%; freeze 1@40%; join 2@25%; hostile mute:3; "
                                        "queues of 50 ms; delay 25 ms; loss 0.5 %; cubic; ovs")
 
 
@@ -45,6 +45,20 @@ def test_the_fast_ones_are_those_with_the_fastest_links_that_are_to_have_the_fil
     assert point(links=links).fast() == [0, 2]
     assert point(links=links, kill=units.Event(1, 0.5)).fast() == [2]
     assert point(links=links, kill=units.Event(3, 0.5)).fast() == point(links=(5.0,) * 4).fast() == point().fast() == []
+
+
+def test_liars_are_what_earlier_versions_called_corrupt():
+    old = {**point().as_dict(), "corrupt": 2}
+    del old["hostile"]
+    p = plan.Point.from_dict(old)
+    assert p == point(hostile=units.Hostile("liar", 2))
+    assert plan.Run(p, 1).key == "swarm-n4-1048576B-100M-corrupt2-r1"
+    assert plan.Point.from_dict({**old, "corrupt": 0}) == point()
+
+
+def test_who_is_listed_has_a_host_of_its_own():
+    assert [point(hostile=units.Hostile(kind, 5)).intruders() for kind in units.HOSTILE] == [5, 1, 1, 1, 5]
+    assert point().intruders() == 0
 
 
 def test_links_are_both_ways():

@@ -176,8 +176,13 @@ def outcome(role="peer", started=0.0, seconds=None, gone=None, joined=None):
     ([outcome(seconds=1.0)], {"x1": 3, "x2": 0}, "x2 did not lie"),
 ])
 def test_a_scenario_that_did_not_happen_is_a_failure(outcomes, lies, why):
-    found = runner.missed(outcomes, lies)
+    found = runner.missed(outcomes, "liar", lies)
     assert found is None if why is None else re.search(why, found), found
+
+
+def test_who_had_no_session_was_not_hostile():
+    assert runner.missed([outcome(seconds=1.0)], "mute", {"x1": 4}) is None
+    assert "x1, which is to be a mute, had no session" in runner.missed([outcome(seconds=1.0)], "mute", {"x1": 0})
 
 
 def test_the_relay_carries_both_ways():

@@ -5,12 +5,12 @@ import pytest
 import synthetic
 from synthetic import point, record
 
-from lab import results, tidy
+from lab import results, tidy, units
 
 UNITS = re.compile(r"_(seconds|bytes|segments|packets|percent|ratio|milliseconds|mbit_per_second|seconds_per_gib|"
                    r"gib|minute|peers|hosts|runs)$")
 BARE = re.compile(r"^(run|system|title|kind|peers|hosts|runs|scenario|repeat|position|seed|\w+_at|fanout_version|"
-                  r"machine|kernel|command|prometheus|kill|freeze|join|topology|switch|status|error|error_of_peer|"
+                  r"machine|kernel|command|prometheus|kill|freeze|join|hostile|hostile_deeds|topology|switch|status|error|error_of_peer|"
                   r"origin_sent_source|disturbed_by|congestion_control|cpus|cpu_model|versions|host|role|verified)$")
 
 
@@ -99,6 +99,19 @@ def test_every_origin_has_a_line(tmp_path):
     assert read(tmp_path, "runs.csv")[0]["origins_mbit_per_second"] == "40x2"
     assert [(r["host"], r["role"]) for r in read(tmp_path, "hosts.csv")] == [
         ("h1", "origin"), ("o2", "origin"), ("tracker", "tracker"), ("h2", "peer")]
+
+
+def test_hostile_members_and_the_liars_of_earlier_versions(tmp_path):
+    new = record(point(peers=1, hostile=units.Hostile("mute", 3)),
+                 hostile=[{"host": "x1", "deeds": 6, **synthetic.traffic(0, 1)}])
+    old = record(point(peers=1), 2, liars=[{"host": "x1", "lies": 2, **synthetic.traffic(0, 1)}])
+    old["point"].pop("hostile")
+    old["point"]["corrupt"] = 1
+    for r in (new, old):
+        results.append(tmp_path, r)
+    results.write(tmp_path, {})
+    assert [(r["hostile"], r["hostile_deeds"]) for r in read(tmp_path, "runs.csv")] == [("mute:3", "6"), ("liar:1", "")]
+    assert [r["host"] for r in read(tmp_path, "hosts.csv") if r["role"] == "hostile"] == ["x1", "x1"]
 
 
 def test_a_seeder_has_a_line(tmp_path):

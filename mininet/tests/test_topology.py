@@ -1,6 +1,6 @@
 import pytest
 
-from lab import plan, topology
+from lab import plan, topology, units
 
 TC = """class htb 5:1 root prio 0 rate 100Mbit ceil 100Mbit burst 15337b cburst 1600b """
 
@@ -49,4 +49,5 @@ def test_the_links_of_the_hosts():
     assert links(links=(100.0, 5.0)) == [("h1", 100.0, 100.0), ("h2", 100.0, 100.0), ("h3", 5.0, 5.0)]
     assert links(origins=(40.0, 30.0))[:3] == [("h1", 40.0, 40.0), ("o2", 30.0, 30.0), ("h2", 100.0, 100.0)]
     assert links(seeder=5.0)[-1] == ("seeder", 5.0, 100.0)
+    assert links(hostile=units.Hostile("claimer", 2))[-2:] == [("x1", 100.0, 100.0), ("x2", 100.0, 100.0)]
     assert links(uplinks=(50.0, 5.0))[1:] == [("h2", 50.0, 100.0), ("h3", 5.0, 100.0)]

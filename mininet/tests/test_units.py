@@ -57,6 +57,13 @@ def test_rates():
             units.rates(bad, "links")
 
 
+def test_hostile():
+    assert units.hostile("mute:20") == units.Hostile("mute", 20) and str(units.hostile("liar:1")) == "liar:1"
+    for bad in ("", "liar", "liar:0", "liar:x", "thief:1", "mute:101"):
+        with pytest.raises(ValueError, match="expected"):
+            units.hostile(bad)
+
+
 def test_event():
     assert units.event("2@50%") == units.Event(2, 0.5)
     assert str(units.Event(2, 0.5)) == "2@50%"
