@@ -79,8 +79,8 @@ def parser() -> Parser:
                    "never go on")
     p.add_argument("--join", metavar="N@P%", help="so many peers come when the others have P %% of the file")
     p.add_argument("--hostile", metavar="KIND:N", help="hostile members: liar (so many more hosts that serve wrong "
-                   "bytes), claimer (that claim to have all and send nothing), or so many sessions with every daemon that read "
-                   "nothing (mute), say nothing (idle), or send what nobody asked for (drip)")
+                   "bytes), claimer (that claim to have all and send nothing), or so many sessions with every "
+                   "daemon that read nothing (mute), say nothing (idle), or send what nobody asked for (drip)")
     p.add_argument("--topology", metavar="NAME", help="of " + ",".join(topology.topologies()) + " (default star)")
     p.add_argument("--trunk", metavar="MBIT", help="between the racks of two-racks (default half of --bw)")
     p.add_argument("--queue", metavar="TIME", help="what the queues of links hold at most, like 50ms "

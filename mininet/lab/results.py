@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any, Dict, Iterable, List, Sequence, Set
 
-from . import stats, tidy, units
+from . import registry, stats, tidy, units
 from .stats import Config, Record, Row, rows
 
 RESULTS, SUMMARY_MD, CONFIG = "results.jsonl", "summary.md", "sweep.json"
@@ -71,6 +71,7 @@ def table(all_rows: Sequence[Row]) -> str:
     columns += [
         ("bound (s)", "--:", lambda r: r.bound.text(spread=False)),
         ("÷ bound", "--:", lambda r: r.ratio.text(spread=False) + (" ○" if r.disturbed else "")),
+        ("÷ direct", "--:", against_direct),
         ("origin sent (× file)", "--:", lambda r: r.origin.text(spread=False)),
         ("peer got (× file)", "--:", lambda r: r.received.text(spread=False)),
         ("CPU s/GiB", "--:", lambda r: r.cpu.text("{:.1f}", spread=False)),
@@ -80,6 +81,33 @@ def table(all_rows: Sequence[Row]) -> str:
              "|" + "|".join(rule for _, rule, _ in columns) + "|"]
     lines += ["| " + " | ".join(of(r) for _, _, of in columns) + " |" for r in all_rows]
     return "\n".join(lines)
+
+
+def against_direct(row: Row) -> str:
+    """'0.25', or '0.25 †' where direct was not measured."""
+    ratio = row.against_direct()
+    return "–" if ratio is None else f"{ratio:.2f}" + ("" if row.direct else " †")
+
+
+def comparison(all_rows: Sequence[Row]) -> List[str]:
+    """What is to be said above a table of the column that compares with direct."""
+    out = []
+    if any(not r.direct and r.against_direct() for r in all_rows):
+        out += ["† `direct` was not measured at this point, and in its place stands the bound of client/server, which it "
+                "cannot beat.", ""]
+    ours = {name for name, system in registry.systems().items() if system.built}
+    worse = [r for r in all_rows if r.system in ours and r.worse_than_direct()]
+    if worse:
+        out += ["**Warning: worse than direct:** " + "; ".join(map(named, worse)) + ".", ""]
+    return out
+
+
+def named(row: Row) -> str:
+    """A row of the table, in words."""
+    p = row.point
+    parts = [row.title, units.counted(p.peers, "peer"), units.human_size(p.size), units.human_rate(p.bw),
+             p.scenario()]
+    return ", ".join(filter(None, parts)) + f" ({against_direct(row)} ×)"
 
 
 def markdown(config: Config, records: Sequence[Record]) -> str:
@@ -93,10 +121,11 @@ def markdown(config: Config, records: Sequence[Record]) -> str:
            "of the median (bootstrap; of five runs or fewer it goes from the fastest to the slowest). "
            "*average* is the mean transfer time of the peers, *distribution* ends with the last of them. "
            "*fast ones* are the peers with the fastest links, where links differ: the time of their last. "
-           "*bound* is that of the last peer. *available* counts peers that have the whole file, byte for "
+           "*bound* is that of the last peer. *÷ direct* is the distribution time divided by that of `direct`, fanout as "
+           "client/server, at the same point of the sweep. *available* counts peers that have the whole file, byte for "
            "byte. Every run, peer and host is in `runs.csv`, `peers.csv` and `hosts.csv`; "
            f"`{tidy.DICTIONARY}` says what their columns mean.", "",
-           table(all_rows), ""]
+           *comparison(all_rows), table(all_rows), ""]
     return "\n".join(out + disturbances(all_rows) + failures(records))
 
 
@@ -180,5 +209,6 @@ def warnings(records: Sequence[Record]) -> List[str]:
 
 def section(title: str, config: Config, records: Sequence[Record]) -> str:
     """A sweep as part of a longer document."""
+    all_rows = rows(records, config)
     return "\n".join([f"## {title}", "", provenance(config, records), "", *warnings(records),
-                      table(rows(records, config))]) + "\n"
+                      *comparison(all_rows), table(all_rows)]) + "\n"

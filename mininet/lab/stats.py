@@ -1,18 +1,21 @@
 """The runs of a point taken together: medians with their intervals. Pure."""
 
 import random
+from dataclasses import replace
 from functools import lru_cache
 from statistics import median
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-from . import plan
+from . import bound, plan
 
 Record = Dict[str, Any]
 Config = Dict[str, Any]
 
+DIRECT = "direct"  # fanout as client/server
 RESAMPLES, CONFIDENCE = 2000, 0.95
 TICKS = 0.2  # seconds; what is less is counted in too few of the kernel's ticks, of 0.01 s
 FEW = 3      # undisturbed runs; an interval of fewer says little
+WORSE = 1.02  # of direct's time: what is more is worse than client/server
 SKEW = 0.05  # of a run's time between the first peer's start and the last one's: worth a note
 
 
@@ -86,8 +89,18 @@ class Row:
         self.cpu = self._stat(lambda r: r["cpu"]["daemon_seconds_per_gib"] if counted else None)
         self.busy = self._stat(lambda r: r["cpu"]["busy"])
         self.retransmits = self._stat(lambda r: r["retransmits"])
+        self.direct: Optional[float] = None  # what `direct` took at the same point, in seconds, where it was measured
         self.available = sum(r.get("available", 0) for r in records)
         self.expected = sum(r.get("expected", self.point.peers) for r in records)
+
+    def against_direct(self) -> Optional[float]:
+        """Its distribution time divided by direct's, or by direct's bound, which direct cannot beat. Below 1, it is
+        better than what client/server offers."""
+        took = self.direct or bound.for_point(self.point, bound.CLIENT_SERVER)
+        return self.distribution.median / took if took and self.distribution.median else None
+
+    def worse_than_direct(self) -> bool:
+        return (self.against_direct() or 0.0) > WORSE
 
     def _stat(self, of: Any) -> Stat:
         return Stat(of(r) for r in self.used)
@@ -140,7 +153,11 @@ def rows(records: Sequence[Record], config: Optional[Config] = None) -> List[Row
         groups.setdefault(plan.Point.from_dict(r["point"]), []).append(r)
     named = [p["system"] for p in (config or {}).get("points", ())] + [r["point"]["system"] for r in records]
     place = {name: i for i, name in enumerate(dict.fromkeys(named))}
-    return sorted((Row(g) for g in groups.values()),
+    found = [Row(g) for g in groups.values()]
+    direct = {r.point: r.distribution.median for r in found if r.system == DIRECT}
+    for row in found:
+        row.direct = direct.get(replace(row.point, system=DIRECT))
+    return sorted(found,
                   key=lambda r: (place[r.system], r.point.scenario(), r.point.size,
                                  link_order(r.point.bw), r.point.peers))
 

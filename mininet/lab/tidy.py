@@ -243,6 +243,9 @@ SUMMARY: Columns = (
      lambda r: r.daemon.median),
     ("bound_seconds", "least possible distribution time; empty: no rate", lambda r: r.bound.median),
     *spread("distribution{}_ratio", "distribution_seconds / bound_seconds", lambda r: r.ratio),
+    ("direct_ratio", "distribution_seconds / that of direct at the same point or, where it was not measured, its "
+     "bound; above 1: worse than client/server", lambda r: r.against_direct()),
+    ("direct_measured", "1: direct_ratio is by direct's median; 0: by its bound", lambda r: int(bool(r.direct))),
     ("origin_sent_ratio", "payload the origin sent / size_bytes: median", lambda r: r.origin.median),
     ("peer_received_ratio", "received_payload_bytes of a peer with the whole file / size_bytes: median",
      lambda r: r.received.median),

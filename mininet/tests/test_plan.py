@@ -7,7 +7,8 @@ def point(**kw):
 
 ODD = dict(uplinks=(100.0, 100.0, 20.0, 20.0), kill=units.Event(1, 0.5),
            freeze=units.Event(1, 0.4), join=units.Event(2, 0.25),
-           links=(100.0, 5.0, 5.0, 5.0), origins=(40.0, 40.0), seeder=5.0, hostile=units.Hostile("mute", 3), topology="two-racks",
+           links=(100.0, 5.0, 5.0, 5.0), origins=(40.0, 40.0), seeder=5.0,
+           hostile=units.Hostile("mute", 3), topology="two-racks",
            trunk=50.0, cc="cubic", switch="ovs",
            queue_ms=50.0, delay_ms=25.0, loss=0.5)
 
@@ -29,7 +30,8 @@ def test_keys_tell_runs_apart_and_never_change():
 def test_scenario_in_words():
     assert point().scenario() == ""
     assert point(**ODD).scenario() == ("two-racks, trunk 50 Mbit/s; uplinks 100x2,20x2; links 100x1,5x3; "
-                                       "origins 40x2; seeder 5 Mbit/s; kill 1@50%; freeze 1@40%; join 2@25%; hostile mute:3; "
+                                       "origins 40x2; seeder 5 Mbit/s; kill 1@50%; freeze 1@40%; join 2@25%; "
+                                       "hostile mute:3; "
                                        "queues of 50 ms; delay 25 ms; loss 0.5 %; cubic; ovs")
 
 

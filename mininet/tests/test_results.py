@@ -121,6 +121,34 @@ def test_the_fast_ones_have_a_column_only_where_links_differ():
     assert [line.split(" | ")[at] for line in lines[2:]] == ["–", "1.25"]
 
 
+def column(text, name):
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [line[lines[0].index(name)] for line in lines[1:]]
+
+
+def test_times_are_compared_with_directs_where_it_was_measured_and_else_with_its_bound():
+    rows = stats.rows([*(run("direct", repeat=i, seconds=s) for i, s in enumerate((2.0, 4.0, 2.5), 1)),
+                       run("swarm", seconds=1.0), run("swarm", 4, seconds=1.0)])
+    assert column(results.table(rows), "÷ direct") == ["1.00", "0.40", f"{1 / (4 * 0.877):.2f} †"]
+    text = "\n".join(results.comparison(rows))
+    assert "† `direct` was not measured" in text and "Warning" not in text
+    assert results.comparison(rows[:2]) == []
+    free = stats.rows([record(point(bw=None))])
+    assert column(results.table(free), "÷ direct") == ["–"] and results.comparison(free) == []
+
+
+def test_what_is_worse_than_direct_is_named():
+    scenario = dict(peers=2, hostile=units.Hostile("mute", 20))
+    times = {"direct": 2.0, "swarm": 2.05, "static": 2.03, "nginx": 9.0}
+    rows = stats.rows([*(record(point(name, **scenario), seconds=s) for name, s in times.items()),
+                       run("direct", seconds=2.0), run("swarm", seconds=1.0)])
+    line, = (line for line in results.comparison(rows) if line)
+    assert line == ("**Warning: worse than direct:** fanout swarm, 2 peers, 10 MiB, 100 Mbit/s, hostile mute:20 "
+                    "(1.02 ×).")
+    records = [r for row in rows for r in row.records]
+    assert line in results.markdown({}, records) and line in results.section("x", {}, records)
+
+
 def test_one_run_has_no_interval():
     assert stats.Stat([1.5]).text() == "1.50" and stats.Stat([]).text() == "–"
 

@@ -10,7 +10,8 @@ from lab import results, tidy, units
 UNITS = re.compile(r"_(seconds|bytes|segments|packets|percent|ratio|milliseconds|mbit_per_second|seconds_per_gib|"
                    r"gib|minute|peers|hosts|runs)$")
 BARE = re.compile(r"^(run|system|title|kind|peers|hosts|runs|scenario|repeat|position|seed|\w+_at|fanout_version|"
-                  r"machine|kernel|command|prometheus|kill|freeze|join|hostile|hostile_deeds|topology|switch|status|error|error_of_peer|"
+                  r"machine|kernel|command|prometheus|kill|freeze|join|hostile|hostile_deeds|direct_measured|"
+                  r"topology|switch|status|error|error_of_peer|"
                   r"origin_sent_source|disturbed_by|congestion_control|cpus|cpu_model|versions|host|role|verified)$")
 
 
@@ -81,6 +82,15 @@ def test_a_line_a_host_with_its_counters(sweep):
         ("h1", "origin"), ("tracker", "tracker"), ("h2", "peer"), ("h3", "peer"), ("h4", "peer")]
     for column in ("received_bytes", "sent_bytes", "cpu_seconds", "host_retransmitted_segments"):
         assert all(r[column] for r in rows)
+
+
+def test_the_summary_says_how_it_compares_with_direct(tmp_path):
+    for r in (record(point("direct"), seconds=2.0), record(point("swarm"), seconds=1.0), record(point("swarm", 4))):
+        results.append(tmp_path, r)
+    results.write(tmp_path, {})
+    rows = read(tmp_path, "summary.csv")
+    assert [(r["direct_ratio"], r["direct_measured"]) for r in rows[:2]] == [("1", "1"), ("0.5", "1")]
+    assert rows[2]["direct_measured"] == "0" and 0 < float(rows[2]["direct_ratio"]) < 1
 
 
 def test_links_that_differ_and_when_the_fastest_had_the_file(tmp_path):
