@@ -93,8 +93,8 @@ def comparison(all_rows: Sequence[Row]) -> List[str]:
     """What is to be said above a table of the column that compares with direct."""
     out = []
     if any(not r.direct and r.against_direct() for r in all_rows):
-        out += ["† `direct` was not measured at this point, and in its place stands the bound of client/server, which it "
-                "cannot beat.", ""]
+        out += ["† `direct` was not measured at this point, and in its place stands the bound of client/server, which "
+                "it cannot beat.", ""]
     ours = {name for name, system in registry.systems().items() if system.built}
     worse = [r for r in all_rows if r.system in ours and r.worse_than_direct()]
     if worse:
@@ -121,9 +121,9 @@ def markdown(config: Config, records: Sequence[Record]) -> str:
            "of the median (bootstrap; of five runs or fewer it goes from the fastest to the slowest). "
            "*average* is the mean transfer time of the peers, *distribution* ends with the last of them. "
            "*fast ones* are the peers with the fastest links, where links differ: the time of their last. "
-           "*bound* is that of the last peer. *÷ direct* is the distribution time divided by that of `direct`, fanout as "
-           "client/server, at the same point of the sweep. *available* counts peers that have the whole file, byte for "
-           "byte. Every run, peer and host is in `runs.csv`, `peers.csv` and `hosts.csv`; "
+           "*bound* is that of the last peer. *÷ direct* is the distribution time divided by that of `direct`, "
+           "fanout's client/server, at the same point of the sweep. *available* counts peers that have the whole "
+           "file, byte for byte. Every run, peer and host is in `runs.csv`, `peers.csv` and `hosts.csv`; "
            f"`{tidy.DICTIONARY}` says what their columns mean.", "",
            *comparison(all_rows), table(all_rows), ""]
     return "\n".join(out + disturbances(all_rows) + failures(records))
