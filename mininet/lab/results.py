@@ -107,7 +107,7 @@ def named(row: Row) -> str:
     p = row.point
     parts = [row.title, units.counted(p.peers, "peer"), units.human_size(p.size), units.human_rate(p.bw),
              p.scenario()]
-    return ", ".join(filter(None, parts)) + f" ({against_direct(row)} ×)"
+    return ", ".join(filter(None, parts)) + f" ({row.against_direct():.2f} ×{'' if row.direct else ' †'})"
 
 
 def markdown(config: Config, records: Sequence[Record]) -> str:

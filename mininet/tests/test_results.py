@@ -145,6 +145,7 @@ def test_what_is_worse_than_direct_is_named():
     line, = (line for line in results.comparison(rows) if line)
     assert line == ("**Warning: worse than direct:** fanout swarm, 2 peers, 10 MiB, 100 Mbit/s, hostile mute:20 "
                     "(1.02 ×).")
+    assert "1 peer, 10 MiB, 100 Mbit/s (1.14 × †)." in results.comparison(stats.rows([run(peers=1, seconds=1.0)]))[-2]
     records = [r for row in rows for r in row.records]
     assert line in results.markdown({}, records) and line in results.section("x", {}, records)
 
