@@ -1,11 +1,12 @@
 package handout
 
 import (
-	"hash/fnv"
 	"math/bits"
 	"slices"
 
 	"github.com/bits-and-blooms/bitset"
+
+	"fanout/internal/chunks/rendezvous"
 )
 
 // mostSharing is how many origins divide a file among themselves. There is no use for so many,
@@ -49,16 +50,16 @@ func (t *turns) divide(chunks int, origins []string) {
 	for i := range t.shares {
 		t.shares[i] = bitset.New(uint(chunks))
 	}
-	own, others := seedOf(t.self), make([]uint64, 0, len(origins))
+	own, others := rendezvous.Seed(t.self), make([]uint64, 0, len(origins))
 	for _, o := range origins {
 		if o != t.self {
-			others = append(others, seedOf(o))
+			others = append(others, rendezvous.Seed(o))
 		}
 	}
 	for c := range chunks {
-		before, mine := 0, weight(own, c)
+		before, mine := 0, rendezvous.Weight(own, c)
 		for _, o := range others {
-			if weight(o, c) > mine {
+			if rendezvous.Weight(o, c) > mine {
 				before++
 			}
 		}
@@ -82,22 +83,6 @@ func (t *turns) first(of, but *bitset.BitSet) (chunk int, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// seedOf is what an origin's weights are made of. It is the same in all processes.
-func seedOf(origin string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(origin)) // never fails
-	return h.Sum64()
-}
-
-// weight is a number by origin and chunk that looks random: of the origins, the one with the
-// highest is the first for the chunk. It is a step of SplitMix64.
-func weight(seed uint64, chunk int) uint64 {
-	x := seed + (uint64(chunk)+1)*0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // lowest is the lowest chunk that is in two sets and not in a third.

@@ -34,11 +34,12 @@ var allowed = map[string][]string{
 	"internal/chunks/chunkstore":  {"internal/chunks/bitmap", "internal/chunks/manifest"},
 	"internal/chunks/exchange":    {"internal/chunks/wire"},
 	"internal/chunks/room":        {},
+	"internal/chunks/rendezvous":  {},
 	"internal/chunks/chunkserver": {"internal/chunks/manifest", "internal/chunks/wire", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/room"},
 
-	"origin/handout": {"internal/chunks/bitmap", "internal/chunks/wire", "internal/chunks/exchange", "internal/chunks/room"},
+	"origin/handout": {"internal/chunks/bitmap", "internal/chunks/wire", "internal/chunks/exchange", "internal/chunks/rendezvous", "internal/chunks/room"},
 	"peerd/picker":   {},
-	"peerd/swarm":    {"internal/chunks/bitmap", "internal/chunks/exchange", "internal/chunks/manifest", "internal/chunks/room", "internal/chunks/wire", "peerd/picker"},
+	"peerd/swarm":    {"internal/chunks/bitmap", "internal/chunks/exchange", "internal/chunks/manifest", "internal/chunks/rendezvous", "internal/chunks/room", "internal/chunks/wire", "peerd/picker"},
 	"peerd/transfer": {"internal/chunks/bitmap", "internal/chunks/chunkserver", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/manifest", "internal/chunks/wire", "peerd/swarm"},
 	"tracker/store":  {"internal/chunks/manifest", "internal/chunks/trackerfile"},
 	"tracker/table":  {"internal/chunks/manifest", "internal/chunks/trackerfile", "tracker/store"},
@@ -67,14 +68,14 @@ var allowed = map[string][]string{
 // environment, logger or Prometheus, whichever package they would reach them through.
 var mechanisms = []string{
 	"internal/chunks/manifest", "internal/daemon/units", "internal/chunks/trackerfile", "internal/proving/bound", "internal/chunks/wire",
-	"internal/chunks/bitmap", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/room", "internal/chunks/chunkserver",
+	"internal/chunks/bitmap", "internal/chunks/chunkstore", "internal/chunks/exchange", "internal/chunks/rendezvous", "internal/chunks/room", "internal/chunks/chunkserver",
 	"origin/handout", "peerd/picker", "peerd/swarm", "peerd/transfer",
 	"tracker/store", "tracker/table",
 }
 
 // decisions are the mechanisms that decide: the same events at the same times lead to the same
 // actions, in a daemon and in the virtual lab.
-var decisions = []string{"internal/chunks/exchange", "internal/chunks/room", "origin/handout", "peerd/picker", "peerd/swarm"}
+var decisions = []string{"internal/chunks/exchange", "internal/chunks/rendezvous", "internal/chunks/room", "origin/handout", "peerd/picker", "peerd/swarm"}
 
 // laboratories run what decides without a daemon around it.
 var laboratories = []string{"internal/proving/virtual"}
