@@ -18,6 +18,7 @@ type link struct {
 	queue int     // packets that may wait for it; 0 is unlimited
 	free  moment  // when what waits will have left
 	waits []moment
+	sent  int64 // bytes on the wire
 }
 
 // wait is how long what comes now would wait.
@@ -37,6 +38,7 @@ func (l *link) push(now moment, bytes int) (left moment, ok bool) {
 			return 0, false
 		}
 	}
+	l.sent += int64(bytes)
 	l.free = max(now, l.free) + time.Duration(float64(bytes)/l.rate*float64(time.Second))
 	if l.queue > 0 {
 		l.waits = append(l.waits, l.free)

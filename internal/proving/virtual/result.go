@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"fanout/internal/proving/bound"
 )
 
 // Result is what became of a plan.
@@ -19,7 +21,9 @@ type Result struct {
 	// Origin is how many files the origins have sent, all together, Duplicates the part of all payload that was
 	// held already when it came, Wrong that of wrong bytes.
 	Origin, Duplicates, Wrong float64
-	Dials, Messages           int
+	// Trunk is how many files the trunk from the origin's rack has carried.
+	Trunk           float64
+	Dials, Messages int
 	// Events is how many entries the agenda had.
 	Events uint64
 	// Fingerprint is a hash of everything that was decided, and when: of two runs in which the
@@ -76,6 +80,9 @@ func (l *lab) result() *Result {
 	slices.Sort(r.Times)
 	came := max(1, float64(all.fresh+all.duplicate+all.wrong))
 	r.Origin = l.handedOut()
+	if trunk := l.trunks[0]; trunk != nil {
+		r.Trunk = float64(trunk.sent) * bound.Ethernet / float64(l.plan.Size)
+	}
 	r.Duplicates, r.Wrong = float64(all.duplicate)/came, float64(all.wrong)/came
 	return r
 }
