@@ -62,6 +62,7 @@ type Picker struct {
 	all     []*Neighbour
 	fresh   *bitset.BitSet // held by a neighbour since so recently that an offer may follow
 	ripen   []freshChunk   // those, the oldest first
+	mine    *bitset.BitSet // see Share; nil for everything
 }
 
 // holders is how many neighbours hold each chunk, and which chunks any of them does.
@@ -238,6 +239,10 @@ func (p *Picker) Trust(n *Neighbour, trusted bool) {
 	}
 }
 
+// Share says which chunks are this peer's business, of those that it and others like it lack: those of
+// others count as if one more held them, who is about to. The set may change later.
+func (p *Picker) Share(mine *bitset.BitSet) { p.mine = mine }
+
 // Claimed is how many missing chunks have been asked for or were accepted.
 func (p *Picker) Claimed() int { return len(p.asked) + len(p.offered) }
 
@@ -277,8 +282,8 @@ func (p *Picker) Askable() bool {
 
 // Rarest returns a chunk to ask of a neighbour, or, if that is nil, of somebody who holds everything:
 // one that it holds, that nobody was asked for and nobody has offered or is about to, the fewest
-// neighbours hold; ties at random.
-func (p *Picker) Rarest(n *Neighbour) (chunk int, ok bool) {
+// neighbours hold (see Share); ties at random. It is one of a set, if that is not nil.
+func (p *Picker) Rarest(n *Neighbour, of *bitset.BitSet) (chunk int, ok bool) {
 	if p.chunks == 0 || n != nil && n.doubted {
 		return 0, false
 	}
@@ -289,12 +294,16 @@ func (p *Picker) Rarest(n *Neighbour) (chunk int, ok bool) {
 	}
 	w := p.rand.IntN(len(open))
 	for range open {
-		for word := open[w] & holds[w] &^ fresh[w]; word != 0; word &= word - 1 {
+		word := open[w] & holds[w] &^ fresh[w]
+		if of != nil {
+			word &= of.Words()[w]
+		}
+		for ; word != 0; word &= word - 1 {
 			c := w*64 + bits.TrailingZeros64(word)
 			switch {
-			case best < 0 || p.holders.of[c] < p.holders.of[best]:
+			case best < 0 || p.rank(c) < p.rank(best):
 				best, ties = c, 1
-			case p.holders.of[c] == p.holders.of[best]:
+			case p.rank(c) == p.rank(best):
 				if ties++; p.rand.IntN(ties) == 0 {
 					best = c
 				}
@@ -309,6 +318,14 @@ func (p *Picker) Rarest(n *Neighbour) (chunk int, ok bool) {
 		}
 	}
 	return best, best >= 0
+}
+
+// rank is the lower the sooner a chunk is to be asked for.
+func (p *Picker) rank(chunk int) int {
+	if p.mine != nil && !p.mine.Test(uint(chunk)) {
+		return p.holders.of[chunk] + 1
+	}
+	return p.holders.of[chunk]
 }
 
 // Claims are the missing chunks that are not open, each with who was asked for it, or has offered it

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bits-and-blooms/bitset"
 	"pgregory.net/rapid"
 )
 
@@ -21,25 +22,64 @@ func TestRarestFirst(t *testing.T) {
 	hold(p, b, 0, 1)
 	hold(p, c, 0, 3)
 	for _, want := range []int{2, 1, 0} {
-		got, ok := p.Rarest(a)
+		got, ok := p.Rarest(a, nil)
 		if !ok || got != want {
 			t.Fatalf("got %d, %v, want %d", got, ok, want)
 		}
 		p.Ask(a, got, begin)
 	}
-	if got, ok := p.Rarest(a); ok {
+	if got, ok := p.Rarest(a, nil); ok {
 		t.Errorf("got %d, although all that it holds is asked for", got)
 	}
-	if got, ok := p.Rarest(b); ok {
+	if got, ok := p.Rarest(b, nil); ok {
 		t.Errorf("got %d, although it is asked for", got)
 	}
 	p.Leave(a)
-	if got, ok := p.Rarest(b); !ok || got != 1 {
+	if got, ok := p.Rarest(b, nil); !ok || got != 1 {
 		t.Errorf("got %d, %v, want 1, which is open again", got, ok)
 	}
 }
 
 // Among equally rare chunks the choice is random, so that peers ask for different ones.
+// What is the business of others is asked for as if one more neighbour held it.
+func TestOwnShareFirst(t *testing.T) {
+	p := nothingHeld(5)
+	a, b, c := p.Join(), p.Join(), p.Join()
+	hold(p, a, 0, 1, 2, 3)
+	hold(p, b, 2, 3)
+	hold(p, c, 3)
+	mine := bitset.New(5)
+	mine.Set(1).Set(3)
+	p.Share(mine) // ranks: 0 has 2, 1 has 1, 2 has 3, 3 has 3
+	for _, want := range [][]int{{1}, {0}, {2, 3}, {2, 3}} {
+		got, ok := p.Rarest(a, nil)
+		if !ok || !slices.Contains(want, got) {
+			t.Fatalf("got %d, %v, want one of %v", got, ok, want)
+		}
+		p.Ask(a, got, begin)
+	}
+}
+
+// Where one of a set is wanted, no other is returned.
+func TestRarestOfSome(t *testing.T) {
+	p := nothingHeld(200)
+	a := p.Join()
+	hold(p, a, 3, 150, 199)
+	some := bitset.New(200)
+	some.Set(150).Set(7)
+	for range 20 {
+		if got, ok := p.Rarest(a, some); !ok || got != 150 {
+			t.Fatalf("got %d, %v, want 150", got, ok)
+		}
+	}
+	if got, ok := p.Rarest(nil, some); !ok || got != 150 {
+		t.Errorf("of who holds everything: %d, %v, want 150", got, ok)
+	}
+	if got, ok := p.Rarest(a, bitset.New(200)); ok {
+		t.Errorf("of no chunk: %d", got)
+	}
+}
+
 func TestRarestVaries(t *testing.T) {
 	p := nothingHeld(1000)
 	n := p.Join()
@@ -48,7 +88,7 @@ func TestRarestVaries(t *testing.T) {
 	}
 	seen := map[int]bool{}
 	for range 100 {
-		c, _ := p.Rarest(n)
+		c, _ := p.Rarest(n, nil)
 		seen[c] = true
 	}
 	if len(seen) < 50 {
@@ -63,16 +103,16 @@ func TestFreshChunksRipen(t *testing.T) {
 	p.Heard(a, 0, at(0))
 	p.Heard(b, 0, at(50)) // no news
 	p.Hold(a, 1)
-	if c, ok := p.Rarest(a); !ok || c != 1 {
+	if c, ok := p.Rarest(a, nil); !ok || c != 1 {
 		t.Fatalf("got %d, %v, want 1", c, ok)
 	}
 	p.Ask(a, 1, at(0))
 	p.Ripen(at(0))
-	if c, ok := p.Rarest(a); ok {
+	if c, ok := p.Rarest(a, nil); ok {
 		t.Fatalf("got %d too soon", c)
 	}
 	p.Ripen(at(1))
-	if c, ok := p.Rarest(a); !ok || c != 0 {
+	if c, ok := p.Rarest(a, nil); !ok || c != 0 {
 		t.Fatalf("got %d, %v, want 0", c, ok)
 	}
 }
@@ -92,11 +132,11 @@ func TestOffer(t *testing.T) {
 		t.Error("an offer of a chunk that is asked for was accepted")
 	}
 	p.Decline(b, 0) // not the one accepted
-	if _, ok := p.Rarest(b); ok {
+	if _, ok := p.Rarest(b, nil); ok {
 		t.Error("a declined offer of another opened the chunk")
 	}
 	p.Decline(a, 0)
-	if c, ok := p.Rarest(b); !ok || c != 0 {
+	if c, ok := p.Rarest(b, nil); !ok || c != 0 {
 		t.Error("the chunk is not open although its offer was declined")
 	}
 	if cancel := p.Land(a, 1); !slices.Equal(cancel, []*Neighbour{b}) {
@@ -145,7 +185,7 @@ func TestNothingMissing(t *testing.T) {
 				t.Error("offer accepted")
 			}
 		}
-		_, rarest := p.Rarest(n)
+		_, rarest := p.Rarest(n, nil)
 		_, orphan := p.Orphan()
 		if rarest || orphan || p.missing.Any() {
 			t.Errorf("%d chunks: %v %v, %d missing", chunks, rarest, orphan, p.missing.Count())
@@ -200,7 +240,7 @@ func TestInvariants(t *testing.T) {
 			},
 			"ask": func(t *rapid.T) {
 				some(t, func(n *Neighbour, _ int) {
-					c, ok := p.Rarest(n)
+					c, ok := p.Rarest(n, nil)
 					x.checkRarest(n, c, ok)
 					if ok {
 						p.Ask(n, c, at(now))
@@ -209,7 +249,7 @@ func TestInvariants(t *testing.T) {
 			},
 			"trust": func(t *rapid.T) { some(t, func(n *Neighbour, _ int) { p.Trust(n, rapid.Bool().Draw(t, "trusted")) }) },
 			"any": func(t *rapid.T) { // of somebody who holds everything
-				c, ok := p.Rarest(nil)
+				c, ok := p.Rarest(nil, nil)
 				if ok && (!p.Open(c) || p.holders.of[c] == 0) {
 					t.Fatalf("chunk %d is to be asked for, which is in somebody's hands, or held by nobody", c)
 				}
@@ -235,7 +275,7 @@ func BenchmarkRarest(b *testing.B) {
 					}
 				}
 				for b.Loop() {
-					p.Rarest(n)
+					p.Rarest(n, nil)
 				}
 			})
 		}

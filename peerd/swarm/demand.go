@@ -22,8 +22,6 @@ const (
 	offerAfter = 50 * time.Millisecond
 	// pullsEach is how many chunks a neighbour is asked for that has not said that it has room.
 	pullsEach = 2
-	// farTimes is how many times longer than from the fastest a chunk takes from who is far.
-	farTimes = 3
 	// orphaned is how long a chunk may be in nobody's hands, although everything is handed
 	// out, before it is fetched from the origin without a handout: its holder is out of reach.
 	orphaned = 2 * time.Second
@@ -43,6 +41,7 @@ type demand struct {
 	peers   ledger[partner]
 	moved   time.Time     // when a chunk last landed
 	pace    time.Duration // how long after another a chunk of one neighbour comes, on average
+	vicinity
 	// stranded is set when chunks turn out to be held only by peers out of reach: they come
 	// from the origin until there are none.
 	stranded bool
@@ -66,11 +65,14 @@ type partner struct {
 
 func newDemand(s *shared, now time.Time) demand {
 	size := s.cfg.ChunkSize
-	return demand{
+	d := demand{
 		shared: s, p: picker.New(s.cfg.Chunks, s.has, s.cfg.Rand),
 		window: windowFor(size, 512<<10, 2, 8), most: windowFor(size, 4<<20, 8, 64),
 		origins: newLedger[giver](), peers: newLedger[partner](), moved: now, pace: firstPace,
+		vicinity: newVicinity(s.cfg.Self, s.cfg.Chunks),
 	}
+	d.p.Share(d.mine)
+	return d
 }
 
 // ask asks a supplier for a chunk.
@@ -105,7 +107,7 @@ func (d *demand) takeRoom(p *partner, now time.Time) {
 	p.room = 0
 	for asked := range chunks {
 		full := d.p.Claimed() >= d.most
-		chunk, ok := d.p.Rarest(p.view)
+		chunk, ok := d.p.Rarest(p.view, d.fromAfar(&p.supplier))
 		if full || !ok {
 			if asked == 0 {
 				d.pass(p.neighbour, full)
@@ -124,9 +126,10 @@ func (d *demand) takeRoomOf(o *giver, now time.Time) {
 	}
 	chunk := o.room
 	o.room = wire.NoChunk
-	if !d.p.Open(chunk) {
-		other, ok := d.p.Rarest(nil)
-		if !ok && o.drained { // what is not handed out yet comes by itself
+	share := d.fromAfar(&o.supplier)
+	if !d.p.Open(chunk) || share != nil && !share.Test(uint(chunk)) {
+		other, ok := d.p.Rarest(nil, share)
+		if !ok && o.drained && share == nil { // what is not handed out yet comes by itself
 			other, ok = d.p.Orphan()
 		}
 		if !ok {
@@ -159,26 +162,12 @@ func (d *demand) pull(now time.Time) {
 			if d.p.Claimed() >= d.window || p.view.Asked() >= p.windowOf(most) {
 				continue
 			}
-			if chunk, ok := d.p.Rarest(p.view); ok {
+			if chunk, ok := d.p.Rarest(p.view, d.fromAfar(&p.supplier)); ok {
 				d.ask(&p.supplier, chunk, now)
 				asked = true
 			}
 		}
 	}
-}
-
-// far says that chunks take far longer to come from a neighbour than from others, as over a trunk that
-// is shared. Of what such a one offers, one chunk at a time is accepted: the rest comes sooner, and over
-// the trunk once, from a near one that has accepted another. Nor is what is declined asked of it: where
-// nobody near gets it, the neighbour says ROOM.
-func (d *demand) far(p *partner) bool {
-	fastest := p.pace
-	for _, o := range d.peers.all {
-		if o.pace > 0 {
-			fastest = min(fastest, o.pace)
-		}
-	}
-	return p.pace > farTimes*fastest
 }
 
 // askHandouts keeps handouts coming as long as they can be sent on, and somebody lacks what they

@@ -229,30 +229,3 @@ func TestSlowReceiverIsNoBacklog(t *testing.T) {
 		fast.takes()
 	}
 }
-
-// Of one from whom chunks take far longer than from others only one is accepted at a time: the rest is
-// left to those who are near.
-func TestFarNeighbourIsLeftOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Swarm, 100).begin()
-		r.origin("o")
-		near, far := r.caller("near"), r.caller("far")
-		for c := range 5 {
-			near.says(wire.KindOffer, c)
-			time.Sleep(10 * time.Millisecond)
-			near.gives(c)
-			far.says(wire.KindOffer, 10+c)
-			time.Sleep(50 * time.Millisecond)
-			far.gives(10 + c)
-		}
-		near.heard()
-		far.heard()
-		far.says(wire.KindOffer, 20)
-		far.heard(nothing)
-		far.says(wire.KindOffer, 21)
-		far.heard("CANCEL 21")
-		near.says(wire.KindOffer, 22)
-		near.says(wire.KindOffer, 21)
-		near.heard(nothing)
-	})
-}

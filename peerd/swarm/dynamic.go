@@ -95,7 +95,7 @@ func (w *dynamic) gotFromPeer(p *partner, m wire.Message, now time.Time) {
 	switch m.Kind {
 	case wire.KindOffer:
 		p.begins(now)
-		if p.view.Claims() > 0 && w.get.far(p) || !w.get.p.Offer(p.view, m.Chunk, now) {
+		if !w.get.welcome(p, m.Chunk) || !w.get.p.Offer(p.view, m.Chunk, now) {
 			w.send(p.neighbour, wire.KindCancel, m.Chunk)
 		}
 	case wire.KindNone:
@@ -104,6 +104,8 @@ func (w *dynamic) gotFromPeer(p *partner, m wire.Message, now time.Time) {
 		}
 	case wire.KindGet:
 		p.offer.Taken()
+	case wire.KindCancel:
+		w.give.tookBack(p)
 	case wire.KindPass:
 		w.give.passed(p, m.Wait, now)
 	case wire.KindRoom:
@@ -182,6 +184,7 @@ func (w *dynamic) met(peers []exchange.Contact, now time.Time) {
 func (w *dynamic) tick(now time.Time) {
 	if !w.finished {
 		w.get.lapse(now)
+		w.get.survey(now)
 	}
 }
 

@@ -234,6 +234,7 @@ func (e *Engine) got(ev exchange.Got, now time.Time) {
 	case wire.KindCancel:
 		delete(n.waiting, m.Chunk)
 		e.withdraw(n, m.Chunk)
+		e.strategy.got(n, m, now)
 	default:
 		if m.Kind == wire.KindNone {
 			n.remove(m.Chunk)

@@ -30,6 +30,7 @@ type supplier struct {
 	view    *picker.Neighbour
 	pace    time.Duration // how long after another a chunk comes; 0 if none has
 	since   time.Time     // when the chunk that is next began to be awaited
+	far     bool          // see vicinity
 	strikes int           // how often it was late since something has come
 	until   time.Time     // when it is trusted again
 }
@@ -48,7 +49,7 @@ func (s *supplier) came(now time.Time) {
 		s.pace = took
 	}
 	s.pace += (took - s.pace) / 8
-	s.since, s.strikes = now, 0
+	s.since, s.strikes, s.until = now, 0, time.Time{}
 }
 
 // windowOf is how many chunks it may be asked for where one that delivers is asked for so many.

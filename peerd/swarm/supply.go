@@ -24,6 +24,7 @@ const (
 type supplied struct {
 	offer room.Offer
 	count int // chunks that were here when it last said that it needs nothing
+	told  int // chunks that it is only to be told of, not pushed
 }
 
 // supply is the sending side of a swarm download: it pushes what it owns, and says where it could
@@ -43,6 +44,9 @@ func (s *supply) push(chunk int, from *neighbour) {
 		switch {
 		case n.origin && n != from:
 		case n.origin || len(n.queue) >= pushed:
+			tell = append(tell, n.id)
+		case p != nil && p.told > 0 && !n.has(chunk):
+			p.told--
 			tell = append(tell, n.id)
 		case p != nil && !n.has(chunk):
 			s.send(n, wire.KindOffer, chunk)
@@ -118,4 +122,12 @@ func (s *supply) poorest(now time.Time) (least *partner, chunk int) {
 func (s *supply) passed(p *partner, ms int, now time.Time) {
 	p.offer.Passed(now, ms)
 	p.count = int(s.held.Count())
+}
+
+// tookBack notes that a neighbour does not want what it was sent, or asks for it no more. What is pushed to
+// one that is far has crossed the way there, and is lost, before it can be declined: that one chooses.
+func (s *supply) tookBack(p *partner) {
+	if p.far {
+		p.told = toldOnly
+	}
 }

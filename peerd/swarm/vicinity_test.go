@@ -1,0 +1,145 @@
+package swarm
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fanout/internal/chunks/rendezvous"
+	"fanout/internal/chunks/wire"
+)
+
+// nearAndFar has two neighbours bring a few chunks, the one five times as fast as the other, and asks for
+// what is this peer's business and what the near one's, of those that nobody has offered.
+func nearAndFar(r *rig) (near, far *fake, mine, other []int) {
+	near, far = r.caller("near"), r.caller("far")
+	for c := range 5 {
+		near.says(wire.KindOffer, c)
+		time.Sleep(10 * time.Millisecond)
+		near.gives(c)
+		far.says(wire.KindOffer, 10+c)
+		time.Sleep(50 * time.Millisecond)
+		far.gives(10 + c)
+	}
+	r.pass(100 * time.Millisecond)
+	near.heard()
+	far.heard()
+	for c := 20; c < r.cfg.Chunks; c++ {
+		if rendezvous.Weight(rendezvous.Seed("m"), c) > rendezvous.Weight(rendezvous.Seed("near"), c) {
+			mine = append(mine, c)
+		} else {
+			other = append(other, c)
+		}
+	}
+	return near, far, mine, other
+}
+
+// What neighbours get from afar is to come once: each chunk is the business of one of them.
+func TestFarNeighbourIsAskedForTheShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 100).begin()
+		r.origin("o")
+		near, far, mine, other := nearAndFar(r)
+		near.says(wire.KindOffer, other[0])
+		declined := func(chunk int) {
+			t.Helper()
+			far.says(wire.KindOffer, chunk)
+			far.heard(fmt.Sprintf("CANCEL %d", chunk))
+		}
+		declined(other[1])
+		far.says(wire.KindOffer, mine[0])
+		far.heard(nothing)
+		declined(mine[1]) // one at a time
+		far.gives(mine[0])
+		near.shows(mine[1], mine[2])
+		near.heard()
+		declined(mine[1]) // somebody near has it
+		near.heard()
+		far.heard()
+		far.shows(slices.Concat(other[2:], mine[2:4])...)
+		far.offersRoom(8*chunkSize, other[2])
+		if got := far.asked(); !slices.Equal(got, mine[3:4]) {
+			t.Errorf("asked the far one for %v, want %v", got, mine[3:4])
+		}
+	})
+}
+
+// Whoever has nothing on the way takes from afar what there is.
+func TestFarIsBetterThanNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 100).begin()
+		r.origin("o")
+		_, far, _, other := nearAndFar(r)
+		far.says(wire.KindOffer, other[0])
+		far.heard(nothing)
+	})
+}
+
+// What a far neighbour has taken back has crossed the way to it for nothing: it is told of what is new,
+// and asks.
+func TestFarNeighbourIsOnlyTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 100).begin()
+		o := r.origin("o")
+		near, far, _, _ := nearAndFar(r)
+		offers := func(n *fake, chunk int) bool {
+			o.gives(chunk)
+			for _, p := range []*fake{near, far} {
+				if len(p.neighbour().queue) > 0 {
+					p.takes()
+				}
+			}
+			return slices.Contains(n.heard(), fmt.Sprintf("OFFER %d", chunk))
+		}
+		if !offers(far, 50) {
+			t.Fatal("a far neighbour is not offered what is fresh")
+		}
+		near.says(wire.KindCancel, 50)
+		far.says(wire.KindCancel, 50)
+		near.heard()
+		for c := range toldOnly {
+			if offers(far, 51+c) {
+				t.Fatalf("the far one is offered another, %d after one that it took back", c+1)
+			}
+		}
+		if !offers(far, 90) {
+			t.Error("the far one is never offered anything again")
+		}
+		if !offers(near, 91) {
+			t.Error("the near one is not offered what is fresh, for having taken one back")
+		}
+	})
+}
+
+// Every chunk, of however many, is the business of exactly one of those who are near to each other.
+func TestOneOfTheNearHasEachChunk(t *testing.T) {
+	for _, chunks := range []int{1, 63, 1000, dealt, dealt + 1, 3*dealt + 17} {
+		var all []*partner
+		for i := range 5 {
+			all = append(all, &partner{supplier: supplier{neighbour: &neighbour{peer: fmt.Sprint("peer-", i)}}})
+		}
+		shares := make([]vicinity, len(all))
+		for i, p := range all {
+			shares[i] = newVicinity(p.peer, chunks)
+			if !shares[i].mine.All() {
+				t.Error("without neighbours, something is not this peer's business")
+			}
+			others := slices.Delete(slices.Clone(all), i, i+1)
+			shares[i].gather(others[:2])
+			shares[i].gather(others)
+		}
+		for c := range chunks {
+			whose := 0
+			for _, v := range shares {
+				if v.mine.Test(uint(c)) {
+					whose++
+				}
+			}
+			if whose != 1 {
+				t.Fatalf("chunk %d of %d is the business of %d of them", c, chunks, whose)
+			}
+		}
+	}
+}
