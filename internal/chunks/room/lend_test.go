@@ -48,6 +48,35 @@ func TestStuckIsLent(t *testing.T) {
 	}
 }
 
+// A session that takes nothing from the start is found out sooner than one to which much was sent; of many,
+// those that come later are sooner than the first.
+func TestWhoNeverReadIsLentSoon(t *testing.T) {
+	r := newTestRoom(2, 100)
+	var all []*session
+	for range 6 {
+		s := r.newcomer()
+		r.add(s, 0)
+		all = append(all, s)
+	}
+	r.wait(untried - 1)
+	if slow := r.lend(); slow != nil {
+		t.Fatalf("%d are lent too early", len(slow))
+	}
+	r.wait(1)
+	if slow := r.lend(); !slices.Equal(slow, all[:2]) {
+		t.Fatalf("%d are slow, want the first two", len(slow))
+	}
+	r.wait(untried / 3)
+	if slow := r.lend(); !slices.Equal(slow, all[2:4]) {
+		t.Fatalf("%d more are slow, want two", len(slow))
+	}
+	r.uplink.Capacity = farSlower * 2 * slice // bytes a second: an equal part of it takes a second for a slice
+	r.wait(untried)
+	if slow := r.lend(); slow != nil {
+		t.Fatal("lent although the uplink is as slow")
+	}
+}
+
 // Leaving with a lent slot frees none.
 func TestLeaveWhileLent(t *testing.T) {
 	r := newTestRoom(1, 100)

@@ -33,6 +33,10 @@ const (
 	// stuck: a send is also slow once nothing of it has gone for so long, whatever is known of the
 	// uplink.
 	stuck = time.Second
+	// untried is the same for a session that has not been sent much yet, no more than buffers on the way
+	// there hold, the less the more sends go on without a slot: it may be one of many that do not read.
+	untried = 200 * time.Millisecond
+	buffers = 512 << 10
 	// slice is the most that is sent between two calls of Sent: so much more than was noted may have
 	// gone.
 	slice = 64 << 10
@@ -50,7 +54,7 @@ type Room[S comparable] struct {
 	most    int // chunks that may wait for a session
 	active  int // slots in use
 	lent    int // sends without one
-	waiting int // chunks that wait, for all sessions
+	waiting int // chunks that wait for a slot: not those for whom a send goes on without one
 	uplink  Uplink
 	sending []S // those that are sent to, in the order in which that began
 	ready   []S // those with something waiting that are not sent to, in turn
@@ -61,6 +65,7 @@ type Room[S comparable] struct {
 type queue struct {
 	chunks []int
 	busy   bool      // granted, not yet finished
+	total  int       // bytes sent to it
 	lent   bool      // the slot was given on because the receiver is slow
 	held   bool      // the send waits for this side, which is not the receiver's doing
 	since  time.Time // when the send began; later by the time for which it was held
@@ -83,7 +88,7 @@ func (r *Room[S]) Leave(s S) (waited int) {
 		return 0
 	}
 	waited = len(q.chunks)
-	r.waiting -= waited
+	r.count(q, -waited)
 	q.chunks = nil
 	r.Done(s)
 	r.unready(s)
@@ -101,7 +106,7 @@ func (r *Room[S]) Add(s S, chunk int) (added bool, err error) {
 		return false, ErrTooMany
 	}
 	q.chunks = append(q.chunks, chunk)
-	r.waiting++
+	r.count(q, 1)
 	if len(q.chunks) == 1 && !q.busy {
 		r.ready = append(r.ready, s)
 	}
@@ -119,7 +124,7 @@ func (r *Room[S]) Cancel(s S, chunk int) bool {
 		return false
 	}
 	q.chunks = slices.Delete(q.chunks, i, i+1)
-	r.waiting--
+	r.count(q, -1)
 	if len(q.chunks) == 0 {
 		r.unready(s)
 	}
@@ -135,14 +140,15 @@ func (r *Room[S]) Next(now time.Time) (s S, chunk int, ok bool) {
 	s, r.ready = r.ready[0], r.ready[1:]
 	q := r.queues[s]
 	chunk, q.chunks = q.chunks[0], q.chunks[1:]
-	r.waiting--
+	r.count(q, -1)
 	q.busy, q.since, q.moved, q.sent = true, now, now, 0
 	r.sending = append(r.sending, s)
 	r.active++
 	return s, chunk, true
 }
 
-// Free is how many slots would still be free if all that waits were sent, and how many are in use.
+// Free is how many slots would still be free if all that waits were sent, and how many are in use. What
+// waits for those who take nothing, or far too slowly, takes no slot from others.
 func (r *Room[S]) Free() (sends, busy int) {
 	return max(0, r.slots-r.active-r.waiting), r.active
 }
@@ -156,6 +162,7 @@ func (r *Room[S]) Done(s S) {
 	}
 	if q.lent {
 		r.lent--
+		r.waiting += len(q.chunks)
 	} else {
 		r.active--
 	}
@@ -171,6 +178,7 @@ func (r *Room[S]) Sent(s S, bytes int, now time.Time) {
 	r.uplink.Sent(bytes, now)
 	if q, ok := r.queues[s]; ok {
 		q.sent += bytes
+		q.total += bytes
 		q.moved = now
 	}
 }
@@ -193,6 +201,7 @@ func (r *Room[S]) Hold(s S, held bool, now time.Time) {
 func (r *Room[S]) Lend(now time.Time) (slow []S) {
 	for _, s := range r.sending {
 		if q := r.queues[s]; r.lent < mostLent && !q.lent && !q.held && r.slow(q, now) {
+			r.waiting -= len(q.chunks)
 			q.lent = true
 			r.active--
 			r.lent++
@@ -204,11 +213,26 @@ func (r *Room[S]) Lend(now time.Time) (slow []S) {
 
 // slow says whether a send takes far longer than if all that have a slot got the same of the uplink.
 func (r *Room[S]) slow(q *queue, now time.Time) bool {
-	if now.Sub(q.moved) >= stuck {
+	// fair is how long a byte takes a send that gets an equal part of the uplink; 0 if that is not known.
+	fair := 0.0
+	if r.uplink.Capacity > 0 {
+		fair = float64(r.active) / r.uplink.Capacity
+	}
+	quiet := now.Sub(q.moved)
+	if quiet >= stuck {
 		return true
 	}
-	c := r.uplink.Capacity
-	return c > 0 && now.Sub(q.since).Seconds() > farSlower*float64(q.sent+slice)*float64(r.active)/c
+	if q.total < buffers && quiet >= untried/time.Duration(1+r.lent) && quiet.Seconds() > farSlower*slice*fair {
+		return true
+	}
+	return fair > 0 && now.Sub(q.since).Seconds() > farSlower*float64(q.sent+slice)*fair
+}
+
+// count notes that more, or fewer, chunks wait for a session.
+func (r *Room[S]) count(q *queue, more int) {
+	if !q.lent {
+		r.waiting += more
+	}
 }
 
 func (r *Room[S]) unready(s S) {

@@ -53,7 +53,8 @@ func TestTooManyJobs(t *testing.T) {
 	}
 }
 
-// What waits takes from the free slots before it is granted one, and never more than there are.
+// What waits takes from the free slots before it is granted one, and never more than there are; what waits
+// for those to whom a send goes on without a slot does not.
 func TestFree(t *testing.T) {
 	r := newTestRoom(3, 100)
 	a, b := r.session(), r.session()
@@ -67,9 +68,11 @@ func TestFree(t *testing.T) {
 		{"one more waits for the same session", func() { r.add(a, 1) }, 1, 1},
 		{"another session's is sent", func() { r.add(b, 0) }, 0, 2},
 		{"more waits than there are slots", func() { r.add(a, 2); r.add(a, 3); r.add(b, 1) }, 0, 2},
-		{"both are stuck", func() { r.wait(stuck); r.lend() }, 0, 0},
-		{"what waits is taken back", func() { r.cancel(a, 1); r.cancel(a, 2) }, 1, 0},
+		{"both are stuck", func() { r.wait(stuck); r.lend() }, 3, 0},
+		{"more waits for one of them", func() { r.add(a, 4) }, 3, 0},
+		{"some of what waits is taken back", func() { r.cancel(a, 1); r.cancel(a, 2) }, 3, 0},
 		{"what was lent is done, and the next is sent", func() { <-a.grant; r.done(a) }, 1, 1},
+		{"which is the last", func() { r.cancel(a, 4) }, 2, 1},
 		{"a session leaves with what waits for it", func() { r.leave(b) }, 2, 1},
 		{"all is sent", func() { <-a.grant; r.done(a) }, 3, 0},
 	} {
@@ -201,9 +204,12 @@ func TestRoomProperties(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				collect()
-				active, queued, idle := 0, 0, 0
+				active, queued, idle, aside := 0, 0, 0, 0
 				for _, s := range sessions {
 					queued += len(waiting[s])
+					if lent[s] {
+						aside += len(waiting[s])
+					}
 					if busy[s] && !lent[s] {
 						active++
 					}
@@ -214,8 +220,8 @@ func TestRoomProperties(t *testing.T) {
 				if active > slots || r.active != active || r.queued != queued {
 					t.Fatalf("%d active of %d slots, it says %d; %d queued, it says %d", active, slots, r.active, queued, r.queued)
 				}
-				if sends, using := r.Free(); sends != max(0, slots-active-queued) || using != active {
-					t.Fatalf("%d free and %d in use, it says, of %d slots, with %d active, %d queued", sends, using, slots, active, queued)
+				if sends, using := r.Free(); sends != max(0, slots-active-queued+aside) || using != active {
+					t.Fatalf("%d free and %d in use, it says, of %d slots, with %d active, %d queued, of which %d for those without a slot", sends, using, slots, active, queued, aside)
 				}
 				if idle > 0 && active < slots {
 					t.Fatalf("%d sessions wait although %d of %d slots are free", idle, slots-active, slots)
@@ -240,7 +246,15 @@ func newTestRoom(slots, most int) *testRoom {
 
 func (r *testRoom) wait(d time.Duration) { r.now = r.now.Add(d) }
 
+// session is one to which much has been sent before.
 func (r *testRoom) session() *session {
+	s := r.newcomer()
+	r.queues[s].total = buffers
+	return s
+}
+
+// newcomer is one to which nothing has been sent before.
+func (r *testRoom) newcomer() *session {
 	s := &session{make(chan int, 1)}
 	r.Join(s)
 	return s
