@@ -127,7 +127,21 @@ func (r *rig) answered(id string) *fake {
 // caller opens a session that a peer has dialled.
 func (r *rig) caller(id string) *fake { return r.open(id, "") }
 
+// open opens a session, on which both sides say that they hold nothing, unless it is refused, or the
+// download holds something, which is left to be heard.
 func (r *rig) open(peer, address string) *fake {
+	s := r.idle(peer, address)
+	if len(s.lines) > 0 && s.lines[0] == "BITS" && r.Count() == 0 {
+		s.lines = s.lines[1:]
+	}
+	if !s.ended {
+		s.shows()
+	}
+	return s
+}
+
+// idle opens a session on which the other side says nothing.
+func (r *rig) idle(peer, address string) *fake {
 	r.last++
 	s := &fake{rig: r, id: r.last, peer: peer}
 	r.sessions[s.id] = s

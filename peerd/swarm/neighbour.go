@@ -148,9 +148,7 @@ func (e *Engine) opened(ev exchange.Opened, now time.Time) {
 		n.contact.neighbour = n
 	}
 	e.neighbours.add(n)
-	if e.held.Any() {
-		e.do(exchange.SendBits{To: n.id})
-	}
+	e.do(exchange.SendBits{To: n.id})
 	e.strategy.opened(n)
 }
 

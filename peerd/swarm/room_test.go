@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,7 +11,7 @@ import (
 	"fanout/internal/chunks/wire"
 )
 
-// callers open sessions, of which all are taken in, and say something.
+// callers open sessions, of which all are taken in.
 func (r *rig) callers(n int) (all []*fake) {
 	r.t.Helper()
 	for i := range n {
@@ -18,7 +19,6 @@ func (r *rig) callers(n int) (all []*fake) {
 		if s.ended {
 			r.t.Fatalf("session %d was refused", i)
 		}
-		s.says(wire.KindCancel, 0)
 		all = append(all, s)
 	}
 	return all
@@ -52,7 +52,7 @@ func TestIdleSessionsTakeNoRoom(t *testing.T) {
 		talks.says(wire.KindHave, 0)
 		var idle []*fake
 		for i := range 130 {
-			idle = append(idle, r.caller(fmt.Sprint("idle", i)))
+			idle = append(idle, r.idle(fmt.Sprint("idle", i), ""))
 			if last := idle[i]; last.ended != (i >= maxAccepted-1) || last.ended && last.code != wire.CodeTooMany {
 				t.Fatalf("session %d: ended %v with code %q", i, last.ended, last.code)
 			}
@@ -68,6 +68,23 @@ func TestIdleSessionsTakeNoRoom(t *testing.T) {
 			t.Errorf("the new one was refused: %v; who talks was ended: %v; idle ones: %v, %v", s.ended, talks.ended, idle[0].ended, idle[1].ended)
 		}
 	})
+}
+
+// Who has said nothing is sent nothing but what it asks for, and is not told of room: a fresh chunk would
+// go to as many as like to be idle before it goes to a peer.
+func TestWhoSaysNothingIsPushedNothing(t *testing.T) {
+	r := newRig(t, Swarm, 4).begin()
+	o, idle, peer := r.origin("o"), r.idle("idle", ""), r.caller("peer")
+	o.gives(0)
+	r.free(4)
+	idle.heard("BITS", "HAVE 0")
+	peer.heard("OFFER 0")
+	idle.says(wire.KindGet, 0)
+	if !slices.Equal(idle.queue, []int{0}) {
+		t.Errorf("%v is sent to one that has asked for 0", idle.queue)
+	}
+	o.gives(1)
+	idle.heard("OFFER 1")
 }
 
 // A peer dials as many as it has room for, and others when it is refused.

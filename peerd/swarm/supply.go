@@ -36,14 +36,14 @@ type supply struct {
 }
 
 // push offers a fresh chunk to every neighbour that lacks it, and queues it for them; one for which
-// enough waits is only told. So is the origin it has come from.
+// enough waits, or that has never said anything, is only told. So is the origin it has come from.
 func (s *supply) push(chunk int, from *neighbour) {
 	var tell []exchange.ID
 	for n := range fromAnywhere(s.cfg.Rand, s.neighbours.open) {
 		p := s.peers.of[n]
 		switch {
 		case n.origin && n != from:
-		case n.origin || len(n.queue) >= pushed:
+		case n.origin || len(n.queue) >= pushed || n.heard.IsZero():
 			tell = append(tell, n.id)
 		case p != nil && p.told > 0 && !n.has(chunk):
 			p.told--
@@ -101,7 +101,7 @@ func (s *supply) fill(now time.Time) {
 func (s *supply) poorest(now time.Time) (least *partner, chunk int) {
 	seen := 0
 	for p := range fromAnywhere(s.cfg.Rand, s.peers.all) {
-		if p.version < 2 || p.leaving || len(p.queue) >= pushed || !p.offer.May(now, p.count != int(s.held.Count())) {
+		if p.version < 2 || p.leaving || p.heard.IsZero() || len(p.queue) >= pushed || !p.offer.May(now, p.count != int(s.held.Count())) {
 			continue
 		}
 		lacks, ok := p.lacks(s.held, p.queue, s.cfg.Rand)

@@ -59,7 +59,9 @@
 //	                      bytes: chunk i is bit 7-(i mod 8) of byte i/8, bits
 //	                      beyond the last chunk are 0. Adds to what was said
 //	                      before: who has lost a chunk answers a GET for it
-//	                      with NONE, or begins a new session.
+//	                      with NONE, or begins a new session. A peer says
+//	                      this first, even if it holds nothing: who has said
+//	                      nothing is sent nothing that it did not ask for.
 //	HAVE <chunk>          I hold this one now, too.
 //	GET <chunk>           Send me this chunk. Answered by DATA, or by NONE if
 //	                      it will not come. If you are still fetching it from
