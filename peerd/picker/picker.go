@@ -25,55 +25,19 @@ import (
 // random place, is as good as the rarest of all, and a file may have a million chunks.
 const sample = 128
 
-// Neighbour is what is known of one neighbour.
-type Neighbour struct {
-	holds   *bitset.BitSet
-	asked   map[int]time.Time // since when
-	offers  []int             // accepted, in the order in which they will come
-	doubted bool              // see Trust
-}
-
-// AskedFor says whether a request for the chunk is outstanding at the neighbour.
-func (n *Neighbour) AskedFor(chunk int) bool { _, is := n.asked[chunk]; return is }
-
-// Claims is how many chunks it has been asked for, or has offered with success.
-func (n *Neighbour) Claims() int { return len(n.asked) + len(n.offers) }
-
-// retract forgets an offer.
-func (n *Neighbour) retract(chunk int) {
-	n.offers = slices.DeleteFunc(n.offers, func(c int) bool { return c == chunk })
-}
-
-// Asked is the number of requests outstanding at the neighbour.
-func (n *Neighbour) Asked() int { return len(n.asked) }
-
-// Holds says whether the neighbour is known to have the chunk.
-func (n *Neighbour) Holds(chunk int) bool { return n.holds.Test(uint(chunk)) }
-
 // Picker is the state of one download. It is not safe for concurrent use.
 type Picker struct {
 	rand    *rand.Rand
 	chunks  int
 	missing *bitset.BitSet
 	open    *bitset.BitSet // missing, not asked for and not offered
-	holders holders
+	census
 	offered map[int]offer
 	asked   map[int]*Neighbour
 	all     []*Neighbour
 	fresh   *bitset.BitSet // held by a neighbour since so recently that an offer may follow
 	ripen   []freshChunk   // those, the oldest first
 	mine    *bitset.BitSet // see Share; nil for everything
-}
-
-// holders is how many neighbours hold each chunk, and which chunks any of them does.
-type holders struct {
-	of  []int
-	any *bitset.BitSet
-}
-
-func (h *holders) add(chunk, neighbours int) {
-	h.of[chunk] += neighbours
-	h.any.SetTo(uint(chunk), h.of[chunk] > 0)
 }
 
 type freshChunk struct {
@@ -90,7 +54,7 @@ type offer struct {
 func New(chunks int, held func(chunk int) bool, r *rand.Rand) *Picker {
 	p := &Picker{
 		rand: r, chunks: chunks,
-		missing: bitset.New(uint(chunks)), holders: holders{make([]int, chunks), bitset.New(uint(chunks))},
+		missing: bitset.New(uint(chunks)), census: census{newHolders(chunks), newHolders(chunks)},
 		offered: map[int]offer{}, asked: map[int]*Neighbour{},
 	}
 	for c := range chunks {
@@ -125,9 +89,7 @@ func (p *Picker) Leave(n *Neighbour) {
 func (p *Picker) Hold(n *Neighbour, chunk int) {
 	if !n.holds.Test(uint(chunk)) {
 		n.holds.Set(uint(chunk))
-		if !n.doubted {
-			p.holders.add(chunk, 1)
-		}
+		p.census.count(n, chunk, 1)
 	}
 }
 
@@ -155,9 +117,7 @@ func (p *Picker) Ripen(before time.Time) {
 func (p *Picker) Refused(n *Neighbour, chunk int) {
 	if n.holds.Test(uint(chunk)) {
 		n.holds.Clear(uint(chunk))
-		if !n.doubted {
-			p.holders.add(chunk, -1)
-		}
+		p.census.count(n, chunk, -1)
 	}
 	p.Withdraw(n, chunk)
 }
@@ -229,13 +189,25 @@ func (p *Picker) Trust(n *Neighbour, trusted bool) {
 	if n.doubted != trusted {
 		return
 	}
-	n.doubted = !trusted
-	by := 1
-	if n.doubted {
-		by = -1
+	by := -1
+	if trusted {
+		n.doubted, by = false, 1
 	}
 	for c, ok := n.holds.NextSet(0); ok; c, ok = n.holds.NextSet(c + 1) {
-		p.holders.add(int(c), by)
+		p.census.count(n, int(c), by)
+	}
+	n.doubted = !trusted
+}
+
+// Prove notes that a neighbour has brought something. What others say that they hold is hearsay: they are
+// asked for it, but it may be that nobody holds it.
+func (p *Picker) Prove(n *Neighbour) {
+	if n.proven {
+		return
+	}
+	n.proven = true
+	for c, ok := n.holds.NextSet(0); ok && !n.doubted; c, ok = n.holds.NextSet(c + 1) {
+		p.proven.add(int(c), 1)
 	}
 }
 
@@ -246,13 +218,13 @@ func (p *Picker) Share(mine *bitset.BitSet) { p.mine = mine }
 // Claimed is how many missing chunks have been asked for or were accepted.
 func (p *Picker) Claimed() int { return len(p.asked) + len(p.offered) }
 
-// Orphan returns a chunk that no neighbour holds or has in hand: the first one from a random place,
-// so that peers in the same plight begin with different ones.
+// Orphan returns a chunk that no neighbour that has brought something holds, and none has in hand: the
+// first one from a random place, so that peers in the same plight begin with different ones.
 func (p *Picker) Orphan() (chunk int, ok bool) {
 	if p.chunks == 0 {
 		return 0, false
 	}
-	open, known := p.open.Words(), p.holders.any.Words()
+	open, known := p.open.Words(), p.proven.any.Words()
 	w := p.rand.IntN(len(open))
 	for range open {
 		if word := open[w] &^ known[w]; word != 0 {
@@ -287,6 +259,12 @@ func (p *Picker) Rarest(n *Neighbour, of *bitset.BitSet) (chunk int, ok bool) {
 	if p.chunks == 0 || n != nil && n.doubted {
 		return 0, false
 	}
+	rank := func(chunk int) int { // the lower the sooner it is to be asked for
+		if p.mine != nil && !p.mine.Test(uint(chunk)) {
+			return p.holders.of[chunk] + 1
+		}
+		return p.holders.of[chunk]
+	}
 	best, seen, ties := -1, 0, 0
 	open, holds, fresh := p.open.Words(), p.holders.any.Words(), p.fresh.Words()
 	if n != nil {
@@ -301,9 +279,9 @@ func (p *Picker) Rarest(n *Neighbour, of *bitset.BitSet) (chunk int, ok bool) {
 		for ; word != 0; word &= word - 1 {
 			c := w*64 + bits.TrailingZeros64(word)
 			switch {
-			case best < 0 || p.rank(c) < p.rank(best):
+			case best < 0 || rank(c) < rank(best):
 				best, ties = c, 1
-			case p.rank(c) == p.rank(best):
+			case rank(c) == rank(best):
 				if ties++; p.rand.IntN(ties) == 0 {
 					best = c
 				}
@@ -318,14 +296,6 @@ func (p *Picker) Rarest(n *Neighbour, of *bitset.BitSet) (chunk int, ok bool) {
 		}
 	}
 	return best, best >= 0
-}
-
-// rank is the lower the sooner a chunk is to be asked for.
-func (p *Picker) rank(chunk int) int {
-	if p.mine != nil && !p.mine.Test(uint(chunk)) {
-		return p.holders.of[chunk] + 1
-	}
-	return p.holders.of[chunk]
 }
 
 // Claims are the missing chunks that are not open, each with who was asked for it, or has offered it

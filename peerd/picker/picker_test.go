@@ -155,6 +155,14 @@ func TestOrphan(t *testing.T) {
 			p.Hold(n, c)
 		}
 	}
+	if _, ok := p.Orphan(); !ok {
+		t.Error("what one says that has brought nothing is taken for certain")
+	}
+	p.Prove(n)
+	p.Trust(n, false)
+	p.Trust(n, true)
+	p.Refused(n, 40)
+	p.Hold(n, 40)
 	seen := map[int]bool{}
 	for range 50 {
 		c, ok := p.Orphan()
@@ -247,6 +255,7 @@ func TestInvariants(t *testing.T) {
 					}
 				})
 			},
+			"prove": func(t *rapid.T) { some(t, func(n *Neighbour, _ int) { p.Prove(n) }) },
 			"trust": func(t *rapid.T) { some(t, func(n *Neighbour, _ int) { p.Trust(n, rapid.Bool().Draw(t, "trusted")) }) },
 			"any": func(t *rapid.T) { // of somebody who holds everything
 				c, ok := p.Rarest(nil, nil)
@@ -292,11 +301,14 @@ type machine struct {
 func (x *machine) check() {
 	p := x.p
 	asked, offered := map[int]int{}, map[int]int{}
-	holders := make([]int, p.chunks)
+	holders, proven := make([]int, p.chunks), make([]int, p.chunks)
 	for _, n := range p.all {
 		for c := range p.chunks {
 			if n.Holds(c) && !n.doubted {
 				holders[c]++
+				if n.proven {
+					proven[c]++
+				}
 			}
 		}
 		for c := range n.asked {
@@ -336,6 +348,9 @@ func (x *machine) check() {
 		}
 		if open := !x.held[c] && asked[c] == 0 && offered[c] == 0; p.open.Test(uint(c)) != open {
 			x.Fatalf("chunk %d: open %v, want %v", c, !open, open)
+		}
+		if p.proven.of[c] != proven[c] || p.proven.any.Test(uint(c)) != (proven[c] > 0) {
+			x.Fatalf("chunk %d has %d holders that have brought something, counted as %d", c, proven[c], p.proven.of[c])
 		}
 		if p.holders.of[c] != holders[c] {
 			x.Fatalf("chunk %d has %d holders, counted as %d", c, holders[c], p.holders.of[c])

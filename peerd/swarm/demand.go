@@ -20,6 +20,8 @@ const (
 	// offerAfter is how long after a chunk was heard of its owner's offer may come; to which
 	// is added that the offer may wait behind chunks on its way.
 	offerAfter = 50 * time.Millisecond
+	// hearsay is how many chunks may be asked for in all of neighbours that have never brought any.
+	hearsay = 2
 	// pullsEach is how many chunks a neighbour is asked for that has not said that it has room.
 	pullsEach = 2
 	// orphaned is how long a chunk may be in nobody's hands, although everything is handed
@@ -88,7 +90,7 @@ func (d *demand) fill(now time.Time) {
 	for p := range fromAnywhere(d.cfg.Rand, d.peers.all) {
 		d.takeRoom(p, now)
 	}
-	if d.p.Claimed() < d.window && d.p.Askable() {
+	if d.claimed() < d.window && d.p.Askable() {
 		d.pull(now)
 	}
 	for o := range fromAnywhere(d.cfg.Rand, d.origins.all) {
@@ -106,7 +108,7 @@ func (d *demand) takeRoom(p *partner, now time.Time) {
 	chunks := max(1, p.room/int(d.cfg.ChunkSize))
 	p.room = 0
 	for asked := range chunks {
-		full := d.p.Claimed() >= d.most
+		full := d.claimed() >= d.most || !d.mayAsk(p, d.most)
 		chunk, ok := d.p.Rarest(p.view, d.fromAfar(&p.supplier))
 		if full || !ok {
 			if asked == 0 {
@@ -116,6 +118,32 @@ func (d *demand) takeRoom(p *partner, now time.Time) {
 		}
 		d.ask(&p.supplier, chunk, now)
 	}
+}
+
+// claimed is how many chunks are on their way here, as far as those who say so have brought any before.
+func (d *demand) claimed() int {
+	n := d.p.Claimed()
+	for _, p := range d.peers.all {
+		if !p.proven() {
+			n -= p.view.Claims()
+		}
+	}
+	return n
+}
+
+// mayAsk says whether a peer may be asked for one more chunk, where one that delivers is asked for so many.
+// Of those that have never brought anything few are asked, one chunk each: they may not have any.
+func (d *demand) mayAsk(p *partner, most int) bool {
+	if p.proven() {
+		return p.view.Asked() < p.windowOf(most)
+	}
+	asked := 0
+	for _, o := range d.peers.all {
+		if !o.proven() {
+			asked += o.view.Asked()
+		}
+	}
+	return p.view.Asked() == 0 && asked < hearsay
 }
 
 // takeRoomOf answers an origin that has room. Its uplink is for those whom peers cannot feed: it is
@@ -159,7 +187,7 @@ func (d *demand) pull(now time.Time) {
 			if p.version < 2 {
 				most = d.window
 			}
-			if d.p.Claimed() >= d.window || p.view.Asked() >= p.windowOf(most) {
+			if d.claimed() >= d.window || !d.mayAsk(p, most) {
 				continue
 			}
 			if chunk, ok := d.p.Rarest(p.view, d.fromAfar(&p.supplier)); ok {
@@ -179,7 +207,7 @@ func (d *demand) askHandouts(o *giver, now time.Time) {
 		}
 		o.drained = false
 	}
-	if _, novel := d.p.Orphan(); !novel && (d.p.Claimed() >= d.window || !d.p.Askable()) {
+	if _, novel := d.p.Orphan(); !novel && (d.claimed() >= d.window || !d.p.Askable()) {
 		return // peers bring everything
 	}
 	open := anysOpen

@@ -92,7 +92,7 @@ func TestRoomIsNotPressed(t *testing.T) {
 func TestRoomIsAnswered(t *testing.T) {
 	r := newRig(t, Swarm, 100).begin()
 	r.origin("o")
-	a, b := r.caller("a"), r.caller("b")
+	a, b := r.caller("a").proves(), r.caller("b").proves()
 	b.says(wire.KindOffer, 7)
 	for c := range 20 { // so that nothing has to be pulled
 		b.says(wire.KindOffer, 50+c)
@@ -125,7 +125,7 @@ func TestRoomIsAnswered(t *testing.T) {
 func TestRoomOfAnOrigin(t *testing.T) {
 	r := newRig(t, Swarm, 100).begin()
 	o := r.origin("o")
-	a := r.caller("a")
+	a := r.caller("a").proves()
 	for c := range 20 {
 		a.says(wire.KindOffer, c)
 	}
@@ -160,7 +160,7 @@ func TestLateNeighbour(t *testing.T) {
 		a.shows(0)
 		a.says(wire.KindOffer, 1)
 		a.heard("GET 0")
-		b := r.caller("b")
+		b := r.caller("b").proves()
 		r.pass(1500 * time.Millisecond)
 		a.heard(nothing)
 		r.pass(time.Second)
@@ -177,6 +177,50 @@ func TestLateNeighbour(t *testing.T) {
 			t.Errorf("a heard %q", again)
 		}
 	})
+}
+
+// What those say who have never brought anything is hearsay, however many they are: few are asked, nobody
+// takes it for certain that chunks are held by somebody, and their offers do not fill what is on its way.
+func TestClaimsAreHearsay(t *testing.T) {
+	r := newRig(t, Swarm, 100).begin()
+	o := r.origin("o")
+	var all []int
+	for c := range 100 {
+		all = append(all, c)
+	}
+	asked := 0
+	for i := range 9 {
+		liar := r.caller(fmt.Sprint("liar", i))
+		liar.shows(all...)
+		liar.offersRoom(8*chunkSize, 0)
+		for c := range 10 {
+			liar.says(wire.KindOffer, 10*i+c)
+		}
+		heard := liar.heard()
+		declined := 0
+		for _, l := range heard {
+			if l[:3] == "GET" {
+				asked++
+			}
+			if l[:3] == "CAN" {
+				declined++
+			}
+		}
+		if declined < 10-pushed {
+			t.Errorf("liar %d hears %q after ten offers", i, heard)
+		}
+	}
+	if asked > hearsay {
+		t.Errorf("the liars were asked for %d chunks, want %d", asked, hearsay)
+	}
+	if o.anys() == 0 {
+		t.Error("no handout is asked for, although nobody has brought anything")
+	}
+	honest := r.caller("honest").proves()
+	honest.shows(95, 96, 97, 98, 99)
+	if got := honest.asked(); len(got) == 0 {
+		t.Error("one that has brought something before is asked for nothing")
+	}
 }
 
 // As long as bytes come nobody is late, however slow.
@@ -198,7 +242,7 @@ func TestDoubtGrows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Swarm, 50).begin()
 		r.origin("o")
-		a := r.caller("a")
+		a := r.caller("a").proves()
 		a.shows(0, 1, 2, 3, 4, 5, 6, 7)
 		first := len(a.asked())
 		asked := 0

@@ -146,6 +146,7 @@ func (w *dynamic) landed(from *neighbour, l exchange.Landed, now time.Time) {
 			s.came(now)
 			w.get.pace += (s.pace - w.get.pace) / 8
 			w.get.p.Trust(view, true)
+			w.get.p.Prove(view)
 		}
 	}
 	for _, v := range w.get.p.Land(view, chunk) {

@@ -232,7 +232,7 @@ func TestOrphans(t *testing.T) {
 // The chunks that a lost neighbour had offered or was asked for come from elsewhere.
 func TestNeighbourIsLost(t *testing.T) {
 	r := newRig(t, Swarm, 3).begin()
-	a, b := r.caller("a"), r.caller("b")
+	a, b := r.caller("a"), r.caller("b").proves()
 	a.shows(1)
 	a.heard("GET 1")
 	a.says(wire.KindOffer, 2)
@@ -321,7 +321,7 @@ func TestFlappingPeerIsForgotten(t *testing.T) {
 func TestBan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, Swarm, 2).begin()
-		a, b := r.caller("a"), r.caller("b")
+		a, b := r.caller("a"), r.caller("b").proves()
 		a.shows(0, 1)
 		b.shows(0, 1)
 		a.heard()

@@ -212,6 +212,15 @@ func (f *fake) offersRoom(bytes, chunk int) {
 	f.tell(exchange.Got{From: f.id, Message: wire.Message{Kind: wire.KindRoom, Chunk: chunk, Bytes: bytes}})
 }
 
+// proves makes a peer one that has brought something before.
+func (f *fake) proves() *fake {
+	d := &f.strategy.(*dynamic).get
+	p := d.peers.of[f.neighbour()]
+	p.pace = firstPace
+	d.p.Prove(p.view)
+	return f
+}
+
 // passes says that it needs nothing for so many milliseconds.
 func (f *fake) passes(ms int) {
 	f.tell(exchange.Got{From: f.id, Message: wire.Message{Kind: wire.KindPass, Wait: ms}})

@@ -87,7 +87,7 @@ func (v *vicinity) gather(near []*partner) {
 // fromAfar is what may be asked of a supplier: of one that is far, this peer's share without what somebody
 // near holds; nil where it is everything, as of who is near, or when nothing else is on its way.
 func (d *demand) fromAfar(s *supplier) *bitset.BitSet {
-	if !s.far || d.p.Claimed() == 0 {
+	if !s.far || d.claimed() == 0 {
 		return nil
 	}
 	v := &d.vicinity
@@ -98,9 +98,13 @@ func (d *demand) fromAfar(s *supplier) *bitset.BitSet {
 	return v.share
 }
 
-// welcome says whether what a peer offers may come. Of one that is far it is one chunk at a time: what is
+// welcome says whether what a peer offers may come. One that has never brought anything may have no more in
+// hand than a peer pushes; of one that is far it is one chunk at a time: what is
 // declined comes sooner from a near one that has accepted another.
 func (d *demand) welcome(p *partner, chunk int) bool {
+	if !p.proven() && p.view.Claims() >= pushed {
+		return false
+	}
 	share := d.fromAfar(&p.supplier)
 	return share == nil || p.view.Claims() == 0 && share.Test(uint(chunk))
 }
