@@ -106,12 +106,18 @@ def test_what_happened_is_recorded(tmp_path):
 SERVE = "sh -c 'cd $(dirname {file}) && exec python3 -m http.server 8000'"
 
 
-def test_a_kill_reaches_what_has_left_its_session(tmp_path):
+def interrupted(directory, how):
+    """The record of a run in which one of two peers, whose program has left its session, is killed or frozen."""
     client = "sh -c 'setsid -w curl -qso {out} http://{server}:8000/{name}'"
     done = sweep("--system", f'mine="{SERVE}","{client}"', "--peers", "2", "--size", "2MiB", "--bw", "20",
-                 "--repeat", "1", "--kill", "1@30%", "--no-prometheus", "--out", str(tmp_path))
+                 "--repeat", "1", how, "1@30%", "--no-prometheus", "--out", str(directory))
     assert done.returncode == 0, done.stderr
-    record, = results.load(tmp_path)
+    record, = results.load(directory)
+    return record
+
+
+def test_a_kill_reaches_what_has_left_its_session(tmp_path):
+    record = interrupted(tmp_path, "--kill")
     killed, other = record["peers"]
     # Not all of what curl was sent counts as received: the link held some of it.
     assert killed["received_payload"] < other["received_payload"] - (256 << 10)
@@ -119,11 +125,7 @@ def test_a_kill_reaches_what_has_left_its_session(tmp_path):
 
 
 def test_a_frozen_host_says_nothing_more_and_leaves_nothing(tmp_path):
-    client = "sh -c 'setsid -w curl -qso {out} http://{server}:8000/{name}'"
-    done = sweep("--system", f'mine="{SERVE}","{client}"', "--peers", "2", "--size", "2MiB", "--bw", "20",
-                 "--repeat", "1", "--freeze", "1@30%", "--no-prometheus", "--out", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    record, = results.load(tmp_path)
+    record = interrupted(tmp_path, "--freeze")
     frozen, other = record["peers"]
     assert frozen["role"] == "frozen" and 0.3 <= frozen["frozen_share"] and frozen["frozen_at_seconds"] > 0
     assert not frozen["verified"] and frozen["killed_share"] is None

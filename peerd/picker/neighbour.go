@@ -30,6 +30,9 @@ func (n *Neighbour) retract(chunk int) {
 // Asked is the number of requests outstanding at the neighbour.
 func (n *Neighbour) Asked() int { return len(n.asked) }
 
+// Proven says whether the neighbour has brought something.
+func (n *Neighbour) Proven() bool { return n.proven }
+
 // Holds says whether the neighbour is known to have the chunk.
 func (n *Neighbour) Holds(chunk int) bool { return n.holds.Test(uint(chunk)) }
 

@@ -109,8 +109,11 @@ func (d *demand) takeRoom(p *partner, now time.Time) {
 	p.room = 0
 	for asked := range chunks {
 		full := d.claimed() >= d.most || !d.mayAsk(p, d.most)
-		chunk, ok := d.p.Rarest(p.view, d.fromAfar(&p.supplier))
-		if full || !ok {
+		chunk, ok := 0, false
+		if !full {
+			chunk, ok = d.p.Rarest(p.view, d.fromAfar(&p.supplier))
+		}
+		if !ok {
 			if asked == 0 {
 				d.pass(p.neighbour, full)
 			}
@@ -124,7 +127,7 @@ func (d *demand) takeRoom(p *partner, now time.Time) {
 func (d *demand) claimed() int {
 	n := d.p.Claimed()
 	for _, p := range d.peers.all {
-		if !p.proven() {
+		if !p.view.Proven() {
 			n -= p.view.Claims()
 		}
 	}
@@ -134,12 +137,12 @@ func (d *demand) claimed() int {
 // mayAsk says whether a peer may be asked for one more chunk, where one that delivers is asked for so many.
 // Of those that have never brought anything few are asked, one chunk each: they may not have any.
 func (d *demand) mayAsk(p *partner, most int) bool {
-	if p.proven() {
+	if p.view.Proven() {
 		return p.view.Asked() < p.windowOf(most)
 	}
 	asked := 0
 	for _, o := range d.peers.all {
-		if !o.proven() {
+		if !o.view.Proven() {
 			asked += o.view.Asked()
 		}
 	}
@@ -180,6 +183,7 @@ func (d *demand) pass(n *neighbour, full bool) {
 // pull asks for some chunks of those who have not said that they have room, one of each in turn, so
 // that little is on its way at no time. Of version 1, who never says so, more are asked for.
 func (d *demand) pull(now time.Time) {
+	left := d.window - d.claimed()
 	for asked := true; asked; {
 		asked = false
 		for p := range fromAnywhere(d.cfg.Rand, d.peers.all) {
@@ -187,12 +191,15 @@ func (d *demand) pull(now time.Time) {
 			if p.version < 2 {
 				most = d.window
 			}
-			if d.claimed() >= d.window || !d.mayAsk(p, most) {
+			if left <= 0 || !d.mayAsk(p, most) {
 				continue
 			}
 			if chunk, ok := d.p.Rarest(p.view, d.fromAfar(&p.supplier)); ok {
 				d.ask(&p.supplier, chunk, now)
 				asked = true
+				if p.view.Proven() {
+					left--
+				}
 			}
 		}
 	}

@@ -214,10 +214,7 @@ func (f *fake) offersRoom(bytes, chunk int) {
 
 // proves makes a peer one that has brought something before.
 func (f *fake) proves() *fake {
-	d := &f.strategy.(*dynamic).get
-	p := d.peers.of[f.neighbour()]
-	p.pace = firstPace
-	d.p.Prove(p.view)
+	f.strategy.(*dynamic).get.p.Prove(f.view())
 	return f
 }
 

@@ -52,9 +52,6 @@ func (s *supplier) came(now time.Time) {
 	s.since, s.strikes, s.until = now, 0, time.Time{}
 }
 
-// proven says that it has brought something.
-func (s *supplier) proven() bool { return s.pace > 0 }
-
 // windowOf is how many chunks it may be asked for where one that delivers is asked for so many.
 func (s *supplier) windowOf(most int) int { return max(1, most>>min(s.strikes, 10)) }
 

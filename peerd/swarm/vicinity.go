@@ -99,10 +99,10 @@ func (d *demand) fromAfar(s *supplier) *bitset.BitSet {
 }
 
 // welcome says whether what a peer offers may come. One that has never brought anything may have no more in
-// hand than a peer pushes; of one that is far it is one chunk at a time: what is
-// declined comes sooner from a near one that has accepted another.
+// hand than a peer pushes; of one that is far it is one chunk at a time: what is declined comes sooner from a
+// near one that has accepted another.
 func (d *demand) welcome(p *partner, chunk int) bool {
-	if !p.proven() && p.view.Claims() >= pushed {
+	if !p.view.Proven() && p.view.Claims() >= pushed {
 		return false
 	}
 	share := d.fromAfar(&p.supplier)

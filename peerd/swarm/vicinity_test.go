@@ -11,9 +11,12 @@ import (
 	"fanout/internal/chunks/wire"
 )
 
-// nearAndFar has two neighbours bring a few chunks, the one five times as fast as the other, and asks for
-// what is this peer's business and what the near one's, of those that nobody has offered.
-func nearAndFar(r *rig) (near, far *fake, mine, other []int) {
+// nearAndFar is a download, with an origin, of which two neighbours have brought a few chunks, the one five
+// times as fast as the other; and of what nobody has offered yet, what is this peer's business and what the
+// near one's.
+func nearAndFar(t *testing.T) (r *rig, o, near, far *fake, mine, other []int) {
+	r = newRig(t, Swarm, 100).begin()
+	o = r.origin("o")
 	near, far = r.caller("near"), r.caller("far")
 	for c := range 5 {
 		near.says(wire.KindOffer, c)
@@ -33,15 +36,13 @@ func nearAndFar(r *rig) (near, far *fake, mine, other []int) {
 			other = append(other, c)
 		}
 	}
-	return near, far, mine, other
+	return r, o, near, far, mine, other
 }
 
 // What neighbours get from afar is to come once: each chunk is the business of one of them.
 func TestFarNeighbourIsAskedForTheShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Swarm, 100).begin()
-		r.origin("o")
-		near, far, mine, other := nearAndFar(r)
+		_, _, near, far, mine, other := nearAndFar(t)
 		near.says(wire.KindOffer, other[0])
 		declined := func(chunk int) {
 			t.Helper()
@@ -69,9 +70,7 @@ func TestFarNeighbourIsAskedForTheShare(t *testing.T) {
 // Whoever has nothing on the way takes from afar what there is.
 func TestFarIsBetterThanNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Swarm, 100).begin()
-		r.origin("o")
-		_, far, _, other := nearAndFar(r)
+		_, _, _, far, _, other := nearAndFar(t)
 		far.says(wire.KindOffer, other[0])
 		far.heard(nothing)
 	})
@@ -81,9 +80,7 @@ func TestFarIsBetterThanNothing(t *testing.T) {
 // and asks.
 func TestFarNeighbourIsOnlyTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Swarm, 100).begin()
-		o := r.origin("o")
-		near, far, _, _ := nearAndFar(r)
+		_, o, near, far, _, _ := nearAndFar(t)
 		offers := func(n *fake, chunk int) bool {
 			o.gives(chunk)
 			for _, p := range []*fake{near, far} {
