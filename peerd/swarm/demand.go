@@ -22,6 +22,9 @@ const (
 	offerAfter = 50 * time.Millisecond
 	// hearsay is how many chunks may be asked for in all of neighbours that have never brought any.
 	hearsay = 2
+	// A peer is behind if more than this part of the others hold twice as many chunks, and some more.
+	aheadPart = 5
+	behindBy  = 8
 	// pullsEach is how many chunks a neighbour is asked for that has not said that it has room.
 	pullsEach = 2
 	// orphaned is how long a chunk may be in nobody's hands, although everything is handed
@@ -217,6 +220,9 @@ func (d *demand) askHandouts(o *giver, now time.Time) {
 	if _, novel := d.p.Orphan(); !novel && (d.claimed() >= d.window || !d.p.Askable()) {
 		return // peers bring everything
 	}
+	if d.behind(now) {
+		return // a handout would be here late, and with the others later
+	}
 	open := anysOpen
 	if len(d.peers.all) == 0 {
 		open = d.window
@@ -225,6 +231,22 @@ func (d *demand) askHandouts(o *giver, now time.Time) {
 		o.anys++
 		d.send(o.neighbour, wire.KindAny, 0)
 	}
+}
+
+// behind says that a good part of the others that lack something, of those who have brought something and
+// are not late, hold far more than this peer.
+func (d *demand) behind(now time.Time) bool {
+	own := 2*d.held.Count() + behindBy
+	running, ahead := 0, 0
+	for _, p := range d.peers.all {
+		if p.view.Proven() && !p.complete() && !p.until.After(now) {
+			running++
+			if p.holding.count > own {
+				ahead++
+			}
+		}
+	}
+	return ahead > running/aheadPart
 }
 
 // enough is how many chunks may wait for this peer's uplink while more handouts are asked for. This is

@@ -273,3 +273,38 @@ func TestSlowReceiverIsNoBacklog(t *testing.T) {
 		fast.takes()
 	}
 }
+
+// What is handed out to a peer that the others have left behind they would wait for.
+func TestWhoIsBehindAsksForNoHandouts(t *testing.T) {
+	const own = 4
+	const ahead = 2*own + behindBy + 1
+	for _, tc := range []struct {
+		name  string
+		holds []int // of the neighbours, of 100 chunks
+		asks  bool
+	}{
+		{"alone", nil, true},
+		{"equals", []int{own, own, own, own, own}, true},
+		{"one is ahead", []int{ahead, 0, 0, 0, 0}, true},
+		{"two are", []int{ahead, ahead, 0, 0, 0}, false},
+		{"all are, by not enough", []int{ahead - 1, ahead - 1, ahead - 1, ahead - 1, ahead - 1}, true},
+		{"one of two", []int{ahead, 0}, false},
+	} {
+		r := newRig(t, Swarm, 100, func(r *rig) {
+			for c := range own {
+				r.held[c] = true
+			}
+		}).begin()
+		for i, n := range tc.holds {
+			var chunks []int
+			for c := range n {
+				chunks = append(chunks, c)
+			}
+			r.caller(fmt.Sprint("p", i)).proves().shows(chunks...)
+		}
+		r.caller("that says it is ahead").shows(50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67)
+		if asks := r.origin("o").anys() > 0; asks != tc.asks {
+			t.Errorf("%s: asks for handouts %v, want %v", tc.name, asks, tc.asks)
+		}
+	}
+}
