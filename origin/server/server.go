@@ -20,6 +20,7 @@ import (
 	"fanout/internal/chunks/chunkmetrics"
 	"fanout/internal/chunks/chunkserver"
 	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/room"
 	"fanout/internal/daemon/httpkit"
 	"fanout/internal/daemon/trackerclient"
 )
@@ -29,9 +30,6 @@ const (
 	// watchMost is the longest pause before a changed file that could not be digested, for
 	// which all of it may have been read, is tried again.
 	watchMost = time.Minute
-	// uploadSlots is how many peers are sent to at a time: few, so that a chunk is whole,
-	// and on its way to the next peer, soon.
-	uploadSlots = 4
 	// keepOld is how long a superseded content is served after it was last asked for.
 	keepOld = time.Minute
 	// reportEvery is how soon the tracker is told of bytes that were sent, at most.
@@ -104,7 +102,7 @@ func New(cfg Config) (*Origin, error) {
 		return nil, err
 	}
 	o.chunks = chunkserver.New(chunkserver.Config{
-		Self: cfg.ID, Lookup: o.catalog.lookup, Slots: uploadSlots, Upload: chunkserver.NewLimiter(cfg.MaxUpload),
+		Self: cfg.ID, Lookup: o.catalog.lookup, Slots: room.OriginSlots, Upload: chunkserver.NewLimiter(cfg.MaxUpload),
 		BufferBytes: 4 << 20, Observer: observer, Limits: chunkserver.DefaultLimits(),
 	})
 	o.http, err = httpkit.New(httpkit.Options{

@@ -22,14 +22,13 @@ import (
 	"fanout/internal/chunks/chunkserver"
 	"fanout/internal/chunks/chunkstore"
 	"fanout/internal/chunks/manifest"
+	"fanout/internal/chunks/room"
 	"fanout/internal/chunks/wire"
 	"fanout/internal/daemon/httpkit"
 	"fanout/internal/daemon/trackerclient"
 )
 
 const (
-	// uploadSlots is how many neighbours are sent to at a time.
-	uploadSlots = 4
 	// bufferBytes bounds the chunks that are being received, for all downloads together.
 	bufferBytes = 24 << 20
 )
@@ -116,7 +115,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n.chunks = chunkserver.New(chunkserver.Config{
-		Self: n.cfg.ID, Lookup: n.lookup, Slots: uploadSlots, BufferBytes: bufferBytes,
+		Self: n.cfg.ID, Lookup: n.lookup, Slots: room.PeerSlots, BufferBytes: bufferBytes,
 		Upload: chunkserver.NewLimiter(cfg.MaxUpload), Download: chunkserver.NewLimiter(cfg.MaxDownload),
 		Observer: chunkMetrics, Limits: limits(),
 	})

@@ -22,9 +22,10 @@ const (
 	maxOrigins = 16
 	// maxDials bounds the dials under way to peers: more than an announce is answered with.
 	maxDials = 96
-	// maxDialled bounds the swarm peers that are dialled, or have a session that was: half of the
-	// room for sessions, which nobody who dials here can fill.
-	maxDialled = maxNeighbours / 2
+	// maxDialled bounds the swarm peers that are dialled, or have a session that was: room for sessions
+	// that nobody who dials here can fill. With more, everybody has to be told of every chunk, and takes no
+	// less time.
+	maxDialled = 24
 	// maxKnown bounds the swarm peers that are known; others take the place of one that is not
 	// connected.
 	maxKnown = 2 * maxNeighbours

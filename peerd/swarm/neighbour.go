@@ -15,11 +15,10 @@ import (
 )
 
 const (
-	// maxNeighbours bounds the sessions of one swarm download; a joiner is told of 64 peers. Half
-	// of them are for those that it dials, half for those who dial it: up to 65 peers all are
-	// connected, whoever dials.
-	maxNeighbours = 128
-	maxAccepted   = maxNeighbours - maxDialled
+	// maxAccepted bounds the peers that have dialled this one, and are connected. There is more room
+	// than for those that it dials, of which a joiner is told more: whoever comes finds a place.
+	maxAccepted   = 64
+	maxNeighbours = maxDialled + maxAccepted
 	// muteFor is how long a peer that has dialled may say nothing and keep its place from another.
 	muteFor = 2 * time.Second
 )

@@ -117,7 +117,7 @@ func TestDialsHaveRoom(t *testing.T) {
 	})
 }
 
-// Among 65 peers everybody is connected with everybody, whoever dials first, or both at a time.
+// Among as many peers as one dials, and itself, everybody is connected with everybody, whoever dials first, or both at a time.
 func TestFullMesh(t *testing.T) {
 	for name, order := range map[string]func(i int) (dials, called bool){
 		"it dials all": func(int) (bool, bool) { return true, false },
@@ -129,7 +129,7 @@ func TestFullMesh(t *testing.T) {
 			t.Run(name+" "+self, func(t *testing.T) {
 				r := newRig(t, Swarm, 2, func(r *rig) { r.cfg.Self = self }).begin()
 				var all []*fake
-				for i, p := range many(64) {
+				for i, p := range many(maxDialled) {
 					dials, called := order(i)
 					if dials {
 						r.names(exchange.Answered{Peers: []exchange.Contact{p}})
@@ -150,7 +150,7 @@ func TestFullMesh(t *testing.T) {
 						with[s.peer]++
 					}
 				}
-				if len(with) != 64 {
+				if len(with) != maxDialled {
 					t.Errorf("connected with %d", len(with))
 				}
 				for peer, sessions := range with {

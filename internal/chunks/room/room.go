@@ -23,6 +23,14 @@ import (
 // ErrTooMany is returned when too much waits for one session.
 var ErrTooMany = errors.New("too many requests outstanding")
 
+// PeerSlots and OriginSlots are how many sends may use a daemon's uplink at a time. Few, so that a chunk is
+// whole, and on its way to the next peer, soon: an origin's the more, as nobody else has its chunks. And not
+// very few, so that some are left while it is not known yet which receivers are slow.
+const (
+	PeerSlots   = 8
+	OriginSlots = 7
+)
+
 // Look is the time between two calls of [Room.Lend].
 const Look = 50 * time.Millisecond
 

@@ -18,8 +18,7 @@ import (
 )
 
 const (
-	uploadSlots = 4    // of every daemon
-	requests    = 1024 // that may wait for a session
+	requests = 1024 // that may wait for a session
 	// thinks is how long after something has happened a daemon decides: what has happened
 	// until then is decided about together, as a busy loop does.
 	thinks = 200 * time.Microsecond

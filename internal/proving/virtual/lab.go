@@ -98,11 +98,15 @@ func newLab(p *Plan, members []Member) *lab {
 	}
 	l.tracker = &tracker{lab: l, rand: rand.New(rand.NewPCG(p.Seed, 1)), at: map[*host]int{}}
 	for i, m := range members {
+		slots := room.PeerSlots
+		if m.Origin {
+			slots = room.OriginSlots
+		}
 		h := &host{
 			lab: l, Member: m, number: i, address: m.Name + ":1",
 			up: &link{rate: m.Up / 8}, down: &link{rate: m.Down / 8, queue: p.Queue},
 			rand: rand.New(rand.NewPCG(p.Seed, uint64(i)+2)),
-			held: bitset.New(uint(l.chunks)), room: room.New[*end](uploadSlots, requests),
+			held: bitset.New(uint(l.chunks)), room: room.New[*end](slots, requests),
 		}
 		if m.Whole || m.Silent || m.Lying {
 			h.held.FlipRange(0, uint(l.chunks))
