@@ -155,7 +155,7 @@ def hostile(text: str) -> Hostile:
     kind, _, number = text.partition(":")
     if kind not in HOSTILE:
         raise ValueError(f"--hostile {text!r}: expected KIND:N, with a kind of {', '.join(HOSTILE)}, like liar:1")
-    return Hostile(kind, count(number, f"--hostile {kind}", 1, 100))
+    return Hostile(kind, count(number, f"--hostile {kind}", 1, 200))
 
 
 def human_size(n: int) -> str:
