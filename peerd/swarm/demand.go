@@ -14,6 +14,9 @@ const (
 	// backlogEach is how long, per neighbour, what waits for this peer's uplink may take to send while
 	// more handouts are asked for: one handout is to be sent to all of them.
 	backlogEach = 8 * time.Millisecond
+	// backlogLeast is how many chunks that may be in any case: of two peers the one that is handed more has a
+	// full downlink, and the other seems to have a slow uplink, for good.
+	backlogLeast = 2
 	// askAgain is how long after a NONE an origin is asked for handouts again, while
 	// there are chunks that nobody is known to hold.
 	askAgain = 200 * time.Millisecond
@@ -22,7 +25,8 @@ const (
 	offerAfter = 50 * time.Millisecond
 	// hearsay is how many chunks may be asked for in all of neighbours that have never brought any.
 	hearsay = 2
-	// A peer is behind if more than this part of the others hold twice as many chunks, and some more.
+	// A peer is behind if more than this part of the others, and more than one, hold twice as many chunks, and
+	// some more.
 	aheadPart = 5
 	behindBy  = 8
 	// pullsEach is how many chunks a neighbour is asked for that has not said that it has room.
@@ -246,7 +250,7 @@ func (d *demand) behind(now time.Time) bool {
 			}
 		}
 	}
-	return ahead > running/aheadPart
+	return ahead > max(1, running/aheadPart)
 }
 
 // enough is how many chunks may wait for this peer's uplink while more handouts are asked for. This is
@@ -256,7 +260,7 @@ func (d *demand) enough() int {
 	if d.uplink.Capacity == 0 {
 		return peers
 	}
-	return int(d.uplink.Capacity * backlogEach.Seconds() * float64(peers) / float64(d.cfg.ChunkSize))
+	return max(backlogLeast, int(d.uplink.Capacity*backlogEach.Seconds()*float64(peers)/float64(d.cfg.ChunkSize)))
 }
 
 // backlog is how many chunks wait for this peer's uplink: what waits for slow receivers does not.

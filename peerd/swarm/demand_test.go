@@ -288,7 +288,8 @@ func TestWhoIsBehindAsksForNoHandouts(t *testing.T) {
 		{"one is ahead", []int{ahead, 0, 0, 0, 0}, true},
 		{"two are", []int{ahead, ahead, 0, 0, 0}, false},
 		{"all are, by not enough", []int{ahead - 1, ahead - 1, ahead - 1, ahead - 1, ahead - 1}, true},
-		{"one of two", []int{ahead, 0}, false},
+		{"the only one is", []int{ahead}, true},
+		{"both are", []int{ahead, ahead}, false},
 	} {
 		r := newRig(t, Swarm, 100, func(r *rig) {
 			for c := range own {

@@ -232,6 +232,23 @@ func TestSwarmOfEight(t *testing.T) {
 	}
 }
 
+// Of two or three equal peers none takes all the handouts, so that there are no uplinks to spare.
+func TestFewEquals(t *testing.T) {
+	for _, peers := range []int{2, 3} {
+		for seed := range uint64(3) {
+			p := Defaults("equal")
+			p.Peers, p.Seed = peers, 1+seed
+			r, err := Run(t.Context(), p)
+			if err != nil || r.Err() != nil {
+				t.Fatal(err, r.Err())
+			}
+			if r.Origin > 1.03 || r.Ratio(r.Last()) > 1.07 {
+				t.Errorf("%d peers, seed %d: the origin sent %.3f files, and it took %.3f bounds", peers, p.Seed, r.Origin, r.Ratio(r.Last()))
+			}
+		}
+	}
+}
+
 // Two origins are as fast as one with the uplinks of both, and send hardly any chunk twice; so is
 // the one that is left when the other dies.
 func TestTwoOrigins(t *testing.T) {
