@@ -242,7 +242,7 @@ func TestFewEquals(t *testing.T) {
 			if err != nil || r.Err() != nil {
 				t.Fatal(err, r.Err())
 			}
-			if r.Origin > 1.03 || r.Ratio(r.Last()) > 1.07 {
+			if r.Origin > 1.05 || r.Ratio(r.Last()) > 1.07 {
 				t.Errorf("%d peers, seed %d: the origin sent %.3f files, and it took %.3f bounds", peers, p.Seed, r.Origin, r.Ratio(r.Last()))
 			}
 		}
