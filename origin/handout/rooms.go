@@ -48,6 +48,7 @@ func (d *Desk) spare(room exchange.Spare, now time.Time) (do []exchange.Action) 
 	for ; n > 0; n-- {
 		t := d.poorest(now)
 		if t == nil {
+			d.lookSooner(now)
 			break
 		}
 		chunk, _ := d.pool.Spare(t.Taker) // there is one: t lacks something
@@ -76,5 +77,18 @@ func (d *Desk) lacks(t *taker) bool { return t.version >= 2 && t.count < d.chunk
 func (d *Desk) lookAgain(now time.Time) {
 	if d.look = now.Add(lookEvery); d.asked.IsZero() || !slices.ContainsFunc(d.all, d.lacks) {
 		d.look = time.Time{}
+	}
+}
+
+// lookSooner settles to hear again what room there is once an offer may be made to somebody: where chunks are sent
+// within a moment, all have just had one.
+func (d *Desk) lookSooner(now time.Time) {
+	for _, t := range d.all {
+		if !d.lacks(t) {
+			continue
+		}
+		if next := t.offer.Next(now); next.After(now) && next.Before(d.look) {
+			d.look = next
+		}
 	}
 }

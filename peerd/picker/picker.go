@@ -219,15 +219,20 @@ func (p *Picker) Share(mine *bitset.BitSet) { p.mine = mine }
 func (p *Picker) Claimed() int { return len(p.asked) + len(p.offered) }
 
 // Orphan returns a chunk that no neighbour that has brought something holds, and none has in hand: the
-// first one from a random place, so that peers in the same plight begin with different ones.
-func (p *Picker) Orphan() (chunk int, ok bool) {
+// first one from a random place, so that peers in the same plight begin with different ones. It is one of a set,
+// if that is not nil.
+func (p *Picker) Orphan(of *bitset.BitSet) (chunk int, ok bool) {
 	if p.chunks == 0 {
 		return 0, false
 	}
 	open, known := p.open.Words(), p.proven.any.Words()
 	w := p.rand.IntN(len(open))
 	for range open {
-		if word := open[w] &^ known[w]; word != 0 {
+		word := open[w] &^ known[w]
+		if of != nil {
+			word &= of.Words()[w]
+		}
+		if word != 0 {
 			return w*64 + bits.TrailingZeros64(word), true
 		}
 		if w++; w == len(open) {

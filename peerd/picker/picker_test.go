@@ -155,7 +155,7 @@ func TestOrphan(t *testing.T) {
 			p.Hold(n, c)
 		}
 	}
-	if _, ok := p.Orphan(); !ok {
+	if _, ok := p.Orphan(nil); !ok {
 		t.Error("what one says that has brought nothing is taken for certain")
 	}
 	p.Prove(n)
@@ -165,19 +165,19 @@ func TestOrphan(t *testing.T) {
 	p.Hold(n, 40)
 	seen := map[int]bool{}
 	for range 50 {
-		c, ok := p.Orphan()
+		c, ok := p.Orphan(nil)
 		seen[c] = ok
 	}
 	if len(seen) != 2 || !seen[7] || !seen[150] {
 		t.Errorf("orphans %v, want 7 and 150", seen)
 	}
 	p.Ask(n, 7, begin)
-	if c, ok := p.Orphan(); !ok || c != 150 {
+	if c, ok := p.Orphan(nil); !ok || c != 150 {
 		t.Errorf("got %d, %v, want 150", c, ok)
 	}
 	p.Land(nil, 7)
 	p.Land(nil, 150)
-	if c, ok := p.Orphan(); ok || p.missing.Count() != 198 {
+	if c, ok := p.Orphan(nil); ok || p.missing.Count() != 198 {
 		t.Errorf("got %d; %d missing", c, p.missing.Count())
 	}
 }
@@ -194,7 +194,7 @@ func TestNothingMissing(t *testing.T) {
 			}
 		}
 		_, rarest := p.Rarest(n, nil)
-		_, orphan := p.Orphan()
+		_, orphan := p.Orphan(nil)
 		if rarest || orphan || p.missing.Any() {
 			t.Errorf("%d chunks: %v %v, %d missing", chunks, rarest, orphan, p.missing.Count())
 		}

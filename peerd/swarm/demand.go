@@ -25,10 +25,11 @@ const (
 	offerAfter = 50 * time.Millisecond
 	// hearsay is how many chunks may be asked for in all of neighbours that have never brought any.
 	hearsay = 2
-	// A peer is behind if more than this part of the others, and more than one, hold twice as many chunks, and
-	// some more.
-	aheadPart = 5
-	behindBy  = 8
+	// A peer is behind if more than this part of the others, and more than one, have got so many times as many
+	// chunks since they met, and some more.
+	aheadPart   = 5
+	behindTimes = 3
+	behindBy    = 8
 	// pullsEach is how many chunks a neighbour is asked for that has not said that it has room.
 	pullsEach = 2
 	// orphaned is how long a chunk may be in nobody's hands, although everything is handed
@@ -49,6 +50,7 @@ type demand struct {
 	origins ledger[giver]
 	peers   ledger[partner]
 	moved   time.Time     // when a chunk last landed
+	ended   time.Time     // since when there are no handouts; zero if there are
 	pace    time.Duration // how long after another a chunk of one neighbour comes, on average
 	vicinity
 	// stranded is set when chunks turn out to be held only by peers out of reach: they come
@@ -168,7 +170,7 @@ func (d *demand) takeRoomOf(o *giver, now time.Time) {
 	if !d.p.Open(chunk) || share != nil && !share.Test(uint(chunk)) {
 		other, ok := d.p.Rarest(nil, share)
 		if !ok && o.drained && share == nil { // what is not handed out yet comes by itself
-			other, ok = d.p.Orphan()
+			other, ok = d.p.Orphan(nil)
 		}
 		if !ok {
 			d.pass(o.neighbour, false)
@@ -221,7 +223,7 @@ func (d *demand) askHandouts(o *giver, now time.Time) {
 		}
 		o.drained = false
 	}
-	if _, novel := d.p.Orphan(); !novel && (d.claimed() >= d.window || !d.p.Askable()) {
+	if _, novel := d.p.Orphan(nil); !novel && (d.claimed() >= d.window || !d.p.Askable()) {
 		return // peers bring everything
 	}
 	if d.behind(now) {
@@ -238,14 +240,13 @@ func (d *demand) askHandouts(o *giver, now time.Time) {
 }
 
 // behind says that a good part of the others that lack something, of those who have brought something and
-// are not late, hold far more than this peer.
+// are not late, get far more than this peer. Who has come late gets no less.
 func (d *demand) behind(now time.Time) bool {
-	own := 2*d.held.Count() + behindBy
 	running, ahead := 0, 0
 	for _, p := range d.peers.all {
 		if p.view.Proven() && !p.complete() && !p.until.After(now) {
 			running++
-			if p.holding.count > own {
+			if p.holding.count-p.theirs > behindTimes*(d.held.Count()-p.ours)+behindBy {
 				ahead++
 			}
 		}
@@ -276,16 +277,17 @@ func (d *demand) backlog() (chunks int) {
 // askOrphans asks an origin that has handed everything out for what nobody holds, if that has gone
 // on for too long; false if there may be handouts again.
 func (d *demand) askOrphans(o *giver, now time.Time) bool {
-	chunk, ok := d.p.Orphan()
+	chunk, ok := d.p.Orphan(nil)
 	if !ok {
 		o.drain(now) // looking takes long in a large file
 		d.stranded = d.stranded && o.view.Asked() > 0
 		return true
 	}
 	if d.stranded = d.stranded || now.Sub(d.moved) > orphaned; !d.stranded {
+		d.askShare(o, now)
 		return false
 	}
-	for ; ok && o.view.Asked() < o.windowOf(d.window); chunk, ok = d.p.Orphan() {
+	for ; ok && o.view.Asked() < o.windowOf(d.window); chunk, ok = d.p.Orphan(nil) {
 		d.ask(&o.supplier, chunk, now)
 	}
 	return true

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fanout/internal/chunks/exchange"
+	"fanout/internal/chunks/rendezvous"
 	"fanout/internal/chunks/wire"
 )
 
@@ -276,36 +277,123 @@ func TestSlowReceiverIsNoBacklog(t *testing.T) {
 
 // What is handed out to a peer that the others have left behind they would wait for.
 func TestWhoIsBehindAsksForNoHandouts(t *testing.T) {
-	const own = 4
-	const ahead = 2*own + behindBy + 1
+	const ahead = behindBy + 1
 	for _, tc := range []struct {
-		name  string
-		holds []int // of the neighbours, of 100 chunks
-		asks  bool
+		name string
+		got  []int // of 100 chunks by the neighbours, since they met this peer, which has got none
+		asks bool
 	}{
 		{"alone", nil, true},
-		{"equals", []int{own, own, own, own, own}, true},
+		{"equals", []int{0, 0, 0, 0, 0}, true},
 		{"one is ahead", []int{ahead, 0, 0, 0, 0}, true},
 		{"two are", []int{ahead, ahead, 0, 0, 0}, false},
 		{"all are, by not enough", []int{ahead - 1, ahead - 1, ahead - 1, ahead - 1, ahead - 1}, true},
 		{"the only one is", []int{ahead}, true},
 		{"both are", []int{ahead, ahead}, false},
 	} {
-		r := newRig(t, Swarm, 100, func(r *rig) {
-			for c := range own {
-				r.held[c] = true
-			}
-		}).begin()
-		for i, n := range tc.holds {
-			var chunks []int
+		r := newRig(t, Swarm, 100).begin()
+		for i, n := range tc.got {
+			p := r.idle(fmt.Sprint("p", i), "").proves()
+			p.shows(90, 91, 92, 93, 94, 95, 96, 97, 98, 99) // before this one was there
 			for c := range n {
-				chunks = append(chunks, c)
+				p.says(wire.KindHave, c)
 			}
-			r.caller(fmt.Sprint("p", i)).proves().shows(chunks...)
 		}
-		r.caller("that says it is ahead").shows(50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67)
+		liar := r.idle("that says it is ahead", "")
+		liar.shows()
+		for c := range 2 * ahead {
+			liar.says(wire.KindHave, 50+c)
+		}
 		if asks := r.origin("o").anys() > 0; asks != tc.asks {
 			t.Errorf("%s: asks for handouts %v, want %v", tc.name, asks, tc.asks)
 		}
 	}
+}
+
+// What is long in the hands of a slow one, when there is nothing else to ask for, is asked of one that is fast.
+func TestLastChunksComeFromTheFast(t *testing.T) {
+	for _, offers := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Swarm, 12).begin()
+			slow, fast := r.caller("slow"), r.caller("fast")
+			slow.says(wire.KindOffer, 0)
+			for c := range 5 {
+				fast.says(wire.KindOffer, 1+c)
+				time.Sleep(10 * time.Millisecond)
+				fast.gives(1 + c)
+			}
+			time.Sleep(2 * time.Second)
+			slow.gives(0)
+			last := 6
+			if offers {
+				slow.says(wire.KindOffer, last)
+			} else {
+				slow.shows(last)
+				if got := slow.asked(); !slices.Equal(got, []int{last}) {
+					t.Fatalf("asked the slow one for %v", got)
+				}
+			}
+			for c := last; c < r.cfg.Chunks; c++ {
+				fast.says(wire.KindHave, c)
+			}
+			slow.heard()
+			for _, c := range fast.asked() { // and nothing else is left
+				fast.gives(c)
+			}
+			for len(r.held) < r.cfg.Chunks-1 {
+				r.pass(10 * time.Millisecond)
+				for _, c := range fast.asked() {
+					if c == last {
+						t.Fatal("at once")
+					}
+					fast.gives(c)
+				}
+			}
+			r.pass(hopeless + 2*TickEvery)
+			if got := fast.asked(); !slices.Equal(got, []int{last}) {
+				t.Errorf("asked the fast one for %v, want %d", got, last)
+			}
+			if want := fmt.Sprintf("CANCEL %d", last); !slices.Contains(slow.heard(), want) {
+				t.Errorf("the slow one did not hear %s", want)
+			}
+		})
+	}
+}
+
+// What slow ones were handed, and nobody has got from them, comes from the origin once it has nothing else to hand
+// out: of those who are near each other, every one asks for its share.
+func TestWhatSlowOnesTookComesFromTheOrigin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 100).begin()
+		o, near := r.origin("o"), r.caller("near")
+		for c := range 5 {
+			near.says(wire.KindOffer, c)
+			time.Sleep(10 * time.Millisecond)
+			near.gives(c)
+		}
+		r.pass(TickEvery)
+		ended := time.Now()
+		for o.anys() > 0 {
+			o.says(wire.KindNone, wire.NoChunk)
+		}
+		o.heard()
+		asked := map[int]bool{}
+		for time.Since(ended) < orphaned/2 {
+			r.pass(10 * time.Millisecond)
+			for o.anys() > 0 {
+				o.says(wire.KindNone, wire.NoChunk)
+			}
+			for _, c := range o.asked() {
+				if time.Since(ended) < hopeless {
+					t.Fatalf("chunk %d after %v", c, time.Since(ended))
+				}
+				if asked[c] = true; rendezvous.Weight(rendezvous.Seed("near"), c) > rendezvous.Weight(rendezvous.Seed("m"), c) {
+					t.Errorf("chunk %d is the other's to ask for", c)
+				}
+			}
+		}
+		if len(asked) == 0 || len(asked) > r.strategy.(*dynamic).get.window {
+			t.Errorf("%d chunks", len(asked))
+		}
+	})
 }

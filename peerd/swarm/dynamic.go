@@ -128,6 +128,9 @@ func (w *dynamic) gotFromOrigin(o *giver, m wire.Message, now time.Time) {
 		} else if o.anys > 0 {
 			o.anys--
 			o.drain(now)
+			if w.get.ended.IsZero() {
+				w.get.ended = now
+			}
 		}
 	case wire.KindRoom:
 		o.room = m.Chunk
@@ -164,6 +167,7 @@ func (w *dynamic) landed(from *neighbour, l exchange.Landed, now time.Time) {
 	if o := w.get.origins.of[from]; o != nil && o.anys > 0 {
 		o.anys--
 	}
+	w.get.ended = time.Time{}
 	w.do(exchange.Own{Chunk: chunk})
 	w.give.tellOrigins(chunk, from)
 	w.give.push(chunk, from)
@@ -185,6 +189,7 @@ func (w *dynamic) met(peers []exchange.Contact, now time.Time) {
 func (w *dynamic) tick(now time.Time) {
 	if !w.finished {
 		w.get.lapse(now)
+		w.get.rescue(now)
 		w.get.survey(now)
 	}
 }

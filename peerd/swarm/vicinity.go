@@ -27,13 +27,14 @@ const (
 // goes only its share changes hands. The others get the chunk from that one.
 type vicinity struct {
 	self  string
+	usual time.Duration // how long after another a chunk comes from a near neighbour
 	near  []*partner
 	mine  *bitset.BitSet // what this peer is the first for, among the near
-	share *bitset.BitSet // that, without what the near hold; as of the last fromAfar
+	share *bitset.BitSet // that, without what the near hold; as of the last toBring
 }
 
 func newVicinity(self string, chunks int) vicinity {
-	return vicinity{self: self, mine: bitset.New(uint(chunks)).Complement(), share: bitset.New(uint(chunks))}
+	return vicinity{self: self, usual: firstPace, mine: bitset.New(uint(chunks)).Complement(), share: bitset.New(uint(chunks))}
 }
 
 // survey looks who is near, and who is far.
@@ -44,12 +45,12 @@ func (d *demand) survey(now time.Time) {
 			paces = append(paces, p.pace)
 		}
 	}
-	usual := time.Duration(-1)
-	if len(paces) > 1 {
+	d.usual = firstPace
+	if len(paces) > 0 {
 		slices.Sort(paces)
-		usual = paces[(len(paces)-1)/nearPart]
+		d.usual = paces[(len(paces)-1)/nearPart]
 	}
-	far := func(s *supplier) bool { return usual >= 0 && s.pace > farTimes*usual }
+	far := func(s *supplier) bool { return len(paces) > 1 && s.pace > farTimes*d.usual }
 	var near []*partner
 	for _, p := range d.peers.all {
 		p.far = far(&p.supplier)
@@ -90,7 +91,11 @@ func (d *demand) fromAfar(s *supplier) *bitset.BitSet {
 	if !s.far || d.claimed() == 0 {
 		return nil
 	}
-	v := &d.vicinity
+	return d.toBring()
+}
+
+// toBring is this peer's share, without what somebody near holds.
+func (v *vicinity) toBring() *bitset.BitSet {
 	v.mine.CopyFull(v.share)
 	for _, p := range v.near {
 		v.share.InPlaceDifference(p.holding.chunks)

@@ -49,3 +49,15 @@ func (o *Offer) Open(now time.Time) bool {
 func (o *Offer) May(now time.Time, news bool) bool {
 	return !o.Open(now) && now.Sub(o.made) >= apart && (!now.Before(o.quiet) || news && o.pause == 0)
 }
+
+// Next is when another offer may be made, should nothing be heard until then.
+func (o *Offer) Next(now time.Time) time.Time {
+	if o.Open(now) {
+		return o.made.Add(openFor)
+	}
+	next := o.made.Add(apart)
+	if next.Before(o.quiet) {
+		next = o.quiet
+	}
+	return next
+}

@@ -81,6 +81,7 @@ const (
 	slowPart = 5  // the slow have a fifth of the rate
 	verySlow = 10 // or a tenth
 	crawling = 20 // or a twentieth
+	slowest  = 100
 
 	originPart = 0.4 // of the rate, of each of two origins: together they are what is waited for
 )
@@ -175,8 +176,8 @@ var scenarios = []scenario{
 		}
 		return m
 	}},
-	{"slow-seeder", "one more peer has the file, and a tenth of the uplink", func(p *Plan, m []Member, _ *rand.Rand) []Member {
-		return append(m, Member{Name: "seeder", Up: p.Rate / verySlow, Down: p.Rate, Subnets: 1, Whole: true, Spare: true})
+	{"slow-seeder", "one more peer has the file, and a hundredth of the uplink", func(p *Plan, m []Member, _ *rand.Rand) []Member {
+		return append(m, Member{Name: "seeder", Up: p.Rate / slowest, Down: p.Rate, Subnets: 1, Whole: true, Spare: true})
 	}},
 	{"two-origins", "two origins have two fifths of the uplink each", func(_ *Plan, m []Member, _ *rand.Rand) []Member {
 		return secondOrigin(m)
@@ -258,7 +259,7 @@ func (p *Plan) Check() error {
 		return err
 	}
 	// The slowest link of any scenario, if everything went over it.
-	if s := float64(p.Size) * float64(p.Peers) / goodput(min(p.Rate, p.Trunk)/crawling); s > longestBound.Seconds() {
+	if s := float64(p.Size) * float64(p.Peers) / goodput(min(p.Rate, p.Trunk)/slowest); s > longestBound.Seconds() {
 		return fmt.Errorf("%d bytes for %d peers over links of %g and a trunk of %g bit/s may take %.3g years: give higher rates",
 			p.Size, p.Peers, p.Rate, p.Trunk, s/(365*24*3600))
 	}
