@@ -242,11 +242,11 @@ func (d *demand) askHandouts(o *giver, now time.Time) {
 // behind says that a good part of the others that lack something, of those who have brought something and
 // are not late, get far more than this peer. Who has come late gets no less.
 func (d *demand) behind(now time.Time) bool {
-	running, ahead := 0, 0
+	running, ahead, held := 0, 0, int(d.held.Count())
 	for _, p := range d.peers.all {
 		if p.view.Proven() && !p.complete() && !p.until.After(now) {
 			running++
-			if p.holding.count-p.theirs > behindTimes*(d.held.Count()-p.ours)+behindBy {
+			if int(p.holding.count)-p.theirs > behindTimes*(held-p.ours)+behindBy {
 				ahead++
 			}
 		}

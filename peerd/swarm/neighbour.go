@@ -38,7 +38,7 @@ type neighbour struct {
 	lent     bool      // what is being sent to it goes without an upload slot
 	slow     bool      // and so did the last chunk: it is not this side's uplink that it waits for
 	holding
-	theirs, ours uint // chunks that it, and this peer, held when it first said what it holds
+	theirs, ours int // chunks that it, and this peer, held when it first said what it holds
 
 	queue   []int            // chunks waiting to be sent to it
 	waiting map[int]struct{} // chunks that it asked for and that are still to come here
@@ -221,7 +221,7 @@ func (e *Engine) got(ev exchange.Got, now time.Time) {
 			e.strategy.holds(n, int(c))
 		}
 		if first {
-			n.theirs, n.ours = n.count, e.held.Count()
+			n.theirs, n.ours = int(n.count), int(e.held.Count())
 		}
 	case wire.KindHave:
 		for c := range m.Chunks() {
