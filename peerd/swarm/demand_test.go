@@ -290,13 +290,17 @@ func TestWhoIsBehindAsksForNoHandouts(t *testing.T) {
 		{"all are, by not enough", []int{ahead - 1, ahead - 1, ahead - 1, ahead - 1, ahead - 1}, true},
 		{"the only one is", []int{ahead}, true},
 		{"both are", []int{ahead, ahead}, false},
+		{"they take back what they said", []int{-1, -1}, true},
 	} {
 		r := newRig(t, Swarm, 100).begin()
 		for i, n := range tc.got {
 			p := r.idle(fmt.Sprint("p", i), "").proves()
 			p.shows(90, 91, 92, 93, 94, 95, 96, 97, 98, 99) // before this one was there
-			for c := range n {
+			for c := range max(n, 0) {
 				p.says(wire.KindHave, c)
+			}
+			if n < 0 {
+				p.says(wire.KindNone, 90)
 			}
 		}
 		liar := r.idle("that says it is ahead", "")
