@@ -59,7 +59,7 @@ def test_rates():
 
 def test_hostile():
     assert units.hostile("mute:20") == units.Hostile("mute", 20) and str(units.hostile("liar:1")) == "liar:1"
-    for bad in ("", "liar", "liar:0", "liar:x", "thief:1", "mute:101"):
+    for bad in ("", "liar", "liar:0", "liar:x", "thief:1", "mute:201"):
         with pytest.raises(ValueError, match="expected"):
             units.hostile(bad)
 
