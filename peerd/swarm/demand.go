@@ -226,12 +226,12 @@ func (d *demand) askHandouts(o *giver, now time.Time) {
 	if _, novel := d.p.Orphan(nil); !novel && (d.claimed() >= d.window || !d.p.Askable()) {
 		return // peers bring everything
 	}
-	if d.behind(now) {
-		return // a handout would be here late, and with the others later
-	}
 	open := anysOpen
 	if len(d.peers.all) == 0 {
 		open = d.window
+	}
+	if o.anys >= open || d.behind(now) {
+		return // a handout would be here late, and with the others later
 	}
 	for o.anys < open && d.backlog() <= d.enough() {
 		o.anys++

@@ -1,10 +1,6 @@
 package swarm
 
-import (
-	"time"
-
-	"fanout/internal/chunks/wire"
-)
+import "time"
 
 // What is missing at the end of a download is what slow ones have: they were handed it, have offered it, or were
 // asked for it. All would wait for it, and the faster the others are the longer, in their time.
@@ -25,17 +21,9 @@ func (d *demand) rescue(now time.Time) {
 	since := now.Add(-max(hopeless, lateAfter*d.usual))
 	for _, p := range d.peers.all {
 		asked, offered := d.p.Overdue(p.view, since)
-		for _, c := range asked {
+		for _, c := range append(asked, offered...) {
 			if o := d.quicker(&p.supplier, c, now); o != nil {
-				d.p.Withdraw(p.view, c)
-				d.send(p.neighbour, wire.KindCancel, c)
-				d.ask(o, c, now)
-			}
-		}
-		for _, c := range offered {
-			if o := d.quicker(&p.supplier, c, now); o != nil {
-				d.p.Decline(p.view, c)
-				d.send(p.neighbour, wire.KindCancel, c)
+				d.takeBack(&p.supplier, c)
 				d.ask(o, c, now)
 			}
 		}

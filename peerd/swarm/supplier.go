@@ -74,13 +74,8 @@ func (d *demand) lapse(now time.Time) {
 		switch {
 		case s.late(now, d.pace):
 			asked, offered := d.p.Overdue(s.view, now)
-			for _, c := range asked {
-				d.p.Withdraw(s.view, c)
-				d.send(s.neighbour, wire.KindCancel, c)
-			}
-			for _, c := range offered {
-				d.p.Decline(s.view, c)
-				d.send(s.neighbour, wire.KindCancel, c)
+			for _, c := range append(asked, offered...) {
+				d.takeBack(s, c)
 			}
 			s.until = now.Add(min(doubtFirst<<min(s.strikes, 10), doubtMost))
 			s.strikes++
@@ -96,4 +91,14 @@ func (d *demand) lapse(now time.Time) {
 	for _, o := range d.origins.all {
 		each(&o.supplier)
 	}
+}
+
+// takeBack takes from a supplier what it was asked for, or has offered.
+func (d *demand) takeBack(s *supplier, chunk int) {
+	if s.view.AskedFor(chunk) {
+		d.p.Withdraw(s.view, chunk)
+	} else {
+		d.p.Decline(s.view, chunk)
+	}
+	d.send(s.neighbour, wire.KindCancel, chunk)
 }

@@ -78,13 +78,16 @@ type scenario struct {
 }
 
 const (
-	slowPart = 5  // the slow have a fifth of the rate
-	verySlow = 10 // or a tenth
-	crawling = 20 // or a twentieth
-	slowest  = 100
+	slowPart = 5   // the slow have a fifth of the rate
+	verySlow = 10  // or a tenth
+	crawling = 20  // or a twentieth
+	slowest  = 100 // or a hundredth
 
 	originPart = 0.4 // of the rate, of each of two origins: together they are what is waited for
 )
+
+// twoThirds are the last of the peers.
+func twoThirds(m []Member) []Member { return m[1+(len(m)-1)/3:] }
 
 // secondOrigin makes the origin one of two with slow links.
 func secondOrigin(m []Member) []Member {
@@ -110,18 +113,16 @@ var scenarios = []scenario{
 		return m
 	}},
 	{"few-fast", "two thirds of the peers have a twentieth of the rate, both ways; the others are waited for", func(_ *Plan, m []Member, _ *rand.Rand) []Member {
-		for i := range m[1:] {
-			if i >= (len(m)-1)/3 {
-				m[1+i].Up, m[1+i].Down, m[1+i].Spare = m[1+i].Up/crawling, m[1+i].Down/crawling, true
-			}
+		slow := twoThirds(m)
+		for i, s := range slow {
+			slow[i].Up, slow[i].Down, slow[i].Spare = s.Up/crawling, s.Down/crawling, true
 		}
 		return m
 	}},
 	{"most-slow", "two thirds of the peers have a fifth of the uplink", func(_ *Plan, m []Member, _ *rand.Rand) []Member {
-		for i := range m[1:] {
-			if i >= (len(m)-1)/3 {
-				m[1+i].Up /= slowPart
-			}
+		slow := twoThirds(m)
+		for i := range slow {
+			slow[i].Up /= slowPart
 		}
 		return m
 	}},
