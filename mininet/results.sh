@@ -1,6 +1,6 @@
 #!/bin/sh
 # Measures everything that docs/results.md shows, and prints its tables. As root, on a machine that
-# does nothing else: four hours on two cores. Started again, it goes on where it stopped.
+# does nothing else: some hours on two cores. Started again, it goes on where it stopped.
 #
 #   mininet/results.sh [DIR [NAME...]]       default sweeps/results, everything
 set -eu
