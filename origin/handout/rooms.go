@@ -15,6 +15,9 @@ const (
 	// idleFor is how long nobody must have asked although there is room: among peers that are
 	// equally fast the next request is on its way.
 	idleFor = 5 * time.Millisecond
+	// breather is for how long after that nobody is offered anything where all have just had an offer: who comes
+	// late to peers that are complete is fed by them meanwhile, and costs the origin little.
+	breather = 20 * time.Millisecond
 	// lookEvery is how often to hear what room there is, if nothing is sent.
 	lookEvery = 100 * time.Millisecond
 	// roomBytes is the least that is offered at a time.
@@ -87,7 +90,7 @@ func (d *Desk) lookSooner(now time.Time) {
 		if !d.lacks(t) {
 			continue
 		}
-		if next := t.offer.Next(now); next.After(now) && next.Before(d.look) {
+		if next := t.offer.Next(now).Add(breather); next.Before(d.look) {
 			d.look = next
 		}
 	}

@@ -160,7 +160,7 @@ func TestDueForRoom(t *testing.T) {
 	tell(free)
 	due("once room is offered", lookEvery)
 	tell(got(1, wire.KindGet, 1), exchange.Sent{To: 1, Chunk: 1}, free)
-	due("once that is answered, when there may be another", 5*time.Millisecond)
+	due("once that is answered, when there may be another", 5*time.Millisecond+breather)
 	all := exchange.Got{From: 1, Message: wire.Message{Kind: wire.KindBits}, Payload: []byte{0xff}}
 	tell(all, free)
 	due("if nobody lacks anything", 0)
