@@ -11,9 +11,15 @@ import (
 type Neighbour struct {
 	holds   *bitset.BitSet
 	asked   map[int]time.Time // since when
-	offers  []int             // accepted, in the order in which they will come
+	offers  []pending         // accepted, in the order in which they will come
 	doubted bool              // see Trust
 	proven  bool              // see Prove
+}
+
+// pending is a chunk that something is awaited of, since a moment.
+type pending struct {
+	chunk int
+	since time.Time
 }
 
 // AskedFor says whether a request for the chunk is outstanding at the neighbour.
@@ -24,7 +30,7 @@ func (n *Neighbour) Claims() int { return len(n.asked) + len(n.offers) }
 
 // retract forgets an offer.
 func (n *Neighbour) retract(chunk int) {
-	n.offers = slices.DeleteFunc(n.offers, func(c int) bool { return c == chunk })
+	n.offers = slices.DeleteFunc(n.offers, func(o pending) bool { return o.chunk == chunk })
 }
 
 // Asked is the number of requests outstanding at the neighbour.
@@ -35,6 +41,22 @@ func (n *Neighbour) Proven() bool { return n.proven }
 
 // Holds says whether the neighbour is known to have the chunk.
 func (n *Neighbour) Holds(chunk int) bool { return n.holds.Test(uint(chunk)) }
+
+// Overdue returns the chunks that the neighbour was asked for or has offered since before.
+func (n *Neighbour) Overdue(before time.Time) (chunks []int) {
+	for c, since := range n.asked {
+		if since.Before(before) {
+			chunks = append(chunks, c)
+		}
+	}
+	slices.Sort(chunks) // a map has no order, and what is decided must have one
+	for _, o := range n.offers {
+		if o.since.Before(before) {
+			chunks = append(chunks, o.chunk)
+		}
+	}
+	return chunks
+}
 
 // census is how many neighbours hold each chunk.
 type census struct {

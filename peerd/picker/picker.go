@@ -32,22 +32,12 @@ type Picker struct {
 	missing *bitset.BitSet
 	open    *bitset.BitSet // missing, not asked for and not offered
 	census
-	offered map[int]offer
+	offered map[int]*Neighbour
 	asked   map[int]*Neighbour
 	all     []*Neighbour
 	fresh   *bitset.BitSet // held by a neighbour since so recently that an offer may follow
-	ripen   []freshChunk   // those, the oldest first
+	ripen   []pending      // those, the oldest first
 	mine    *bitset.BitSet // see Share; nil for everything
-}
-
-type freshChunk struct {
-	chunk int
-	since time.Time
-}
-
-type offer struct {
-	by    *Neighbour
-	since time.Time
 }
 
 // New makes the picker of a download of so many chunks, of which held are here.
@@ -55,7 +45,7 @@ func New(chunks int, held func(chunk int) bool, r *rand.Rand) *Picker {
 	p := &Picker{
 		rand: r, chunks: chunks,
 		missing: bitset.New(uint(chunks)), census: census{newHolders(chunks), newHolders(chunks)},
-		offered: map[int]offer{}, asked: map[int]*Neighbour{},
+		offered: map[int]*Neighbour{}, asked: map[int]*Neighbour{},
 	}
 	for c := range chunks {
 		if !held(c) {
@@ -80,8 +70,8 @@ func (p *Picker) Leave(n *Neighbour) {
 	for c := range n.asked {
 		p.Withdraw(n, c)
 	}
-	for _, c := range slices.Clone(n.offers) {
-		p.Decline(n, c)
+	for _, o := range slices.Clone(n.offers) {
+		p.Decline(n, o.chunk)
 	}
 }
 
@@ -99,7 +89,7 @@ func (p *Picker) Hold(n *Neighbour, chunk int) {
 func (p *Picker) Heard(n *Neighbour, chunk int, now time.Time) {
 	if p.holders.of[chunk] == 0 && p.open.Test(uint(chunk)) {
 		p.fresh.Set(uint(chunk))
-		p.ripen = append(p.ripen, freshChunk{chunk, now})
+		p.ripen = append(p.ripen, pending{chunk, now})
 	}
 	p.Hold(n, chunk)
 }
@@ -129,14 +119,14 @@ func (p *Picker) Offer(n *Neighbour, chunk int, now time.Time) (wanted bool) {
 		return false
 	}
 	p.open.Clear(uint(chunk))
-	p.offered[chunk] = offer{n, now}
-	n.offers = append(n.offers, chunk)
+	p.offered[chunk] = n
+	n.offers = append(n.offers, pending{chunk, now})
 	return true
 }
 
 // Decline takes an accepted offer back; the chunk is open again.
 func (p *Picker) Decline(n *Neighbour, chunk int) {
-	if p.offered[chunk].by != n {
+	if p.offered[chunk] != n {
 		return
 	}
 	delete(p.offered, chunk)
@@ -173,11 +163,11 @@ func (p *Picker) Land(from *Neighbour, chunk int) (cancel []*Neighbour) {
 			cancel = append(cancel, n)
 		}
 	}
-	if o, ok := p.offered[chunk]; ok {
+	if n := p.offered[chunk]; n != nil {
 		delete(p.offered, chunk)
-		o.by.retract(chunk)
-		if o.by != from {
-			cancel = append(cancel, o.by)
+		n.retract(chunk)
+		if n != from {
+			cancel = append(cancel, n)
 		}
 	}
 	return cancel
@@ -312,7 +302,7 @@ func (p *Picker) Claims() iter.Seq2[int, *Neighbour] {
 		for c, ok := claimed.NextSet(0); ok; c, ok = claimed.NextSet(c + 1) {
 			of := p.asked[int(c)]
 			if of == nil {
-				of = p.offered[int(c)].by
+				of = p.offered[int(c)]
 			}
 			if !yield(int(c), of) {
 				return
@@ -321,25 +311,9 @@ func (p *Picker) Claims() iter.Seq2[int, *Neighbour] {
 	}
 }
 
-// Overdue returns the chunks that a neighbour was asked for or has offered since before.
-func (p *Picker) Overdue(n *Neighbour, before time.Time) (asked, offered []int) {
-	for c, since := range n.asked {
-		if since.Before(before) {
-			asked = append(asked, c)
-		}
-	}
-	for _, c := range n.offers {
-		if p.offered[c].since.Before(before) {
-			offered = append(offered, c)
-		}
-	}
-	slices.Sort(asked)
-	return asked, offered
-}
-
 // reopen makes a chunk eligible again if it is missing and nobody has it in hand.
 func (p *Picker) reopen(chunk int) {
-	if _, offered := p.offered[chunk]; !offered && p.asked[chunk] == nil && p.missing.Test(uint(chunk)) {
+	if p.offered[chunk] == nil && p.asked[chunk] == nil && p.missing.Test(uint(chunk)) {
 		p.open.Set(uint(chunk))
 	}
 }

@@ -227,8 +227,7 @@ func TestInvariants(t *testing.T) {
 			"heard": func(t *rapid.T) { some(t, func(n *Neighbour, c int) { p.Heard(n, c, at(now)) }) },
 			"offer": func(t *rapid.T) {
 				some(t, func(n *Neighbour, c int) {
-					_, offered := p.offered[c]
-					want := !held[c] && !offered && p.asked[c] == nil && !n.doubted
+					want := !held[c] && p.offered[c] == nil && p.asked[c] == nil && !n.doubted
 					if p.Offer(n, c, at(now)) != want {
 						t.Fatalf("offer of %d: want accepted %v", c, want)
 					}
@@ -317,10 +316,11 @@ func (x *machine) check() {
 				x.Fatalf("chunk %d is asked of a neighbour: held %v, by it %v", c, x.held[c], n.Holds(c))
 			}
 		}
-		for _, c := range n.offers {
+		for _, o := range n.offers {
+			c := o.chunk
 			offered[c]++
-			if x.held[c] || p.offered[c].by != n {
-				x.Fatalf("chunk %d is expected of a neighbour: held %v, offered by it %v", c, x.held[c], p.offered[c].by == n)
+			if x.held[c] || p.offered[c] != n {
+				x.Fatalf("chunk %d is expected of a neighbour: held %v, offered by it %v", c, x.held[c], p.offered[c] == n)
 			}
 		}
 	}

@@ -44,34 +44,17 @@ const (
 // demand is the receiving side of a swarm download: it chooses what is asked of whom.
 type demand struct {
 	*shared
-	p       *picker.Picker
-	window  int // chunks that are to be on their way, and pulls of a neighbour of version 1
-	most    int // pulls outstanding in all
-	origins ledger[giver]
-	peers   ledger[partner]
-	moved   time.Time     // when a chunk last landed
-	ended   time.Time     // since when there are no handouts; zero if there are
-	pace    time.Duration // how long after another a chunk of one neighbour comes, on average
+	p      *picker.Picker
+	window int // chunks that are to be on their way, and pulls of a neighbour of version 1
+	most   int // pulls outstanding in all
+	ledgers
+	moved time.Time     // when a chunk last landed
+	ended time.Time     // since when there are no handouts; zero if there are
+	pace  time.Duration // how long after another a chunk of one neighbour comes, on average
 	vicinity
 	// stranded is set when chunks turn out to be held only by peers out of reach: they come
 	// from the origin until there are none.
 	stranded bool
-}
-
-// giver is what is kept of an origin.
-type giver struct {
-	supplier
-	anys    int       // handouts asked for
-	drained bool      // it has handed everything out
-	again   time.Time // when to ask it again after that
-	room    int       // the chunk that it would send; wire.NoChunk if it has not said so
-}
-
-// partner is what is kept of a peer.
-type partner struct {
-	supplier
-	supplied
-	room int // bytes that it has said it may be asked for; 0 once that is answered
 }
 
 func newDemand(s *shared, now time.Time) demand {
@@ -79,7 +62,7 @@ func newDemand(s *shared, now time.Time) demand {
 	d := demand{
 		shared: s, p: picker.New(s.cfg.Chunks, s.has, s.cfg.Rand),
 		window: windowFor(size, 512<<10, 2, 8), most: windowFor(size, 4<<20, 8, 64),
-		origins: newLedger[giver](), peers: newLedger[partner](), moved: now, pace: firstPace,
+		ledgers: ledgers{newLedger[giver](), newLedger[partner]()}, moved: now, pace: firstPace,
 		vicinity: newVicinity(s.cfg.Self, s.cfg.Chunks),
 	}
 	d.p.Share(d.mine)
@@ -291,43 +274,4 @@ func (d *demand) askOrphans(o *giver, now time.Time) bool {
 		d.ask(&o.supplier, chunk, now)
 	}
 	return true
-}
-
-// drain notes that an origin has nothing to give, for now.
-func (o *giver) drain(now time.Time) { o.drained, o.again = true, now.Add(askAgain) }
-
-// endgame says that no origin has anything left to hand out.
-func (d *demand) endgame() bool {
-	for _, o := range d.origins.all {
-		if !o.drained {
-			return false
-		}
-	}
-	return true
-}
-
-// supplierOf finds whose view it is; nil if nobody's who is connected.
-func (d *demand) supplierOf(view *picker.Neighbour) *supplier {
-	for _, p := range d.peers.all {
-		if p.view == view {
-			return &p.supplier
-		}
-	}
-	for _, o := range d.origins.all {
-		if o.view == view {
-			return &o.supplier
-		}
-	}
-	return nil
-}
-
-// supplier returns what is kept of a neighbour as one to fetch from; nil if nothing is.
-func (d *demand) supplier(n *neighbour) *supplier {
-	if p := d.peers.of[n]; p != nil {
-		return &p.supplier
-	}
-	if o := d.origins.of[n]; o != nil {
-		return &o.supplier
-	}
-	return nil
 }

@@ -20,7 +20,7 @@ type dynamic struct {
 
 func newDynamic(s *shared, now time.Time) *dynamic {
 	w := &dynamic{shared: s, get: newDemand(s, now)}
-	w.give = supply{shared: s, peers: &w.get.peers, origins: &w.get.origins}
+	w.give = supply{shared: s, ledgers: &w.get.ledgers}
 	return w
 }
 

@@ -20,8 +20,7 @@ func (d *demand) rescue(now time.Time) {
 	}
 	since := now.Add(-max(hopeless, lateAfter*d.usual))
 	for _, p := range d.peers.all {
-		asked, offered := d.p.Overdue(p.view, since)
-		for _, c := range append(asked, offered...) {
+		for _, c := range p.view.Overdue(since) {
 			if o := d.quicker(&p.supplier, c, now); o != nil {
 				d.takeBack(&p.supplier, c)
 				d.ask(o, c, now)

@@ -73,8 +73,7 @@ func (d *demand) lapse(now time.Time) {
 	each := func(s *supplier) {
 		switch {
 		case s.late(now, d.pace):
-			asked, offered := d.p.Overdue(s.view, now)
-			for _, c := range append(asked, offered...) {
+			for _, c := range s.view.Overdue(now) {
 				d.takeBack(s, c)
 			}
 			s.until = now.Add(min(doubtFirst<<min(s.strikes, 10), doubtMost))

@@ -31,8 +31,7 @@ type supplied struct {
 // send more.
 type supply struct {
 	*shared
-	peers   *ledger[partner]
-	origins *ledger[giver]
+	*ledgers
 }
 
 // push offers a fresh chunk to every neighbour that lacks it, and queues it for them; one for which
