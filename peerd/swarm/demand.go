@@ -55,6 +55,7 @@ type demand struct {
 	// stranded is set when chunks turn out to be held only by peers out of reach: they come
 	// from the origin until there are none.
 	stranded bool
+	ticked   bool // see rescue
 }
 
 func newDemand(s *shared, now time.Time) demand {
@@ -79,6 +80,10 @@ func (d *demand) ask(s *supplier, chunk int, now time.Time) {
 // fill asks for what is to be asked for.
 func (d *demand) fill(now time.Time) {
 	d.p.Ripen(now.Add(-offerAfter))
+	if d.ticked {
+		d.ticked = false
+		d.rescue(now)
+	}
 	for p := range fromAnywhere(d.cfg.Rand, d.peers.all) {
 		d.takeRoom(p, now)
 	}

@@ -364,6 +364,33 @@ func TestLastChunksComeFromTheFast(t *testing.T) {
 	}
 }
 
+// What comes between a tick and what is decided after it is not asked of anybody.
+func TestWhatHasJustComeIsNotRescued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Swarm, 12).begin()
+		slow, fast := r.caller("slow"), r.caller("fast")
+		slow.says(wire.KindOffer, 0)
+		for c := 1; c < 11; c++ {
+			fast.says(wire.KindOffer, c)
+			time.Sleep(10 * time.Millisecond)
+			fast.gives(c)
+		}
+		time.Sleep(2 * time.Second)
+		slow.gives(0)
+		slow.says(wire.KindOffer, 11)
+		fast.says(wire.KindHave, 11)
+		r.pass(hopeless - TickEvery)
+		if got := fast.asked(); len(got) > 0 {
+			t.Fatalf("asked for %v too early", got)
+		}
+		time.Sleep(4 * TickEvery)
+		fast.heard()
+		r.Take(time.Now(), exchange.Tick{})
+		slow.gives(11)
+		fast.heard(lines("HAVE", 11)...)
+	})
+}
+
 // What slow ones were handed, and nobody has got from them, comes from the origin once it has nothing else to hand
 // out: of those who are near each other, every one asks for its share.
 func TestWhatSlowOnesTookComesFromTheOrigin(t *testing.T) {

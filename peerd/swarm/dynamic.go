@@ -185,12 +185,13 @@ func (w *dynamic) met(peers []exchange.Contact, now time.Time) {
 	}
 }
 
-// tick takes back what has been awaited for too long.
+// tick takes back what has been awaited for too long. Whom to ask instead is decided later: what is asked for must
+// not have come meanwhile.
 func (w *dynamic) tick(now time.Time) {
 	if !w.finished {
 		w.get.lapse(now)
-		w.get.rescue(now)
 		w.get.survey(now)
+		w.get.ticked = true
 	}
 }
 

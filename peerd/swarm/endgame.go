@@ -12,8 +12,8 @@ const (
 	faster   = 3
 )
 
-// rescue asks others, who are far faster, for what is long awaited, once there is nothing else to ask for.
-// What comes from the slow one all the same comes twice: it is little, and all would wait for it.
+// rescue asks others, who are far faster, for what is long awaited, once there is nothing else to ask for. It is
+// done after every tick. What comes from the slow one all the same comes twice: it is little, and all would wait for it.
 func (d *demand) rescue(now time.Time) {
 	if d.p.Askable() {
 		return
