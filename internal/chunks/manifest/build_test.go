@@ -31,7 +31,7 @@ func TestBuild(t *testing.T) {
 		{"chunk", cs, cs, 1},
 		{"chunk+1", cs + 1, cs, 2},
 		{"many", 100*cs + 7, cs, 101},
-		{"automatic", 100_000, 0, 4},
+		{"automatic", 100_000, 0, 7},
 		{"chunk larger than the hash buffer", 3<<20 + 5, 1 << 20, 4},
 		{"odd, last of one byte", 12*806_597 + 1, 806_597, 13},
 		{"odd, one for each of 13", 10 << 20, 806_597, 13},

@@ -27,7 +27,7 @@ var (
 // Limits of a manifest, sizes in bytes.
 const (
 	MinChunkSize     = 4 << 10  // smallest chunk size that may be asked for
-	MinAutoChunkSize = 32 << 10 // smallest that ChunkSizeFor chooses
+	MinAutoChunkSize = 16 << 10 // smallest that ChunkSizeFor chooses: few chunks spread slowly to many peers
 	MaxAutoChunkSize = 4 << 20  // largest that ChunkSizeFor chooses where the file leaves a choice
 	MaxChunkSize     = 64 << 20 // largest chunk size that may be asked for
 	MaxSize          = MaxChunks * MaxChunkSize
