@@ -11,9 +11,10 @@ import (
 const (
 	// anysOpen is how many handouts a peer with neighbours asks for ahead.
 	anysOpen = 2
-	// backlogEach is how long, per neighbour, what waits for this peer's uplink may take to send while
-	// more handouts are asked for: one handout is to be sent to all of them.
-	backlogEach = 8 * time.Millisecond
+	// backlogPaces is how long what waits for this peer's uplink may take to send while more handouts are asked for, in
+	// times of that between two chunks of a near neighbour: in that time all neighbours send one each. A time instead would
+	// be too short where all links are slow, and uplinks idle.
+	backlogPaces = 1.15
 	// backlogLeast is how many chunks that may be in any case: of two peers the one that is handed more has a
 	// full downlink, and the other seems to have a slow uplink, for good.
 	backlogLeast = 2
@@ -245,11 +246,10 @@ func (d *demand) behind(now time.Time) bool {
 // enough is how many chunks may wait for this peer's uplink while more handouts are asked for. This is
 // what gives a slow peer few chunks to own.
 func (d *demand) enough() int {
-	peers := len(d.peers.all)
 	if d.uplink.Capacity == 0 {
-		return peers
+		return len(d.peers.all)
 	}
-	return max(backlogLeast, int(d.uplink.Capacity*backlogEach.Seconds()*float64(peers)/float64(d.cfg.ChunkSize)))
+	return max(backlogLeast, int(backlogPaces*d.usual.Seconds()*d.uplink.Capacity/float64(d.cfg.ChunkSize)))
 }
 
 // backlog is how many chunks wait for this peer's uplink: what waits for slow receivers does not.

@@ -275,6 +275,28 @@ func TestSlowReceiverIsNoBacklog(t *testing.T) {
 	}
 }
 
+// How many chunks may wait for the uplink does not depend on how fast all links are; it does on how fast this
+// peer's is, beside the others'.
+func TestBacklogGoesByThePace(t *testing.T) {
+	d := &newRig(t, Swarm, 100).begin().strategy.(*dynamic).get
+	for _, tc := range []struct {
+		name  string
+		usual time.Duration // between two chunks of one neighbour
+		sends float64       // chunks a second
+		want  int
+	}{
+		{"fast links", 100 * time.Millisecond, 200, 23},
+		{"slow links", time.Second, 20, 23},
+		{"a slow uplink among fast ones", 100 * time.Millisecond, 40, 4},
+		{"a very slow one", 100 * time.Millisecond, 1, backlogLeast},
+	} {
+		d.usual, d.uplink.Capacity = tc.usual, tc.sends*chunkSize
+		if got := d.enough(); got != tc.want {
+			t.Errorf("%s: handouts while %d chunks wait, want %d", tc.name, got, tc.want)
+		}
+	}
+}
+
 // What is handed out to a peer that the others have left behind they would wait for.
 func TestWhoIsBehindAsksForNoHandouts(t *testing.T) {
 	const ahead = behindBy + 1
