@@ -53,6 +53,9 @@ eight="--peers 8 --size 64MiB"
 	measure drip --system swarm $eight --hostile drip:8
 	measure one-origin --system swarm --peers 4 --size 40MB --origins 40x1
 	measure two-origins --system swarm --peers 4 --size 40MB --origins 40x2
+	measure slower --system swarm --peers 16 --bw 20 --size 64MiB
+	measure many-slower --system swarm --peers 32 --bw 20 --size 64MiB --repeat 3
+	measure more-slower --system swarm --peers 64 --bw 8 --size 32MiB --repeat 3
 	measure many --system swarm --peers 32 --bw 50 --size 64MiB
 	measure more --system swarm --peers 64 --bw 20 --size 64MiB --repeat 3
 	measure many-rivals --system aria2,libtorrent --repeat 1 --peers 32 --bw 50 --size 64MiB

@@ -13,22 +13,24 @@ func TestAgreesWithTheLab(t *testing.T) {
 	for _, tt := range []struct {
 		scenario  string
 		peers     int
+		rate      float64 // Mbit/s
 		lab, give float64 // bounds, as measured, and how far they may be apart
 	}{
-		{"equal", 4, 1.02, 0.03},
-		{"equal", 8, 1.03, 0.03},
-		{"killed", 8, 1.03, 0.03},
-		{"half-slow", 8, 1.04, 0.03},
-		{"half-slow", 4, 1.05, 0.03},
-		{"racks", 4, 1.03, 0.03},
-		{"racks", 8, 1.11, 0.03},
+		{"equal", 4, 100, 1.02, 0.03},
+		{"equal", 8, 100, 1.03, 0.03},
+		{"equal", 16, 20, 1.04, 0.03},
+		{"killed", 8, 100, 1.03, 0.03},
+		{"half-slow", 8, 100, 1.04, 0.03},
+		{"half-slow", 4, 100, 1.05, 0.03},
+		{"racks", 4, 100, 1.03, 0.03},
+		{"racks", 8, 100, 1.11, 0.03},
 	} {
-		t.Run(fmt.Sprint(tt.scenario, tt.peers), func(t *testing.T) {
+		t.Run(fmt.Sprint(tt.scenario, tt.peers, "x", tt.rate), func(t *testing.T) {
 			t.Parallel()
 			var took []float64
 			for seed := range uint64(3) {
 				p := Defaults(tt.scenario)
-				p.Peers, p.Seed = tt.peers, seed+1
+				p.Peers, p.Rate, p.Seed = tt.peers, tt.rate*1e6, seed+1
 				r, err := Run(t.Context(), p)
 				if err != nil || r.Err() != nil {
 					t.Fatal(err, r.Err())
