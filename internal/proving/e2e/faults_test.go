@@ -18,7 +18,7 @@ func TestPeerKilledAtHalf(t *testing.T) {
 	for _, s := range []peerapi.Strategy{peerapi.StrategySwarm, peerapi.StrategyStatic} {
 		t.Run(string(s), func(t *testing.T) {
 			r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 4, shut: 0.2})
-			owners := r.table("image.bin", 24*32)
+			owners := r.table("image.bin", int(24*mib/autoChunk))
 			begun := r.begin(request("image.bin", s), r.peers...)
 			victim, others := begun[1], begun[:1:1]
 			others = append(others, begun[2:]...)
@@ -36,7 +36,7 @@ func TestPeerKilledAtHalf(t *testing.T) {
 				own := int64(0)
 				for _, o := range owners {
 					if o == others[i].peer.ChunkAddress() {
-						own += 32 * kib
+						own += autoChunk
 					}
 				}
 				if d.BytesFromOrigin <= own {

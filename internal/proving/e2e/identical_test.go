@@ -14,7 +14,7 @@ import (
 // chunks.
 func TestIdentical(t *testing.T) {
 	t.Parallel()
-	identical(t, 32*kib) // the automatic one of small files
+	identical(t, autoChunk)
 }
 
 // The same with a chunk size that is no power of two: 10 MiB are one chunk for each of 13 peers.

@@ -196,7 +196,7 @@ func TestIntruderWithWrongBytes(t *testing.T) {
 		i, err := intrude(r.ctx, r.peers[0].ChunkAddress())
 		r.must(err)
 		r.must(i.hello(manifest, "intruder"))
-		go fmt.Fprintf(i, "OFFER 255\nDATA 255 %d\n%s", 32*kib, strings.Repeat("x", int(32*kib)))
+		go fmt.Fprintf(i, "OFFER 255\nDATA 255 %d\n%s", autoChunk, strings.Repeat("x", int(autoChunk)))
 		if code, err := i.reason(); err != nil || code != "banned" {
 			t.Errorf("ERR %q, %v; want banned", code, err)
 		}

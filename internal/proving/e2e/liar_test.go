@@ -117,7 +117,7 @@ func TestLyingPeer(t *testing.T) {
 func TestLyingOwner(t *testing.T) {
 	t.Parallel()
 	const chunks = 64
-	source := fleettest.File(t, t.TempDir(), "image.bin", chunks*32*kib, 1)
+	source := fleettest.File(t, t.TempDir(), "image.bin", chunks*autoChunk, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 2})
 	address := r.lie("image.bin")
 	registered, err := r.tracker.API().RegisterPeerWithResponse(r.ctx, "liar", trackerapi.Registration{Address: address})
@@ -143,7 +143,7 @@ func TestLyingOwner(t *testing.T) {
 		}
 		fromOrigin += d.BytesFromOrigin
 	}
-	if want := int64(chunks * 32 * kib); fromOrigin < want {
+	if want := int64(chunks * autoChunk); fromOrigin < want {
 		t.Errorf("%d bytes came from the origin, fewer than the %d of the file: the liar was believed", fromOrigin, want)
 	}
 }

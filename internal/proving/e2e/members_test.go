@@ -12,7 +12,7 @@ import (
 
 const (
 	membersSize   = 16 * mib
-	membersChunks = 512 // of 32 KiB
+	membersChunks = int(membersSize / autoChunk)
 )
 
 // claimer is one that is connected, says that it holds everything, answers PING, and sends nothing.

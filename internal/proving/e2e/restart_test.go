@@ -149,7 +149,7 @@ func TestTrackerLosesEverything(t *testing.T) {
 func TestTrackerKeepsFilesAndTables(t *testing.T) {
 	t.Parallel()
 	const chunks = 32
-	source := fleettest.File(t, t.TempDir(), "image.bin", chunks*32*kib, 1)
+	source := fleettest.File(t, t.TempDir(), "image.bin", chunks*autoChunk, 1)
 	data := filepath.Join(t.TempDir(), "tracker-data")
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, tracker: []string{"--data-dir", data}, peers: 2})
 	want := make([]string, chunks)
@@ -182,7 +182,7 @@ func TestTrackerKeepsFilesAndTables(t *testing.T) {
 	r.eventually("both peers are registered again", func() bool { return len(r.fleet()) == 2 })
 	begun := r.begin(request("image.bin", peerapi.StrategyStatic), r.peers...)
 	for i, d := range r.complete(source, begun...) {
-		if want := []int64{20 * 32 * kib, 12 * 32 * kib}[i]; d.BytesFromOrigin != want {
+		if want := []int64{20 * autoChunk, 12 * autoChunk}[i]; d.BytesFromOrigin != want {
 			t.Errorf("%s got %d bytes from the origin, want %d", begun[i].peer.Name(), d.BytesFromOrigin, want)
 		}
 	}

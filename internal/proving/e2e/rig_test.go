@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"fanout/api/peerapi"
+	"fanout/internal/chunks/manifest"
 	"fanout/internal/proving/fleet"
 	"fanout/internal/proving/fleet/fleettest"
 	"fanout/internal/proving/patience"
@@ -25,7 +26,9 @@ const (
 
 	kib = int64(1) << 10
 	mib = int64(1) << 20
-	gib = int64(1) << 30
+	// autoChunk is the size of the chunks that the origin cuts small files into.
+	autoChunk = int64(manifest.MinAutoChunkSize)
+	gib       = int64(1) << 30
 )
 
 var strategies = []peerapi.Strategy{peerapi.StrategyDirect, peerapi.StrategyStatic, peerapi.StrategySwarm}

@@ -212,7 +212,7 @@ func (r *rig) jsonTable(file string, owners []string) {
 // A table with a mistake is refused, with the line and the remedy, and the old one stays.
 func TestTablesWithMistakes(t *testing.T) {
 	t.Parallel()
-	source := fleettest.File(t, t.TempDir(), "image.bin", 3*32*kib, 1)
+	source := fleettest.File(t, t.TempDir(), "image.bin", 3*autoChunk, 1)
 	r := start(t, plan{build: fleettest.Race, files: []string{source}, peers: 2})
 	a, b := r.peers[0].ChunkAddress(), r.peers[1].ChunkAddress()
 	before := r.table("image.bin", 3)
