@@ -27,6 +27,10 @@ const sample = 128
 
 // Picker is the state of one download. It is not safe for concurrent use.
 type Picker struct {
+	// Share is which chunks are this peer's business, of those that it and others like it lack: those of
+	// others count as if one more held them, who is about to. It may change; nil for everything.
+	Share *bitset.BitSet
+
 	rand    *rand.Rand
 	chunks  int
 	missing *bitset.BitSet
@@ -37,7 +41,6 @@ type Picker struct {
 	all     []*Neighbour
 	fresh   *bitset.BitSet // held by a neighbour since so recently that an offer may follow
 	ripen   []pending      // those, the oldest first
-	mine    *bitset.BitSet // see Share; nil for everything
 }
 
 // New makes the picker of a download of so many chunks, of which held are here.
@@ -201,10 +204,6 @@ func (p *Picker) Prove(n *Neighbour) {
 	}
 }
 
-// Share says which chunks are this peer's business, of those that it and others like it lack: those of
-// others count as if one more held them, who is about to. The set may change later.
-func (p *Picker) Share(mine *bitset.BitSet) { p.mine = mine }
-
 // Claimed is how many missing chunks have been asked for or were accepted.
 func (p *Picker) Claimed() int { return len(p.asked) + len(p.offered) }
 
@@ -255,7 +254,7 @@ func (p *Picker) Rarest(n *Neighbour, of *bitset.BitSet) (chunk int, ok bool) {
 		return 0, false
 	}
 	rank := func(chunk int) int { // the lower the sooner it is to be asked for
-		if p.mine != nil && !p.mine.Test(uint(chunk)) {
+		if p.Share != nil && !p.Share.Test(uint(chunk)) {
 			return p.holders.of[chunk] + 1
 		}
 		return p.holders.of[chunk]

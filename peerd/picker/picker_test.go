@@ -50,7 +50,7 @@ func TestOwnShareFirst(t *testing.T) {
 	hold(p, c, 3)
 	mine := bitset.New(5)
 	mine.Set(1).Set(3)
-	p.Share(mine) // ranks: 0 has 2, 1 has 1, 2 has 3, 3 has 3
+	p.Share = mine // ranks: 0 has 2, 1 has 1, 2 has 3, 3 has 3
 	for _, want := range [][]int{{1}, {0}, {2, 3}, {2, 3}} {
 		got, ok := p.Rarest(a, nil)
 		if !ok || !slices.Contains(want, got) {

@@ -67,7 +67,7 @@ func newDemand(s *shared, now time.Time) demand {
 		ledgers: ledgers{newLedger[giver](), newLedger[partner]()}, moved: now, pace: firstPace,
 		vicinity: newVicinity(s.cfg.Self, s.cfg.Chunks),
 	}
-	d.p.Share(d.mine)
+	d.p.Share = d.mine
 	return d
 }
 
@@ -250,16 +250,6 @@ func (d *demand) enough() int {
 		return len(d.peers.all)
 	}
 	return max(backlogLeast, int(backlogPaces*d.usual.Seconds()*d.uplink.Capacity/float64(d.cfg.ChunkSize)))
-}
-
-// backlog is how many chunks wait for this peer's uplink: what waits for slow receivers does not.
-func (d *demand) backlog() (chunks int) {
-	for _, p := range d.peers.all {
-		if !p.slow {
-			chunks += min(len(p.queue), pushed)
-		}
-	}
-	return chunks
 }
 
 // askOrphans asks an origin that has handed everything out for what nobody holds, if that has gone

@@ -41,6 +41,16 @@ func (l *ledgers) endgame() bool {
 	return true
 }
 
+// backlog is how many chunks wait for this peer's uplink: what waits for slow receivers does not.
+func (l *ledgers) backlog() (chunks int) {
+	for _, p := range l.peers.all {
+		if !p.slow {
+			chunks += min(len(p.queue), pushed)
+		}
+	}
+	return chunks
+}
+
 // supplierOf finds whose view it is; nil if nobody's who is connected.
 func (l *ledgers) supplierOf(view *picker.Neighbour) *supplier {
 	for _, p := range l.peers.all {

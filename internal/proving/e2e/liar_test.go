@@ -143,7 +143,7 @@ func TestLyingOwner(t *testing.T) {
 		}
 		fromOrigin += d.BytesFromOrigin
 	}
-	if want := int64(chunks * autoChunk); fromOrigin < want {
+	if want := chunks * autoChunk; fromOrigin < want {
 		t.Errorf("%d bytes came from the origin, fewer than the %d of the file: the liar was believed", fromOrigin, want)
 	}
 }

@@ -26,9 +26,10 @@ const (
 
 	kib = int64(1) << 10
 	mib = int64(1) << 20
+	gib = int64(1) << 30
+
 	// autoChunk is the size of the chunks that the origin cuts small files into.
 	autoChunk = int64(manifest.MinAutoChunkSize)
-	gib       = int64(1) << 30
 )
 
 var strategies = []peerapi.Strategy{peerapi.StrategyDirect, peerapi.StrategyStatic, peerapi.StrategySwarm}
