@@ -46,7 +46,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Handshake: 10 * time.Second, Idle: 60 * time.Second, Stall: 15 * time.Second, Ping: 20 * time.Second,
-		Look: 5 * time.Second, Requests: 1024, Sessions: 4096, PerAddress: 1024, OutboxBytes: 1 << 20,
+		Look: 200 * time.Millisecond, Requests: 1024, Sessions: 4096, PerAddress: 1024, OutboxBytes: 1 << 20,
 	}
 }
 

@@ -1,6 +1,9 @@
 package chunkserver
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Sessions of a swarm meet in the same queues, and where these are short a loss-based control
 // divides them evenly, which BBR does not. Long fat paths are better off with what the system was
@@ -9,6 +12,9 @@ const (
 	fair      = "reno"
 	shortPath = 5 * time.Millisecond
 )
+
+// unmeasured is what Linux has as the shortest time of a path of which it knows none.
+const unmeasured = math.MaxUint32 * time.Microsecond
 
 // choose is the congestion control for a session that has current, and whose path takes minRTT
 // there and back; 0 if nobody knows. What is fair once stays so: the kernel forgets a minimum
@@ -33,11 +39,12 @@ type path interface {
 // session that was made while queues were full has a long path only until they empty.
 type control struct {
 	path  path
+	paths *paths
 	every time.Duration
 	next  time.Time
 }
 
-// look chooses anew if it is time. Where the system does not say, or does not allow what is
+// look chooses anew if it is time, and tells paths of this one. Where the system does not say, or does not allow what is
 // chosen, the session goes on with what it has.
 func (c *control) look(now time.Time) {
 	if now.Before(c.next) {
@@ -48,6 +55,7 @@ func (c *control) look(now time.Time) {
 	if err != nil {
 		return
 	}
+	c.paths.sends(minRTT, now)
 	if chosen := choose(minRTT, current); chosen != current {
 		_ = c.path.use(chosen) // the next look tries again
 	}

@@ -2,7 +2,6 @@ package chunkserver
 
 import (
 	"errors"
-	"math"
 	"slices"
 	"syscall"
 	"testing"
@@ -10,7 +9,6 @@ import (
 )
 
 func TestChoose(t *testing.T) {
-	const never = math.MaxUint32 * time.Microsecond // what the kernel says before it has measured
 	for _, c := range []struct {
 		what    string
 		minRTT  time.Duration
@@ -26,7 +24,7 @@ func TestChoose(t *testing.T) {
 		{"another continent", 90 * time.Millisecond, "bbr", "bbr"},
 		{"another continent, reno by default", 90 * time.Millisecond, "reno", "reno"},
 		{"a LAN whose queues have been full for minutes", 14 * time.Millisecond, "reno", "reno"},
-		{"not measured yet", never, "bbr", "bbr"},
+		{"not measured yet", unmeasured, "bbr", "bbr"},
 		{"a kernel that does not say", 0, "bbr", "bbr"},
 	} {
 		if got := choose(c.minRTT, c.current); got != c.want {
@@ -38,7 +36,7 @@ func TestChoose(t *testing.T) {
 // A session that began behind full queues is looked at again, and no more often than it should be.
 func TestLookAgain(t *testing.T) {
 	p := &script{control: "bbr"}
-	c := control{path: p, every: 5 * time.Second}
+	c := control{path: p, paths: &paths{}, every: 5 * time.Second}
 	began := time.Now()
 	for _, step := range []struct {
 		after  time.Duration
@@ -69,7 +67,7 @@ func TestLookAgain(t *testing.T) {
 // Where nothing can be measured nothing is changed.
 func TestLookInVain(t *testing.T) {
 	p := &script{control: "bbr", minRTT: time.Millisecond, blind: errors.ErrUnsupported}
-	c := control{path: p}
+	c := control{path: p, paths: &paths{}}
 	c.look(time.Now())
 	if p.looks != 1 || p.used != nil {
 		t.Errorf("%d looks, used %v", p.looks, p.used)

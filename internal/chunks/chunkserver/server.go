@@ -26,6 +26,7 @@ type Server struct {
 	observer Observer
 	uploader *uploader
 	buffers  *buffers
+	paths    paths
 	ids      atomic.Uint64 // sessions so far
 
 	ctx    context.Context

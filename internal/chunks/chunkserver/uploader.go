@@ -112,6 +112,13 @@ func (u *uploader) free() (sends, busy int) {
 	return u.room.Free()
 }
 
+// burst is how many bytes of a send the kernel is to hand to the network at a time; 0 leaves it to the kernel.
+func (u *uploader) burst(uneven bool) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.room.Burst(uneven)
+}
+
 func (u *uploader) grant() {
 	for s, chunk, ok := u.room.Next(time.Now()); ok; s, chunk, ok = u.room.Next(time.Now()) {
 		u.count(-1)

@@ -19,7 +19,7 @@ type writer struct {
 }
 
 func newWriter(s *Session) writer {
-	return writer{s, &control{path: tcpPath{s.conn}, every: s.server.limits.Look}}
+	return writer{s, &control{path: tcpPath{s.conn}, paths: &s.server.paths, every: s.server.limits.Look}}
 }
 
 // run sends until the session ends.
@@ -135,6 +135,7 @@ func (w writer) data(chunk int) error {
 			s.server.uploader.hold(s, false)
 		}
 		now := time.Now()
+		burst := s.server.uploader.burst(s.server.paths.uneven(now))
 		w.control.look(now) // here and not by a timer: who does not send needs no control
 		s.conn.SetWriteDeadline(now.Add(s.server.limits.Stall))
 		if at == 0 {
@@ -143,7 +144,7 @@ func (w writer) data(chunk int) error {
 				return err
 			}
 		}
-		if _, err := s.target.Store.SendTo(s.conn, chunk, at, k); err != nil {
+		if _, err := s.target.Store.SendTo(s.conn, chunk, at, k, burst); err != nil {
 			return err
 		}
 		s.server.uploader.sent(s, k, time.Now())

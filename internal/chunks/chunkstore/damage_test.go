@@ -35,7 +35,7 @@ func TestReadsOfAShortenedFile(t *testing.T) {
 	}
 	a, b := tcpPair(t)
 	go func() { _, _ = io.Copy(io.Discard, b) }()
-	if _, err := s.SendTo(a, 2, 0, chunkSize); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := s.SendTo(a, 2, 0, chunkSize, 0); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("SendTo: %v", err)
 	}
 	if told != 4 {
@@ -43,7 +43,7 @@ func TestReadsOfAShortenedFile(t *testing.T) {
 	}
 	// A connection that breaks is not the file's fault, nor is a closed store.
 	a.Close()
-	if _, err := s.SendTo(a, 0, 0, chunkSize); err == nil {
+	if _, err := s.SendTo(a, 0, 0, chunkSize, 0); err == nil {
 		t.Error("sent to a closed connection")
 	}
 	if err := s.Close(); err != nil {

@@ -23,12 +23,13 @@ func TestSendToConcurrently(t *testing.T) {
 	s := source(t, data, size)
 	m := s.Manifest()
 	var wg sync.WaitGroup
-	for range 6 {
+	for i := range 6 {
+		burst := i % 2 * 10000
 		out, in := tcpPair(t)
 		chunks := rand.Perm(m.Chunks())
 		wg.Go(func() {
 			for _, c := range chunks {
-				if n, err := s.SendTo(out, c, 0, m.Length(c)); int(n) != m.Length(c) || err != nil {
+				if n, err := s.SendTo(out, c, 0, m.Length(c), burst); int(n) != m.Length(c) || err != nil {
 					t.Errorf("SendTo(%d) = %d, %v", c, n, err)
 				}
 			}
@@ -58,19 +59,24 @@ func TestSendToRanges(t *testing.T) {
 	for _, tc := range []struct {
 		name           string
 		chunk, from, n int
+		burst          int
 		want           error
 	}{
-		{"whole", 1, 0, chunkSize, nil},
-		{"middle", 1, 100, 200, nil},
-		{"end of the last", 2, 9, 1, nil},
-		{"nothing", 0, chunkSize, 0, nil},
-		{"beyond the chunk", 0, 1, chunkSize, chunkstore.ErrRange},
-		{"beyond the file", 2, 0, 11, chunkstore.ErrRange},
-		{"negative from", 0, -1, 1, chunkstore.ErrRange},
-		{"negative n", 0, 0, -1, chunkstore.ErrRange},
-		{"no such chunk", 3, 0, 1, chunkstore.ErrNotHeld},
+		{"whole", 1, 0, chunkSize, 0, nil},
+		{"middle", 1, 100, 200, 0, nil},
+		{"end of the last", 2, 9, 1, 0, nil},
+		{"in bursts", 1, 0, chunkSize, chunkSize / 4, nil},
+		{"in bursts that do not fit", 1, 1, chunkSize - 1, 7, nil},
+		{"in bursts of a byte", 2, 0, 10, 1, nil},
+		{"in one burst", 1, 100, 200, chunkSize, nil},
+		{"nothing", 0, chunkSize, 0, 0, nil},
+		{"beyond the chunk", 0, 1, chunkSize, 0, chunkstore.ErrRange},
+		{"beyond the file", 2, 0, 11, 0, chunkstore.ErrRange},
+		{"negative from", 0, -1, 1, 0, chunkstore.ErrRange},
+		{"negative n", 0, 0, -1, 0, chunkstore.ErrRange},
+		{"no such chunk", 3, 0, 1, 0, chunkstore.ErrNotHeld},
 	} {
-		n, err := s.SendTo(out, tc.chunk, tc.from, tc.n)
+		n, err := s.SendTo(out, tc.chunk, tc.from, tc.n, tc.burst)
 		if !errors.Is(err, tc.want) || (err == nil && int(n) != tc.n) || (err != nil && n != 0) {
 			t.Errorf("%s: SendTo = %d, %v; want %v", tc.name, n, err, tc.want)
 		}
@@ -92,7 +98,7 @@ func TestSendToHonoursTheDeadline(t *testing.T) {
 	if err := out.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	n, err := s.SendTo(out, 0, 0, size)
+	n, err := s.SendTo(out, 0, 0, size, 0)
 	if !errors.Is(err, os.ErrDeadlineExceeded) || n >= size {
 		t.Errorf("SendTo = %d, %v", n, err)
 	}
@@ -115,23 +121,23 @@ func TestSendToFails(t *testing.T) {
 	}
 	truncate(t, path, 1000)
 	out, in := tcpPair(t)
-	if n, err := s.SendTo(out, 0, 0, size); n != 1000 || !errors.Is(err, io.ErrUnexpectedEOF) {
+	if n, err := s.SendTo(out, 0, 0, size, 0); n != 1000 || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("shortened file: SendTo = %d, %v", n, err)
 	}
 	truncate(t, path, size)
 	_ = in.Close()
 	for err == nil { // until the reset has arrived
-		_, err = s.SendTo(out, 0, 0, size)
+		_, err = s.SendTo(out, 0, 0, size, 0)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("receiver gone: %v", err)
 	}
 	_ = out.Close()
-	if _, err := s.SendTo(out, 0, 0, size); !errors.Is(err, net.ErrClosed) {
+	if _, err := s.SendTo(out, 0, 0, size, 0); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("closed connection: %v", err)
 	}
 	_ = s.Close()
-	if _, err := s.SendTo(out, 0, 0, size); err == nil {
+	if _, err := s.SendTo(out, 0, 0, size, 0); err == nil {
 		t.Error("closed store: no error")
 	}
 }
@@ -144,7 +150,7 @@ func BenchmarkSendTo(b *testing.B) {
 	b.SetBytes(size)
 	b.ReportAllocs()
 	for c := 0; b.Loop(); c++ {
-		if _, err := s.SendTo(out, c%s.Count(), 0, size); err != nil {
+		if _, err := s.SendTo(out, c%s.Count(), 0, size, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -161,6 +161,9 @@ func (r *Room[S]) Free() (sends, busy int) {
 	return max(0, r.slots-r.active-r.waiting), r.active
 }
 
+// Burst is how many bytes of a send are to go to the network at a time; see [Burst].
+func (r *Room[S]) Burst(uneven bool) int { return Burst(r.uplink.Capacity, uneven) }
+
 // Done notes that what a session was granted is sent: its slot is free, unless that was lent before,
 // and the session goes to the end of the queue.
 func (r *Room[S]) Done(s S) {
