@@ -45,11 +45,7 @@ func (d *demand) survey(now time.Time) {
 			paces = append(paces, p.pace)
 		}
 	}
-	d.usual = firstPace
-	if len(paces) > 0 {
-		slices.Sort(paces)
-		d.usual = paces[(len(paces)-1)/nearPart]
-	}
+	d.usual = usualPace(paces)
 	far := func(s *supplier) bool { return len(paces) > 1 && s.pace > farTimes*d.usual }
 	var near []*partner
 	for _, p := range d.peers.all {
@@ -62,6 +58,22 @@ func (d *demand) survey(now time.Time) {
 		o.far = far(&o.supplier)
 	}
 	d.vicinity.gather(near)
+}
+
+// usualPace is that of a near neighbour, of all that are known, which it sorts. Where slow ones are so many that
+// few others are near, these are who comes before a gap.
+func usualPace(paces []time.Duration) time.Duration {
+	if len(paces) == 0 {
+		return firstPace
+	}
+	slices.Sort(paces)
+	near := (len(paces) - 1) / nearPart
+	for i := 1; i < near; i++ { // the very fastest may be so by chance
+		if paces[i+1] > farTimes*paces[i] {
+			near = i
+		}
+	}
+	return paces[near]
 }
 
 // gather divides the chunks among these and this peer.

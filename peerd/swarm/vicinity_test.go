@@ -39,6 +39,27 @@ func nearAndFar(t *testing.T) (r *rig, o, near, far *fake, mine, other []int) {
 	return r, o, near, far, mine, other
 }
 
+func TestUsualPace(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		paces []time.Duration
+		want  time.Duration
+	}{
+		{"nobody", nil, firstPace},
+		{"one", []time.Duration{7}, 7},
+		{"the faster of two", []time.Duration{70, 7}, 7},
+		{"a quarter are faster", []time.Duration{9, 8, 7, 6, 5, 4, 3, 2, 1}, 3},
+		{"three fast ones among twelve", []time.Duration{200, 210, 220, 230, 240, 9, 250, 10, 11, 260, 270, 280, 290, 300, 310}, 11},
+		{"two among twelve", []time.Duration{200, 210, 220, 230, 240, 9, 250, 10, 260, 270, 280, 290, 300, 310}, 10},
+		{"one that is fast by chance", []time.Duration{200, 210, 220, 230, 240, 9, 250, 260, 270, 280, 290, 300, 310}, 220},
+		{"slower and slower", []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096}, 8},
+	} {
+		if got := usualPace(tc.paces); got != tc.want {
+			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
+		}
+	}
+}
+
 // What neighbours get from afar is to come once: each chunk is the business of one of them.
 func TestFarNeighbourIsAskedForTheShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -77,6 +77,47 @@ func TestWhoNeverReadIsLentSoon(t *testing.T) {
 	}
 }
 
+// Who takes nothing from the start is found out even sooner where the uplink has little else to do: it is not that
+// which keeps him waiting.
+func TestIdleUplinkTells(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		busy bool // with somebody else
+		want int
+	}{
+		{"idle", false, 6},
+		{"busy", true, 0},
+	} {
+		r := newTestRoom(7, 100)
+		r.uplink.Capacity = 10e6
+		r.lend()
+		other := r.session()
+		r.add(other, 0)
+		var first []*session
+		for range 6 {
+			s := r.newcomer()
+			r.add(s, 0)
+			first = append(first, s)
+		}
+		var slow []*session
+		for range 2 {
+			if len(slow) > 0 {
+				t.Errorf("%s: lent at the first look", tc.name)
+			}
+			r.wait(Look)
+			if tc.busy {
+				r.Sent(other, 500e3, r.now)
+			} else {
+				r.Sent(other, 1e3, r.now)
+			}
+			slow = r.lend()
+		}
+		if len(slow) != tc.want || tc.want > 0 && !slices.Equal(slow, first) {
+			t.Errorf("%s: %d are slow, want %d", tc.name, len(slow), tc.want)
+		}
+	}
+}
+
 // Leaving with a lent slot frees none.
 func TestLeaveWhileLent(t *testing.T) {
 	r := newTestRoom(1, 100)

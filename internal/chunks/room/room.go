@@ -45,6 +45,9 @@ const (
 	// there hold, the less the more sends go on without a slot: it may be one of many that do not read.
 	untried = 200 * time.Millisecond
 	buffers = 512 << 10
+	// Such a session is slow as well if nothing of it has gone in the time of so many slices, at the rate of the
+	// uplink, of which less than half went to all: it was not the uplink that kept it waiting.
+	looksAt = 4
 	// slice is the most that is sent between two calls of Sent: so much more than was noted may have
 	// gone.
 	slice = 64 << 10
@@ -64,6 +67,8 @@ type Room[S comparable] struct {
 	lent    int // sends without one
 	waiting int // chunks that wait for a slot: not those for whom a send goes on without one
 	uplink  Uplink
+	looked  time.Time // since when bytes have been sent
+	bytes   int
 	sending []S // those that are sent to, in the order in which that began
 	ready   []S // those with something waiting that are not sent to, in turn
 	queues  map[S]*queue
@@ -187,6 +192,7 @@ func (r *Room[S]) Done(s S) {
 // Sent notes that bytes of what a session was granted are on their way.
 func (r *Room[S]) Sent(s S, bytes int, now time.Time) {
 	r.uplink.Sent(bytes, now)
+	r.bytes += bytes
 	if q, ok := r.queues[s]; ok {
 		q.sent += bytes
 		q.total += bytes
@@ -209,17 +215,32 @@ func (r *Room[S]) Hold(s S, held bool, now time.Time) {
 
 // Lend frees the slots of sends that are slow, and returns the sessions; the sends go on without a
 // slot. Otherwise a few slow receivers would stop the daemon. It is to be called every [Look].
-func (r *Room[S]) Lend(now time.Time) (slow []S) {
+func (r *Room[S]) Lend(now time.Time) (all []S) {
+	since, spare := r.spare(now)
 	for _, s := range r.sending {
-		if q := r.queues[s]; r.lent < mostLent && !q.lent && !q.held && r.slow(q, now) {
+		q := r.queues[s]
+		slow := r.slow(q, now) || spare && q.total < buffers && q.moved.Before(since)
+		if slow && r.lent < mostLent && !q.lent && !q.held {
 			r.waiting -= len(q.chunks)
 			q.lent = true
 			r.active--
 			r.lent++
-			slow = append(slow, s)
+			all = append(all, s)
 		}
 	}
-	return slow
+	return all
+}
+
+// spare says whether the uplink could have sent more since a moment that is long enough ago to tell.
+func (r *Room[S]) spare(now time.Time) (since time.Time, spare bool) {
+	since = r.looked
+	could := r.uplink.Capacity * now.Sub(since).Seconds()
+	if could < looksAt*slice {
+		return since, false
+	}
+	spare = float64(r.bytes) < could/2
+	r.looked, r.bytes = now, 0
+	return since, spare
 }
 
 // slow says whether a send takes far longer than if all that have a slot got the same of the uplink.
