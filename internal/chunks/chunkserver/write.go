@@ -135,8 +135,8 @@ func (w writer) data(chunk int) error {
 			s.server.uploader.hold(s, false)
 		}
 		now := time.Now()
-		burst := s.server.uploader.burst(s.server.paths.uneven(now))
 		w.control.look(now) // here and not by a timer: who does not send needs no control
+		burst := s.server.uploader.burst(s.server.paths.uneven(now))
 		s.conn.SetWriteDeadline(now.Add(s.server.limits.Stall))
 		if at == 0 {
 			head := wire.AppendMessage(s.out.take(), wire.Message{Kind: wire.KindData, Chunk: chunk, Bytes: n})

@@ -10,6 +10,8 @@
 // slots. Who is slow shows in how the sends themselves progress: where the bottleneck is elsewhere, no
 // queue of this machine fills.
 //
+// How much of a send goes to the network at a time is decided here, too: see [Burst].
+//
 // It is pure: no I/O, no clock, no goroutine. It must not know sessions, which to it are no
 // more than keys, or what the chunks are of.
 package room
@@ -45,9 +47,8 @@ const (
 	// there hold, the less the more sends go on without a slot: it may be one of many that do not read.
 	untried = 200 * time.Millisecond
 	buffers = 512 << 10
-	// Such a session is slow as well if nothing of it has gone in the time of so many slices, at the rate of the
-	// uplink, of which less than half went to all: it was not the uplink that kept it waiting.
-	looksAt = 4
+	// Whether the uplink idles shows in the time of so many slices: less than half of them have gone.
+	idleSlices = 4
 	// slice is the most that is sent between two calls of Sent: so much more than was noted may have
 	// gone.
 	slice = 64 << 10
@@ -67,10 +68,10 @@ type Room[S comparable] struct {
 	lent    int // sends without one
 	waiting int // chunks that wait for a slot: not those for whom a send goes on without one
 	uplink  Uplink
-	looked  time.Time // since when bytes have been sent
-	bytes   int
-	sending []S // those that are sent to, in the order in which that began
-	ready   []S // those with something waiting that are not sent to, in turn
+	looked  time.Time // when it was last looked whether the uplink idles
+	bytes   int       // sent since
+	sending []S       // those that are sent to, in the order in which that began
+	ready   []S       // those with something waiting that are not sent to, in turn
 	queues  map[S]*queue
 }
 
@@ -215,36 +216,36 @@ func (r *Room[S]) Hold(s S, held bool, now time.Time) {
 
 // Lend frees the slots of sends that are slow, and returns the sessions; the sends go on without a
 // slot. Otherwise a few slow receivers would stop the daemon. It is to be called every [Look].
-func (r *Room[S]) Lend(now time.Time) (all []S) {
-	since, spare := r.spare(now)
+func (r *Room[S]) Lend(now time.Time) (slow []S) {
+	idle := r.idle(now)
 	for _, s := range r.sending {
-		q := r.queues[s]
-		slow := r.slow(q, now) || spare && q.total < buffers && q.moved.Before(since)
-		if slow && r.lent < mostLent && !q.lent && !q.held {
+		if q := r.queues[s]; r.lent < mostLent && !q.lent && !q.held && r.slow(q, idle, now) {
 			r.waiting -= len(q.chunks)
 			q.lent = true
 			r.active--
 			r.lent++
-			all = append(all, s)
+			slow = append(slow, s)
 		}
 	}
-	return all
+	return slow
 }
 
-// spare says whether the uplink could have sent more since a moment that is long enough ago to tell.
-func (r *Room[S]) spare(now time.Time) (since time.Time, spare bool) {
-	since = r.looked
-	could := r.uplink.Capacity * now.Sub(since).Seconds()
-	if could < looksAt*slice {
-		return since, false
+// idle is since when the uplink has idled; zero if it has not, or not for long enough to tell.
+func (r *Room[S]) idle(now time.Time) (since time.Time) {
+	could := r.uplink.Capacity * now.Sub(r.looked).Seconds()
+	if could < idleSlices*slice {
+		return since
 	}
-	spare = float64(r.bytes) < could/2
+	if float64(r.bytes) < could/2 {
+		since = r.looked
+	}
 	r.looked, r.bytes = now, 0
-	return since, spare
+	return since
 }
 
-// slow says whether a send takes far longer than if all that have a slot got the same of the uplink.
-func (r *Room[S]) slow(q *queue, now time.Time) bool {
+// slow says whether a send takes far longer than if all that have a slot got the same of the uplink, which has
+// idled since a moment; that is zero if it has not.
+func (r *Room[S]) slow(q *queue, idle, now time.Time) bool {
 	// fair is how long a byte takes a send that gets an equal part of the uplink; 0 if that is not known.
 	fair := 0.0
 	if r.uplink.Capacity > 0 {
@@ -253,6 +254,9 @@ func (r *Room[S]) slow(q *queue, now time.Time) bool {
 	quiet := now.Sub(q.moved)
 	if quiet >= stuck {
 		return true
+	}
+	if q.total < buffers && q.moved.Before(idle) {
+		return true // it was not the uplink that kept it waiting
 	}
 	if q.total < buffers && quiet >= untried/time.Duration(1+r.lent) && quiet.Seconds() > farSlower*slice*fair {
 		return true
